@@ -1,0 +1,1 @@
+"""What is not framework code, once: numpy only, used by both trees."""

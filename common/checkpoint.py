@@ -1,0 +1,126 @@
+"""Checkpoints: one safetensors file, whose header carries the rest as JSON. Nothing is ever unpickled.
+
+One file and one rename make a checkpoint atomic: after a kill at any moment the last whole one is still there.
+Its tensors: `model.*`, the averaged weights, which draw samples; of a latent model `vae.*` and
+`latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on.
+"""
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from common.cli import UserError
+from common.config import TrainDDPM, TrainLDM, TrainVAE, VAEConfig, options
+from common.paths import CHECKPOINT
+
+OPTIONS = {cls.kind: cls for cls in (TrainDDPM, TrainVAE, TrainLDM)}
+SCRIPTS = {"ddpm": "train_mnist.py", "vae": "train_mnist_vae.py", "ldm": "train_mnist_ldm.py"}
+
+
+@options
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0
+    epoch: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Checkpoint:
+    """A model and how it was trained."""
+
+    options: TrainDDPM | TrainVAE | TrainLDM
+    tensors: dict[str, np.ndarray]
+    progress: Progress = Progress()
+    vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
+    path: Path | None = None
+
+    def take(self, prefix, shapes):
+        """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError where they differ."""
+        found = {name.removeprefix(prefix): a for name, a in self.tensors.items() if name.startswith(prefix)}
+        for name in sorted(shapes.keys() | found.keys()):
+            problem = (
+                f"lacks the tensor {prefix}{name}" if name not in found
+                else f"has a tensor too many, {prefix}{name}" if name not in shapes
+                else f"has {prefix}{name} of shape {found[name].shape}, not {tuple(shapes[name])}"
+                if found[name].shape != tuple(shapes[name])
+                else f"has a value in {prefix}{name} that is not finite" if not np.isfinite(found[name]).all()
+                else None
+            )
+            if problem:
+                raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
+        return found
+
+
+def save_checkpoint(path, checkpoint: Checkpoint):
+    """Write whole or not at all: a temporary name beside it, flushed to the disk, renamed."""
+    meta = {
+        "kind": checkpoint.options.kind,
+        "options": to_json(checkpoint.options),
+        "progress": to_json(checkpoint.progress),
+        "vae": checkpoint.vae and to_json(checkpoint.vae),
+    }
+    tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
+    write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(meta)}))
+
+
+def write_atomically(path, data: bytes):
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def load_checkpoint(path, kind) -> Checkpoint:
+    """Read a run's folder or a file that must hold a model of this kind (ddpm, vae, ldm); UserError if it does not."""
+    path = Path(path)
+    path = path / CHECKPOINT if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: {retrain(kind)}")
+    try:
+        with safe_open(path, framework="np") as file:
+            meta = json.loads((file.metadata() or {})["simple_ldm"])
+            found = meta["kind"]
+            if found not in OPTIONS:
+                raise ValueError(found)
+            if found != kind:
+                raise UserError(f"{path} holds a {found} model where a {kind} model is needed: {retrain(kind)}")
+            return Checkpoint(
+                options=from_json(OPTIONS[kind], meta["options"]),
+                tensors={name: file.get_tensor(name) for name in file.keys()},
+                progress=from_json(Progress, meta["progress"]),
+                vae=meta["vae"] and from_json(VAEConfig, meta["vae"]),
+                path=path,
+            )
+    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
+
+
+def retrain(kind):
+    return f"run {SCRIPTS[kind]}, or name another with --checkpoint"
+
+
+def to_json(value):
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+def from_json(cls, value):
+    return TypeAdapter(cls).validate_python(value)

@@ -1,0 +1,193 @@
+"""The options of every script: its command line and, for a training script, what its checkpoint remembers."""
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Size = Annotated[int, Field(ge=1, le=4096)]  # a checkpoint's JSON cannot ask for a network larger than memory
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+options = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+
+@options
+class Diffusion:
+    """The forward process and what the network predicts."""
+
+    timesteps: Annotated[int, Field(ge=2, le=10_000)] = 1000
+    """Steps of the forward process."""
+    schedule: Literal["linear", "cosine"] = "cosine"
+    """Betas: linear (Ho et al. 2020) or cosine (Nichol and Dhariwal 2021)."""
+    prediction: Literal["epsilon", "v"] = "v"
+    """What the network predicts: the noise, or v (Salimans and Ho 2022)."""
+    clip: bool = True
+    """Clip every estimate of the clean image to [-1, 1] while sampling: for pixels, not for latents."""
+
+
+@options
+class UNetConfig:
+    """The size of the UNet."""
+
+    in_channels: Size = 1
+    """Channels of x_t: 1 for pixels, the VAE's for latents."""
+    patch_size: Size = 2
+    """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
+    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 64
+    """Channels of the finest level, a multiple of 8."""
+    channel_mults: tuple[Size, ...] = (1, 2)
+    """Channels of each level, as multiples of base_channels, from fine to coarse."""
+    blocks: Size = 1
+    """Residual blocks of a level, on the way down and on the way up."""
+    attention_levels: tuple[int, ...] = (1,)
+    """Levels with attention, counted from 0, the finest."""
+    head_dim: Size = 32
+    """Channels of one attention head."""
+    context_dim: Annotated[int, Field(ge=0, le=4096)] = 0
+    """Channels of a context token, for cross-attention; 0: the network takes no context."""
+    context_tokens: Size = 4
+    """Tokens that describe one class."""
+    num_classes: Size = 10
+    """Classes that the context tells apart; one more token group stands for no class."""
+
+
+@options
+class VAEConfig:
+    """The size of the autoencoder."""
+
+    in_channels: Size = 1
+    """Channels of an image."""
+    latent_channels: Size = 4
+    """Channels of a latent."""
+    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 16
+    """Channels at full resolution, a multiple of 8."""
+    channel_mults: tuple[Size, ...] = (1, 2, 4)
+    """Channels of each resolution, as multiples of base_channels; each after the first halves the image's sides."""
+
+
+@options
+class Train:
+    """What the three training scripts have in common."""
+
+    out: Path | None = None
+    """Folder of the run (None: runs/NAME beside the script's folder)."""
+    resume: bool = False
+    """Go on from the run's last checkpoint."""
+    epochs: Count = 10
+    """Passes over the training set."""
+    minutes: Positive | None = None
+    """Wall-clock budget in minutes, if that ends sooner than the epochs; the learning rate decays to fit it."""
+    batch_size: Count = 128
+    """Images a step, over all processes."""
+    learning_rate: Positive = 1e-3
+    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    warmup: Annotated[int, Field(ge=0)] = 200
+    """Steps of linear warm-up."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    """Decoupled weight decay of AdamW."""
+    clip_norm: Positive = 1.0
+    """Largest norm of the gradient."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay a step of the averaged weights, which draw every sample; smaller in the first steps."""
+    seed: Seed = 0
+    """Of the initial weights, the data order and the noise."""
+    limit: Count | None = None
+    """Use the first so many training images only."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+    save_every: Count = 500
+    """Steps between checkpoints."""
+    preview_every: Count = 2
+    """Epochs between pictures."""
+
+
+@options
+class TrainDDPM(Train):
+    """Train the pixel DDPM on MNIST at 32x32."""
+
+    kind: ClassVar[str] = "ddpm"
+    epochs: Count = 20
+    """Passes over the training set."""
+    diffusion: Diffusion = Diffusion()
+    unet: UNetConfig = UNetConfig()
+
+
+@options
+class TrainVAE(Train):
+    """Train the KL-regularised autoencoder on MNIST at 32x32."""
+
+    kind: ClassVar[str] = "vae"
+    epochs: Count = 10
+    """Passes over the training set."""
+    kl_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1e-4
+    """Weight of the KL divergence (nats a latent element) beside the squared error (a pixel)."""
+    vae: VAEConfig = VAEConfig()
+
+
+@options
+class TrainLDM(Train):
+    """Train the latent UNet, conditioned on the digit, on the latents of a trained VAE."""
+
+    kind: ClassVar[str] = "ldm"
+    epochs: Count = 60
+    """Passes over the training set."""
+    vae_checkpoint: Path | None = None
+    """Checkpoint of the VAE, a folder or a file (None: the newest run's, else the shipped one)."""
+    label_dropout: Fraction = 0.15
+    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
+    diffusion: Diffusion = Diffusion(clip=False)
+    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, attention_levels=(0, 1), context_dim=64)
+
+
+@options
+class Sample:
+    """What the three tst scripts have in common."""
+
+    checkpoint: Path | None = None
+    """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
+    out: Path | None = None
+    """Folder for the PNGs (None: runs/NAME beside the script's folder)."""
+    num: Count = 100
+    """Images in the grid."""
+    seed: Seed = 0
+    """Of the noise: image i of a seed is the same for any --num and --batch-size."""
+    batch_size: Count = 500
+    """Images computed at once."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+
+
+@options
+class SampleVAE(Sample):
+    """Reconstruct test digits with the VAE, and decode latents drawn from its prior."""
+
+
+@options
+class SampleDDPM(Sample):
+    """Draw digits with the pixel DDPM: a grid, and the denoising process."""
+
+    sampler: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
+    """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
+    steps: Count = 10
+    """Network calls of the sampler."""
+    eta: Fraction = 0.0
+    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+    process_rows: Count = 8
+    """Samples whose denoising is drawn."""
+
+
+@options
+class SampleLDM(SampleDDPM):
+    """Draw digits with the latent diffusion model: a grid, and the denoising process, decoded."""
+
+    digit: Annotated[int, Field(ge=0, le=9)] | None = None
+    """Draw this digit only (None: 0 to 9 in turn)."""
+    guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""

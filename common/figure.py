@@ -1,0 +1,33 @@
+"""Plots. No global matplotlib state: a Figure is made, drawn and written."""
+import csv
+import io
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from common.checkpoint import write_atomically
+
+
+def save_figure(path, figure):
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+    write_atomically(path, buffer.getvalue())
+
+
+def loss_curve(metrics, path, title, columns):
+    """Draw columns of a metrics.csv over the epochs: every step pale, their moving average on top."""
+    with open(metrics, newline="") as file:
+        rows = list(csv.DictReader(file))
+    epochs = np.array([float(row["epoch"]) for row in rows])
+    window = min(200, max(1, len(rows) // 20))
+    figure = Figure(figsize=(7, 3.5))
+    axes = figure.subplots()
+    for color, column in zip(("tab:blue", "tab:orange", "tab:green"), columns):
+        values = np.array([float(row[column]) for row in rows])
+        smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+        axes.plot(epochs, values, color=color, alpha=0.2, linewidth=0.5)
+        axes.plot(epochs[window - 1 :], smooth, color=color, label=column)
+    axes.set(title=title, xlabel="epoch", ylabel="loss", yscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(path, figure)

@@ -1,0 +1,39 @@
+"""Random numbers for both frameworks, from numpy's PCG64: the same in each, and nothing to save for a resume."""
+import numpy as np
+
+
+class SampleNoise:
+    """Noise of samples: stream i is a function of (seed, i) alone, for any batch size and number of processes."""
+
+    def __init__(self, seed, indices, shape):
+        self.shape = shape
+        self.streams = [np.random.default_rng((seed, int(i))) for i in indices]
+
+    def __call__(self):
+        """The next standard normal draw of each stream, (len(indices), *shape) float32."""
+        return np.stack([stream.standard_normal(self.shape, dtype=np.float32) for stream in self.streams])
+
+
+class StepNoise:
+    """Draws of one training step for a batch of images: a function of (seed, step)."""
+
+    def __init__(self, seed, step, batch_size):
+        self.generator = np.random.default_rng((seed, step, 1))  # 1: a stream apart from the data order's
+        self.batch_size = batch_size
+
+    def normal(self, *shape):
+        """Standard normal, (batch_size, *shape) float32."""
+        return self.generator.standard_normal((self.batch_size, *shape), dtype=np.float32)
+
+    def integers(self, high):
+        """Uniform in 0..high - 1, (batch_size,) int64."""
+        return self.generator.integers(0, high, self.batch_size)
+
+    def uniform(self):
+        """Uniform in [0, 1), (batch_size,) float64."""
+        return self.generator.random(self.batch_size)
+
+
+def data_order(seed, epoch, count):
+    """The permutation of an epoch, (count,) int64: each image once."""
+    return np.random.default_rng((seed, epoch)).permutation(count)

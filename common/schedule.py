@@ -1,0 +1,44 @@
+"""The numbers of diffusion that no framework is needed for, in float64."""
+import math
+
+import numpy as np
+
+from common.config import Diffusion, Train
+
+
+def betas(config: Diffusion):
+    """beta_t of the forward process, (timesteps,) float64 in (0, 1)."""
+    if config.schedule == "linear":  # Ho et al. 2020, section 4
+        return np.linspace(1e-4, 0.02, config.timesteps)
+    # Nichol and Dhariwal 2021, equation 17; betas are held below 0.999 against a singularity at the end.
+    t = np.arange(config.timesteps + 1) / config.timesteps
+    alphas_cumprod = np.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.minimum(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 0.999)
+
+
+def alphas_cumprod(config: Diffusion):
+    """alpha_bar_t, (timesteps + 1,) float64; the last entry, also index -1, is 1: the clean image."""
+    return np.append(np.cumprod(1 - betas(config)), 1.0)
+
+
+def sampler_timesteps(timesteps, steps):
+    """Where a sampler of so many steps calls the network, then -1, the clean image: (steps + 1,) integers, falling.
+
+    Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
+    first call is always at the last time step, where training saw pure noise.
+    """
+    if not 1 <= steps <= timesteps:
+        raise ValueError(f"{steps} sampler steps: need 1 to {timesteps}")
+    calls = np.round(np.arange(timesteps, 0, -timesteps / steps)).astype(int) - 1
+    return [int(t) for t in calls[:steps]] + [-1]
+
+
+def learning_rate(options: Train, step, progress):
+    """Linear warm-up, then a cosine to 0; progress in [0, 1] is the share of the epochs or of the minutes spent."""
+    warmup = min(1.0, (step + 1) / (options.warmup + 1))
+    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def ema_decay(options: Train, step):
+    """Decay of the averaged weights, smaller at first: else they stay near the initial ones for 1 / (1 - decay)."""
+    return min(options.ema_decay, (1 + step) / (10 + step))

@@ -1,0 +1,121 @@
+"""The KL-regularised autoencoder of latent diffusion: 32x32 images to 8x8 latents of 4 channels and back.
+
+Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
+"""
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from common.config import VAEConfig
+from model.unet import GROUPS, Upsample
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, without the UNet's time. x (B, in, H, W) -> (B, out, H, W)."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x):
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv2(F.silu(self.norm2(h)))
+        return self.skip(x) + h
+
+
+class Encoder(nn.Module):
+    """x (B, 1, 32, 32) -> mean and log-variance of the posterior, stacked (B, 2 * latent_channels, 8, 8)."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        widths = [config.base_channels * mult for mult in config.channel_mults]
+        layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
+        for width, wider in zip(widths, widths[1:]):
+            layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
+        layers += [ResidualBlock(widths[-1], widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Decoder(nn.Module):
+    """z (B, latent_channels, 8, 8) -> image (B, 1, 32, 32)."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        widths = [config.base_channels * mult for mult in reversed(config.channel_mults)]
+        layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
+        for width, narrower in zip(widths, widths[1:]):
+            layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
+        layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z):
+        return self.layers(z)
+
+
+class DiagonalGaussian:
+    """The posterior q(z | x) = N(mean, diag(exp(logvar))). parameters (B, 2 C, H, W), mean over logvar."""
+
+    def __init__(self, parameters):
+        self.mean, logvar = parameters.float().chunk(2, dim=1)
+        self.logvar = logvar.clamp(-30, 20)
+
+    def sample(self, eps):
+        """mean + std * eps, for standard normal eps (B, C, H, W) (Kingma and Welling 2014, section 2.4)."""
+        return self.mean + torch.exp(0.5 * self.logvar) * eps
+
+    def kl(self):
+        """KL(q(z | x) || N(0, I)) of each image in nats, (B,) (Kingma and Welling 2014, appendix B)."""
+        return 0.5 * (self.mean**2 + torch.exp(self.logvar) - 1 - self.logvar).sum(dim=(1, 2, 3))
+
+
+class VAE(nn.Module):
+    """Images (B, 1, 32, 32) in [-1, 1] to latents (B, latent_channels, 8, 8) and back."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, x):
+        return DiagonalGaussian(self.encoder(x))
+
+    def decode(self, z):
+        return self.decoder(z)
+
+    def latent_shape(self, size=32):
+        """(channels, height, width) of the latent of an image of this size in pixels."""
+        side = size // 2 ** (len(self.config.channel_mults) - 1)
+        return self.config.latent_channels, side, side
+
+    def forward(self, x, eps):
+        """The reconstruction of x from one draw of its posterior, and the posterior. eps as the latent."""
+        posterior = self.encode(x)
+        return self.decode(posterior.sample(eps)), posterior
+
+
+class LatentSpace:
+    """What latent diffusion sees: posterior means, normalised by the training set's mean and std of each channel."""
+
+    def __init__(self, vae, mean, std):
+        """mean and std: arrays (latent_channels,)."""
+        self.vae = vae
+        device = next(vae.parameters()).device
+        self.mean, self.std = (torch.tensor(a, device=device).reshape(1, -1, 1, 1) for a in (mean, std))
+
+    def encode(self, x):
+        """Images (B, 1, 32, 32) -> z (B, latent_channels, 8, 8) of about zero mean and unit variance."""
+        return (self.vae.encode(x).mean - self.mean) / self.std
+
+    def decode(self, z):
+        """z -> images."""
+        return self.vae.decode(z * self.std + self.mean)
