@@ -7,7 +7,7 @@ Its tensors: `model.*`, the averaged weights, which draw samples; of a latent mo
 import contextlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,7 @@ class Checkpoint:
 
     options: TrainDDPM | TrainVAE | TrainLDM
     tensors: dict[str, np.ndarray]
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
     path: Path | None = None
 
@@ -104,7 +104,7 @@ def load_checkpoint(path, kind) -> Checkpoint:
                 raise UserError(f"{path} holds a {found} model where a {kind} model is needed: {retrain(kind)}")
             return Checkpoint(
                 options=from_json(OPTIONS[kind], meta["options"]),
-                tensors={name: file.get_tensor(name) for name in file.keys()},
+                tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, not a dict
                 progress=from_json(Progress, meta["progress"]),
                 vae=meta["vae"] and from_json(VAEConfig, meta["vae"]),
                 path=path,

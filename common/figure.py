@@ -14,10 +14,14 @@ def save_figure(path, figure):
     write_atomically(path, buffer.getvalue())
 
 
-def loss_curve(metrics, path, title, columns):
-    """Draw columns of a metrics.csv over the epochs: every step pale, their moving average on top."""
+NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm", "images_per_second")
+
+
+def loss_curve(metrics, path, title):
+    """Draw the losses of a metrics.csv over the epochs: every step pale, their moving average on top."""
     with open(metrics, newline="") as file:
         rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name not in NOT_LOSSES]
     epochs = np.array([float(row["epoch"]) for row in rows])
     window = min(200, max(1, len(rows) // 20))
     figure = Figure(figsize=(7, 3.5))
@@ -27,7 +31,7 @@ def loss_curve(metrics, path, title, columns):
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
         axes.plot(epochs, values, color=color, alpha=0.2, linewidth=0.5)
         axes.plot(epochs[window - 1 :], smooth, color=color, label=column)
-    axes.set(title=title, xlabel="epoch", ylabel="loss", yscale="log")
+    axes.set(title=title, xlabel="epoch", ylabel="loss (log scale)", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(path, figure)

@@ -8,7 +8,6 @@ from common.cli import UserError
 from common.figure import loss_curve
 from common.paths import CHECKPOINT
 
-NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm", "images_per_second")
 MAY_CHANGE = ("out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "vae_checkpoint")
 
 
@@ -26,17 +25,17 @@ class RunFolder:
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(to_json(options), indent=2) + "\n"
         write_atomically(self.folder / "options.json", text.encode())
-        self.file = self.writer = None
+        self.rows = []  # logged, not yet written
 
     def load_resumed(self, options):
-        """The checkpoint to go on from. UserError where its run was given other options, but for those that may change."""
+        """The checkpoint to go on from; UserError where its run had other options than now, but for MAY_CHANGE."""
         checkpoint = load_checkpoint(self.checkpoint, options.kind)
         before, now = to_json(checkpoint.options), to_json(options)
         changed = [name for name in now if before[name] != now[name] and name not in MAY_CHANGE]
         if changed:
             raise UserError(
                 f"{self.checkpoint} was trained with {', '.join(f'{name}={before[name]}' for name in changed)}: "
-                "resume it with the same options, or start another run with --out"
+                "resume with the same options, or start another run with --out"
             )
         return checkpoint
 
@@ -49,28 +48,29 @@ class RunFolder:
         write_atomically(self.metrics, text.encode())
 
     def log(self, **row):
-        """Append a row to metrics.csv; the first call's names are its header."""
-        if self.file is None:
-            resumed = int(row["step"]) > 0
-            self.file = open(self.metrics, "a" if resumed else "w", newline="")
-            self.writer = csv.DictWriter(self.file, row.keys(), lineterminator="\n")
-            if not resumed:
-                self.writer.writeheader()
-        self.writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
+        """Append a row to metrics.csv, now or with one of the next calls. The names are the same in every call."""
+        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        if len(self.rows) >= 50:
+            self.flush()
 
     def flush(self):
-        """Everything logged so far is in the file."""
-        self.file.flush()
+        """Bring every row logged so far into the file. The first row of a run starts it anew, with a header."""
+        new = bool(self.rows) and self.rows[0]["step"] == 0
+        with open(self.metrics, "w" if new else "a", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0].keys() if self.rows else (), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerows(self.rows)
+        self.rows = []
 
     def draw_losses(self, title):
         """Draw loss.png from metrics.csv."""
         self.flush()
-        losses = [name for name in self.writer.fieldnames if name not in NOT_LOSSES]
-        loss_curve(self.metrics, self.folder / "loss.png", title, losses)
+        loss_curve(self.metrics, self.folder / "loss.png", title)
 
     def picture(self, epoch):
         """Path of the picture drawn after so many epochs."""
-        return self.folder / f"samples-epoch-{epoch:05.1f}.png"
+        return self.folder / f"epoch-{epoch:05.1f}.png"
 
     def last_good(self):
         """What is left after a failed run, in a sentence."""

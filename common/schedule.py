@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 
+from common.cli import UserError
 from common.config import Diffusion, Train
 
 
@@ -25,10 +26,10 @@ def sampler_timesteps(timesteps, steps):
     """Where a sampler of so many steps calls the network, then -1, the clean image: (steps + 1,) integers, falling.
 
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
-    first call is always at the last time step, where training saw pure noise.
+    first call is always at the last time step, where training saw pure noise. UserError for steps it does not have.
     """
     if not 1 <= steps <= timesteps:
-        raise ValueError(f"{steps} sampler steps: need 1 to {timesteps}")
+        raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
     calls = np.round(np.arange(timesteps, 0, -timesteps / steps)).astype(int) - 1
     return [int(t) for t in calls[:steps]] + [-1]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from common.checkpoint import SCRIPTS, load_checkpoint
 from common.cli import UserError
@@ -114,10 +115,14 @@ class Pipeline:
     def images(self, options):
         """The images 0 to options.num - 1 of options.seed, (num, 1, 32, 32)."""
         batches = []
-        for start in range(0, options.num, options.batch_size):
-            indices = np.arange(start, min(start + options.batch_size, options.num))
-            *_, x_0 = self.trajectory(indices, options)
-            batches.append(self.decode(x_0))
+        with tqdm(total=options.num * options.steps, unit="call", leave=False, disable=None) as bar:
+            for start in range(0, options.num, options.batch_size):
+                indices = np.arange(start, min(start + options.batch_size, options.num))
+                trajectory = self.trajectory(indices, options)
+                x_t = next(trajectory)
+                for x_t in trajectory:
+                    bar.update(len(indices))
+                batches.append(self.decode(x_t))
         return np.concatenate(batches)
 
     def process(self, options, columns=10):

@@ -109,7 +109,8 @@ class Trainer:
         if self.latent_space:
             vae = self.latent_space.vae.config
             tensors |= {f"vae.{name}": to_array(value) for name, value in self.latent_space.vae.state_dict().items()}
-            tensors |= {f"latent.{name}": to_array(getattr(self.latent_space, name)).ravel() for name in ("mean", "std")}
+            tensors["latent.mean"] = to_array(self.latent_space.mean).ravel()
+            tensors["latent.std"] = to_array(self.latent_space.std).ravel()
         self.folder.flush()
         save_checkpoint(self.folder.checkpoint, Checkpoint(self.options, tensors, self.progress, vae))
 

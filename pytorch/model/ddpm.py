@@ -84,17 +84,14 @@ def sample_ddim(denoise, x_t, alphas_cumprod, timesteps, noise, eta=0.0):
 def sample_dpmpp_2m(denoise, x_t, alphas_cumprod, timesteps, noise):
     """DPM-Solver++(2M) (Lu et al. 2022, DPM-Solver++, algorithm 2), of first order at its first and last step."""
     lambdas = 0.5 * np.log(alphas_cumprod[:-1] / (1 - alphas_cumprod[:-1]))  # log(alpha_t / sigma_t)
-    previous = None
+    previous, previous_h = None, None
     for t, s in pairwise(timesteps):
         x_0 = denoise(x_t, t)
         if s < 0:  # sigma_s = 0: the step's limit
             yield x_0
             return
         h = float(lambdas[s] - lambdas[t])
-        d = x_0
-        if previous is not None:
-            r = previous_h / h
-            d = (1 + 1 / (2 * r)) * x_0 - 1 / (2 * r) * previous
+        d = x_0 if previous is None else x_0 + h / (2 * previous_h) * (x_0 - previous)
         sigma_ratio = math.sqrt((1 - alphas_cumprod[s]) / (1 - alphas_cumprod[t]))
         x_t = sigma_ratio * x_t - math.sqrt(alphas_cumprod[s]) * math.expm1(-h) * d
         previous, previous_h = x_0, h

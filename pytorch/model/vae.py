@@ -2,6 +2,8 @@
 
 Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
 """
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -34,7 +36,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [config.base_channels * mult for mult in config.channel_mults]
         layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
-        for width, wider in zip(widths, widths[1:]):
+        for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
         layers += [ResidualBlock(widths[-1], widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
@@ -51,7 +53,7 @@ class Decoder(nn.Module):
         super().__init__()
         widths = [config.base_channels * mult for mult in reversed(config.channel_mults)]
         layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
-        for width, narrower in zip(widths, widths[1:]):
+        for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
         layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]

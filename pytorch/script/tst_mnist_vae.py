@@ -19,8 +19,13 @@ def main(options: SampleVAE):
     vae = load_vae(options.checkpoint, accelerator.device)
     images, _ = load_mnist(train=False, limit=options.num)
     folder = output_folder(options, "vae")
-    save_png(folder / "reconstructions.png", pairs(images, reconstruct(accelerator, vae, images), columns=10))
-    save_png(folder / "prior.png", grid(decode_prior(accelerator, vae, options), columns=10))
+    pictures = {
+        "reconstructions": pairs(images, reconstruct(accelerator, vae, images), columns=10),
+        "prior": grid(decode_prior(accelerator, vae, options), columns=10),
+    }
+    for name, picture in pictures.items():
+        save_png(folder / f"{name}.png", picture)
+        print(folder / f"{name}.png")
 
 
 if __name__ == "__main__":

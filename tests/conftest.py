@@ -1,0 +1,45 @@
+"""What the tests share: both trees under one interface, and the scripts run as a user runs them."""
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TREES = ["pytorch"]
+MODULES = ["device", "model.ddpm", "model.unet", "model.vae", "data", "sampler", "trainer"]
+
+
+def load_tree(name):
+    """The modules of one tree as attributes; their names are the same in both, so sys.modules is left without them."""
+    sys.path.insert(0, str(ROOT / name))
+    try:
+        modules = {module: importlib.import_module(module) for module in MODULES}
+    finally:
+        sys.path.remove(str(ROOT / name))
+        for module in [*MODULES, "model"]:
+            sys.modules.pop(module, None)
+    return SimpleNamespace(name=name, **{module.split(".")[-1]: value for module, value in modules.items()})
+
+
+@pytest.fixture(scope="session", params=TREES)
+def tree(request):
+    return load_tree(request.param)
+
+
+def run_script(tree, script, *arguments, cwd=ROOT):
+    """Run a script in a process of its own; returns its CompletedProcess."""
+    path = (ROOT / tree / "script" / script).relative_to(cwd)
+    command = [sys.executable, str(path), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def assert_user_error(result, *fragments):
+    """Exit code 2 and one line on stderr that starts with 'error:' and says all the fragments."""
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert result.returncode == 2, result.stderr
+    assert lines[-1].startswith("error: ") and "Traceback" not in result.stderr, result.stderr
+    for fragment in fragments:
+        assert str(fragment) in lines[-1], lines[-1]

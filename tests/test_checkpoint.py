@@ -1,0 +1,113 @@
+"""Checkpoints: what goes in comes out, and what is not a checkpoint is told in one line."""
+import json
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
+from common.cli import UserError
+from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig, VAEConfig
+
+TENSORS = {"model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32)}
+SHAPES = {"a": (2, 3), "b": (4,)}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, Checkpoint(TrainDDPM(), TENSORS))
+    return path
+
+
+def test_round_trip(tmp_path):
+    options = TrainLDM(out=tmp_path, minutes=1.5, diffusion=Diffusion(schedule="linear"), unet=UNetConfig(blocks=2))
+    progress = Progress(step=7, epoch=0.25, seconds=3.5)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", Checkpoint(options, TENSORS, progress, VAEConfig()))
+    loaded = load_checkpoint(tmp_path, "ldm")  # the folder will do
+    assert (loaded.options, loaded.progress, loaded.vae) == (options, progress, VAEConfig())
+    found = loaded.take("model.", SHAPES)
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, TENSORS[f"model.{name}"])
+
+
+def test_nothing_is_left_beside_it(path):
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_failed_write_leaves_the_old_one(path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(path, Checkpoint(TrainVAE(), {}))
+    assert path.read_bytes() == before
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def damaged(path, damage):
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    if damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "cut short":
+        path.write_bytes(content[:-5])
+    elif damage == "cut in the header":
+        path.write_bytes(content[: 8 + length // 2])
+    elif damage == "claims terabytes":
+        path.write_bytes(struct.pack("<Q", 2**42) + content[8:])
+    elif damage == "pickle":
+        path.write_bytes(pickle.dumps({"model": [1, 2, 3]}))
+    elif damage == "no metadata":
+        save_file(TENSORS, path)
+    else:
+        meta = {"kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+        changes = {
+            "not JSON": "{",
+            "list": "[]",
+            "unknown option": {"options": {"colour": 3}},
+            "huge network": {"options": {"unet": {"base_channels": 10**9}}},
+            "unknown kind": {"kind": "../../gan"},
+        }
+        text = changes[damage]
+        save_file(TENSORS, path, {"simple_ldm": text if isinstance(text, str) else json.dumps(meta | text)})
+
+
+@pytest.mark.parametrize("damage", [
+    "empty", "cut short", "cut in the header", "claims terabytes", "pickle", "no metadata", "not JSON", "list",
+    "unknown option", "huge network", "unknown kind",
+])  # fmt: skip
+def test_damaged(path, damage):
+    damaged(path, damage)
+    with pytest.raises(UserError) as error:
+        load_checkpoint(path, "ddpm")
+    message = str(error.value)
+    assert str(path) in message and "not a whole Simple-LDM checkpoint" in message and "train_mnist.py" in message
+    assert "\n" not in message
+
+
+def test_missing_and_other_model(path, tmp_path):
+    with pytest.raises(UserError, match=r"nowhere does not exist: run train_mnist_ldm\.py"):
+        load_checkpoint(tmp_path / "nowhere", "ldm")
+    with pytest.raises(UserError, match=r"holds a ddpm model where a vae model is needed: run train_mnist_vae\.py"):
+        load_checkpoint(path, "vae")
+
+
+@pytest.mark.parametrize("change, problem", [
+    ({"a": None}, "lacks the tensor model.a"),
+    ({"c": np.ones(1, np.float32)}, "a tensor too many, model.c"),
+    ({"a": np.ones((3, 2), np.float32)}, r"model.a of shape \(3, 2\), not \(2, 3\)"),
+    ({"b": np.array([0, 1, np.nan, 2], np.float32)}, "a value in model.b that is not finite"),
+])  # fmt: skip
+def test_tensors_are_checked(tmp_path, change, problem):
+    tensors = TENSORS | {f"model.{name}": array for name, array in change.items()}
+    path = tmp_path / "weights.safetensors"
+    save_checkpoint(path, Checkpoint(TrainDDPM(), {n: a for n, a in tensors.items() if a is not None}))
+    with pytest.raises(UserError, match=f"weights.safetensors (lacks|has) .*{problem.split(' ', 1)[1]}"):
+        load_checkpoint(path, "ddpm").take("model.", SHAPES)

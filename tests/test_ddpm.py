@@ -1,0 +1,160 @@
+"""The scheduler and the samplers: against diffusers, and against a distribution whose denoiser is known."""
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+
+from common.config import Diffusion
+from common.schedule import alphas_cumprod, sampler_timesteps
+
+BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
+STEPS = 20
+kinds = pytest.mark.parametrize("schedule, prediction", [(s, p) for s in BETAS for p in PREDICTIONS])
+
+
+def theirs(cls, schedule, prediction, clip=False, **options):
+    scheduler = cls(
+        beta_schedule=BETAS[schedule], prediction_type=PREDICTIONS[prediction], timestep_spacing="trailing",
+        **({} if cls is DPMSolverMultistepScheduler else {"clip_sample": clip}), **options,
+    )
+    scheduler.set_timesteps(STEPS)
+    # Its own are a float32 product, 1e-3 off at t = 999; test_schedule.py compares the schedules themselves.
+    scheduler.alphas_cumprod = torch.from_numpy(alphas_cumprod(Diffusion(schedule=schedule))[:-1])
+    return scheduler
+
+
+def network(x, t):
+    """Any smooth function of x_t and t will do."""
+    return 0.8 * x + 0.3 * np.sin(3 * x + t / 200)
+
+
+def trajectory(tree, schedule, prediction, sampler, noise=None, clip=False, **options):
+    """Every x_t of a sampler from fixed noise, as numpy."""
+    ddpm = tree.ddpm.DDPM(Diffusion(schedule=schedule, prediction=prediction, clip=clip))
+
+    def denoise(x_t, t):
+        output = tree.device.to_tensor(network(tree.device.to_array(x_t), t).astype(np.float32), "cpu")
+        return ddpm.predict_x_0(output, x_t, t)
+
+    x_t = tree.device.to_tensor(start(), "cpu")
+    timesteps = sampler_timesteps(1000, STEPS)
+    states = sampler(denoise, x_t, ddpm.alphas_cumprod, timesteps, noise, **options)
+    return [tree.device.to_array(x) for x in states]
+
+
+def start():
+    return np.random.default_rng(0).standard_normal((3, 1, 4, 4)).astype(np.float32)
+
+
+def follow(scheduler, step):
+    """Every x_t of a diffusers scheduler from the same noise."""
+    x, states = torch.from_numpy(start()), []
+    for t in scheduler.timesteps:
+        output = torch.from_numpy(network(x.numpy(), int(t)).astype(np.float32))
+        x = step(output, t, x)
+        states.append(x.numpy())
+    return states
+
+
+def assert_close(ours, expected):
+    assert len(ours) == len(expected) == STEPS
+    for i, (a, b) in enumerate(zip(ours, expected)):
+        np.testing.assert_allclose(a, b, atol=1e-5 * max(1, np.abs(b).max()), rtol=1e-5, err_msg=f"step {i}")
+
+
+@kinds
+@pytest.mark.parametrize("clip", [False, True])
+def test_ancestral_sampling_agrees_with_diffusers(tree, schedule, prediction, clip):
+    scheduler = theirs(DDPMScheduler, schedule, prediction, clip)
+    generator, copy = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
+    expected = follow(scheduler, lambda o, t, x: scheduler.step(o, t, x, generator=generator).prev_sample)
+
+    def noise():
+        return tree.device.to_tensor(torch.randn(3, 1, 4, 4, generator=copy).numpy(), "cpu")
+
+    assert_close(trajectory(tree, schedule, prediction, tree.ddpm.sample_ddpm, noise, clip), expected)
+
+
+@kinds
+@pytest.mark.parametrize("eta, clip", [(0.0, False), (0.0, True), (0.5, False), (1.0, False)])
+def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
+    scheduler = theirs(DDIMScheduler, schedule, prediction, clip)
+    draws = iter(np.random.default_rng(2).standard_normal((STEPS, 3, 1, 4, 4)).astype(np.float32))
+    again = iter(np.random.default_rng(2).standard_normal((STEPS, 3, 1, 4, 4)).astype(np.float32))
+
+    def step(output, t, x):
+        noise = torch.from_numpy(next(draws))
+        options = {"variance_noise": noise} if eta else {}
+        return scheduler.step(output, t, x, eta=eta, use_clipped_model_output=clip, **options).prev_sample
+
+    def noise():
+        return tree.device.to_tensor(next(again), "cpu")
+
+    ours = trajectory(tree, schedule, prediction, tree.ddpm.sample_ddim, noise, clip, eta=eta)
+    assert_close(ours, follow(scheduler, step))
+
+
+@kinds
+def test_dpm_solver_agrees_with_diffusers(tree, schedule, prediction):
+    scheduler = theirs(DPMSolverMultistepScheduler, schedule, prediction)
+    expected = follow(scheduler, lambda o, t, x: scheduler.step(o, t, x).prev_sample)
+    assert_close(trajectory(tree, schedule, prediction, tree.ddpm.sample_dpmpp_2m), expected)
+
+
+@kinds
+def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
+    ddpm = tree.ddpm.DDPM(Diffusion(schedule=schedule, prediction=prediction))
+    scheduler = theirs(DDPMScheduler, schedule, prediction)
+    rng = np.random.default_rng(3)
+    x_0, eps = rng.standard_normal((2, 8, 1, 4, 4)).astype(np.float32)
+    t = np.array([0, 1, 10, 100, 400, 800, 998, 999])
+    x_t = scheduler.add_noise(*map(torch.from_numpy, (x_0, eps, t)))
+    our_x_0, our_eps = tree.device.to_tensor(x_0, "cpu"), tree.device.to_tensor(eps, "cpu")
+    np.testing.assert_allclose(tree.device.to_array(ddpm.q_sample(our_x_0, t, our_eps)), x_t.numpy(), atol=1e-5)
+
+    velocity = scheduler.get_velocity(*map(torch.from_numpy, (x_0, eps, t)))
+    expected = ((0.5 * x_t - (velocity if prediction == "v" else torch.from_numpy(eps))) ** 2).mean().item()
+    loss = ddpm.loss(lambda x, _: 0.5 * x, our_x_0, t, our_eps)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+# Gaussian data N(MEAN, STD^2): the best denoiser is E[x_0 | x_t] in closed form, and a deterministic sampler an affine
+# map a x_T + b, whose mean b and standard deviation |a| two samples tell exactly.
+MEAN, STD = 0.3, 0.25
+
+
+ABAR = alphas_cumprod(Diffusion())
+
+
+def denoise_gaussian(x_t, t):
+    gain = np.sqrt(ABAR[t]) * STD**2 / (ABAR[t] * STD**2 + 1 - ABAR[t])
+    return MEAN + float(gain) * (x_t - float(np.sqrt(ABAR[t])) * MEAN)
+
+
+def gaussian_error(tree, sampler, steps):
+    """How far a deterministic sampler's mean and standard deviation are off."""
+    x_t = tree.device.to_tensor(np.array([-1, 1], np.float32).reshape(2, 1, 1, 1), "cpu")
+    *_, x_0 = sampler(denoise_gaussian, x_t, ABAR, sampler_timesteps(1000, steps), None)
+    low, high = tree.device.to_array(x_0).ravel()
+    return abs((low + high) / 2 - MEAN), abs(abs(high - low) / 2 - STD)
+
+
+@pytest.mark.parametrize("name, tolerance", [("sample_ddim", 0.01), ("sample_dpmpp_2m", 3e-4)])
+def test_deterministic_samplers_recover_a_gaussian(tree, name, tolerance):
+    sampler = getattr(tree.ddpm, name)
+    mean_error, std_error = gaussian_error(tree, sampler, 100)
+    assert mean_error < 1e-3 and std_error < tolerance
+    errors = [gaussian_error(tree, sampler, steps)[1] for steps in (10, 20, 50, 100)]
+    assert errors == sorted(errors, reverse=True), errors
+
+
+def test_ancestral_sampling_recovers_a_gaussian(tree):
+    rng = np.random.default_rng(0)
+
+    def noise():
+        return tree.device.to_tensor(rng.standard_normal((20_000, 1, 1, 1)).astype(np.float32), "cpu")
+
+    *_, x_0 = tree.ddpm.sample_ddpm(denoise_gaussian, noise(), ABAR, sampler_timesteps(1000, 200), noise)
+    x_0 = tree.device.to_array(x_0)
+    assert abs(x_0.mean() - MEAN) < 0.01 and abs(x_0.std() - STD) < 0.01

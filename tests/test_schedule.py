@@ -1,0 +1,69 @@
+"""The schedules against diffusers, float64 against float32."""
+import numpy as np
+import pytest
+from diffusers import DDIMScheduler, DDPMScheduler
+
+from common.cli import UserError
+from common.config import Diffusion, Train
+from common.noise import SampleNoise, StepNoise, data_order
+from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, sampler_timesteps
+
+BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
+
+
+@pytest.mark.parametrize("schedule", BETAS)
+def test_betas_agree_with_diffusers(schedule):
+    theirs = DDPMScheduler(num_train_timesteps=1000, beta_schedule=BETAS[schedule])
+    config = Diffusion(schedule=schedule)
+    np.testing.assert_allclose(betas(config), theirs.betas.numpy(), rtol=1e-5, atol=1e-7)
+    ours = alphas_cumprod(config)
+    np.testing.assert_allclose(ours[:-1], theirs.alphas_cumprod.numpy(), atol=1e-5)
+    assert ours[-1] == 1 and ours.dtype == np.float64 and (np.diff(ours[:-1]) < 0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 5, 7, 10, 50, 999, 1000])
+def test_timesteps_agree_with_diffusers(steps):
+    theirs = DDIMScheduler(timestep_spacing="trailing")
+    theirs.set_timesteps(steps)
+    ours = sampler_timesteps(1000, steps)
+    assert ours == [*theirs.timesteps.tolist()[:steps], -1]
+    assert ours[0] == 999 and len(ours) == steps + 1 and (np.diff(ours) < 0).all()
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_more_steps_than_the_schedule_has(steps):
+    with pytest.raises(UserError, match="1 to 1000"):
+        sampler_timesteps(1000, steps)
+
+
+def test_learning_rate_warms_up_and_ends_at_zero():
+    options = Train(learning_rate=1e-3, warmup=99)
+    assert learning_rate(options, 0, 0.0) == pytest.approx(1e-5)
+    assert learning_rate(options, 99, 0.0) == pytest.approx(1e-3)
+    assert learning_rate(options, 1000, 0.5) == pytest.approx(5e-4)
+    assert learning_rate(options, 1000, 1.0) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(options, 1000, 1.7) == pytest.approx(0, abs=1e-12)
+
+
+def test_ema_forgets_the_initial_weights():
+    """After 200 steps a fixed decay of 0.999 would keep 82 % of the initial weights."""
+    kept = np.prod([ema_decay(Train(ema_decay=0.999), step) for step in range(200)])
+    assert kept < 1e-6
+    assert ema_decay(Train(ema_decay=0.999), 10**6) == 0.999
+
+
+def test_sample_noise_depends_on_seed_and_index_alone():
+    together, apart = SampleNoise(3, range(6), (2, 4)), SampleNoise(3, [4], (2, 4))
+    for _ in range(3):
+        np.testing.assert_array_equal(together()[4], apart()[0])
+    assert not np.array_equal(SampleNoise(4, [4], (2, 4))(), SampleNoise(3, [4], (2, 4))())
+
+
+def test_noise_is_standard_normal_and_independent_of_the_data_order():
+    x = SampleNoise(0, range(1000), (1, 32, 32))()
+    assert x.dtype == np.float32 and abs(x.mean()) < 4e-3 and abs(x.std() - 1) < 3e-3
+    assert abs(np.corrcoef(x[0].ravel(), x[1].ravel())[0, 1]) < 0.15
+    np.testing.assert_array_equal(StepNoise(0, 5, 8).normal(3), StepNoise(0, 5, 8).normal(3))
+    assert not np.array_equal(StepNoise(0, 5, 8).normal(3), StepNoise(0, 6, 8).normal(3))
+    assert sorted(data_order(0, 2, 100)) == list(range(100))
+    assert not np.array_equal(data_order(0, 2, 100), data_order(0, 3, 100))
