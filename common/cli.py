@@ -1,9 +1,11 @@
 """From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
+import os
 import sys
 from typing import get_type_hints
 
 import tyro
-from pydantic import ValidationError
+
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
 
 class UserError(Exception):
@@ -17,8 +19,6 @@ def run(main):
         main(tyro.cli(options_type))
     except UserError as error:
         fail(str(error))
-    except ValidationError as error:
-        fail("; ".join(f"--{'.'.join(map(str, e['loc'])).replace('_', '-')}: {e['msg']}" for e in error.errors()))
     except OSError as error:  # a full disk, a folder without permission
         fail(f"{error.filename or 'writing'}: {error.strerror or error}")
 

@@ -30,7 +30,8 @@ def loss_curve(metrics, path, title):
         values = np.array([float(row[column]) for row in rows])
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
         axes.plot(epochs, values, color=color, alpha=0.2, linewidth=0.5)
-        axes.plot(epochs[window - 1 :], smooth, color=color, label=column)
+        middle = (window - 1) // 2
+        axes.plot(epochs[middle : middle + len(smooth)], smooth, color=color, label=column)
     axes.set(title=title, xlabel="epoch", ylabel="loss (log scale)", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()

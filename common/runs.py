@@ -1,77 +1,124 @@
-"""The folder of a training run: its options, its metrics, its pictures, its checkpoint."""
+"""A training run but for the framework: its folder, its progress, its metrics, when to save and when to draw."""
 import csv
 import json
+import math
+import time
 from pathlib import Path
 
-from common.checkpoint import load_checkpoint, to_json, write_atomically
+from tqdm import tqdm
+
+from common.checkpoint import Progress, load_checkpoint, to_json, write_atomically
 from common.cli import UserError
 from common.figure import loss_curve
+from common.noise import data_order
 from common.paths import CHECKPOINT
+from common.schedule import learning_rate
 
 MAY_CHANGE = ("out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "vae_checkpoint")
 
 
-class RunFolder:
-    """options.json, metrics.csv (a row a step), loss.png, pictures and checkpoint.safetensors of one run."""
+class Run:
+    """options.json, metrics.csv (a row a step), loss.png, epoch-*.png and checkpoint.safetensors in one folder.
+
+    UserError where the folder holds a run already, or none to resume.
+    """
 
     def __init__(self, folder, options):
-        self.folder = Path(folder)
+        self.folder, self.options = Path(folder), options
         self.checkpoint = self.folder / CHECKPOINT
         self.metrics = self.folder / "metrics.csv"
         if options.resume and not self.checkpoint.is_file():
             raise UserError(f"{self.checkpoint} does not exist, so there is nothing to go on from: leave out --resume")
         if self.checkpoint.is_file() and not options.resume:
             raise UserError(f"{self.folder} holds a run: --resume goes on with it, --out starts another elsewhere")
+        self.resumed = self.load() if options.resume else None  # the checkpoint that the run goes on from
+        self.progress = self.resumed.progress if self.resumed else Progress()
+        self.rows = []  # of metrics.csv, not yet written
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(to_json(options), indent=2) + "\n"
-        write_atomically(self.folder / "options.json", text.encode())
-        self.rows = []  # logged, not yet written
+        write_atomically(self.folder / "options.json", (json.dumps(to_json(options), indent=2) + "\n").encode())
 
-    def load_resumed(self, options):
+    def load(self):
         """The checkpoint to go on from; UserError where its run had other options than now, but for MAY_CHANGE."""
-        checkpoint = load_checkpoint(self.checkpoint, options.kind)
-        before, now = to_json(checkpoint.options), to_json(options)
-        changed = [name for name in now if before[name] != now[name] and name not in MAY_CHANGE]
+        checkpoint = load_checkpoint(self.checkpoint, self.options.kind)
+        before, now = to_json(checkpoint.options), to_json(self.options)
+        changed = [f"{name}={before[name]}" for name in now if before[name] != now[name] and name not in MAY_CHANGE]
         if changed:
-            raise UserError(
-                f"{self.checkpoint} was trained with {', '.join(f'{name}={before[name]}' for name in changed)}: "
-                "resume with the same options, or start another run with --out"
-            )
+            raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
         return checkpoint
+
+    def batches(self, count):
+        """Yield (indices of samples 0 to count - 1, learning rate) until the epochs or the minutes are spent.
+
+        Each is to be answered with record(); each epoch holds each index once.
+        """
+        options, resumed_at = self.options, self.progress.step
+        self.steps_per_epoch = math.ceil(count / options.batch_size)
+        total = options.epochs * self.steps_per_epoch
+        self.begun = time.perf_counter() - self.progress.seconds
+        if resumed_at:
+            self.keep_metrics(resumed_at)
+        with tqdm(total=total, initial=resumed_at, desc=options.kind, unit="step", dynamic_ncols=True) as self.bar:
+            while (share := self.share(total)) < 1:
+                epoch, first = divmod(self.progress.step, self.steps_per_epoch)
+                if first == 0 or self.progress.step == resumed_at:
+                    order = data_order(options.seed, epoch, count)
+                indices = order[first * options.batch_size : (first + 1) * options.batch_size]
+                yield indices, learning_rate(options, self.progress.step, share)
+
+    def share(self, total):
+        """The share of the epochs or of the minutes that is spent, in [0, 1]."""
+        minutes = self.progress.seconds / (60 * self.options.minutes) if self.options.minutes else 0
+        return max(self.progress.step / total, minutes)
+
+    def record(self, images, losses, **rest):
+        """Count a step on so many images, and append its row to metrics.csv, at once or with one of the next ones."""
+        seconds, step = time.perf_counter() - self.begun, self.progress.step
+        speed = images / (seconds - self.progress.seconds)
+        self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
+        row = {"step": step, "epoch": self.progress.epoch, **losses, **rest, "images_per_second": speed}
+        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        if len(self.rows) >= 50:
+            self.flush()
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {losses['loss']:.4f}, {speed:.0f} img/s", refresh=False)
+
+    def save_due(self):
+        """Whether this step ends with a checkpoint; the run's end has one in any case."""
+        return self.progress.step % self.options.save_every == 0
+
+    def picture_due(self):
+        """Whether this step ends with a picture; the run's end has one in any case."""
+        return self.progress.step % (self.steps_per_epoch * self.options.preview_every) == 0
+
+    def picture(self):
+        """Path of the picture drawn now."""
+        return self.folder / f"epoch-{self.progress.epoch:05.1f}.png"
+
+    def draw_losses(self):
+        """Draw loss.png from metrics.csv."""
+        self.flush()
+        loss_curve(self.metrics, self.folder / "loss.png", f"{self.options.kind}: training loss")
+
+    def flush(self):
+        """Bring every row recorded so far into metrics.csv; the first of a run starts it anew, with a header."""
+        if not self.rows:
+            return
+        new = self.rows[0]["step"] == 0
+        with open(self.metrics, "w" if new else "a", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerows(self.rows)
+        self.rows = []
 
     def keep_metrics(self, step):
         """Of an interrupted run, keep the rows of the steps before this one: those after it are done again."""
         with open(self.metrics, newline="") as file:
             header, *rows = csv.reader(file)
         kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
-        text = "\n".join(",".join(row) for row in [header, *kept]) + "\n"
-        write_atomically(self.metrics, text.encode())
+        write_atomically(self.metrics, "".join(",".join(row) + "\n" for row in [header, *kept]).encode())
 
-    def log(self, **row):
-        """Append a row to metrics.csv, now or with one of the next calls. The names are the same in every call."""
-        self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
-        if len(self.rows) >= 50:
-            self.flush()
-
-    def flush(self):
-        """Bring every row logged so far into the file. The first row of a run starts it anew, with a header."""
-        new = bool(self.rows) and self.rows[0]["step"] == 0
-        with open(self.metrics, "w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(file, self.rows[0].keys() if self.rows else (), lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerows(self.rows)
-        self.rows = []
-
-    def draw_losses(self, title):
-        """Draw loss.png from metrics.csv."""
-        self.flush()
-        loss_curve(self.metrics, self.folder / "loss.png", title)
-
-    def picture(self, epoch):
-        """Path of the picture drawn after so many epochs."""
-        return self.folder / f"epoch-{epoch:05.1f}.png"
-
-    def last_good(self):
-        """What is left after a failed run, in a sentence."""
-        return f"the last good checkpoint is {self.checkpoint}." if self.checkpoint.is_file() else "no checkpoint yet."
+    def stop(self, reason):
+        """End a run that has failed: a UserError that says what is left of it."""
+        left = f"the last good checkpoint is {self.checkpoint}" if self.checkpoint.is_file() else "no checkpoint yet"
+        raise UserError(f"{reason} at step {self.progress.step}; {left}; try a smaller --learning-rate")

@@ -115,14 +115,11 @@ class Pipeline:
     def images(self, options):
         """The images 0 to options.num - 1 of options.seed, (num, 1, 32, 32)."""
         batches = []
-        with tqdm(total=options.num * options.steps, unit="call", leave=False, disable=None) as bar:
-            for start in range(0, options.num, options.batch_size):
-                indices = np.arange(start, min(start + options.batch_size, options.num))
-                trajectory = self.trajectory(indices, options)
-                x_t = next(trajectory)
-                for x_t in trajectory:
-                    bar.update(len(indices))
-                batches.append(self.decode(x_t))
+        starts = range(0, options.num, options.batch_size)
+        for start in tqdm(starts, desc="sampling", unit="batch", leave=False, disable=None):  # None: not in a log file
+            indices = np.arange(start, min(start + options.batch_size, options.num))
+            *_, x_0 = self.trajectory(indices, options)
+            batches.append(self.decode(x_0))
         return np.concatenate(batches)
 
     def process(self, options, columns=10):

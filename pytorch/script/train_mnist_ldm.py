@@ -25,7 +25,7 @@ def main(options: TrainLDM):
     images, labels = load_mnist(train=True, limit=options.limit)
     ddpm = DDPM(options.diffusion)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
-    vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.resumed)
+    vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
     latents, mean, std = encode_latents(vae, images, accelerator.device)
     trainer.latent_space = LatentSpace(vae, mean, std)
 
