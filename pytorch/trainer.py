@@ -74,8 +74,8 @@ class Trainer:
         tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
         for name, weight in self.model.named_parameters():
             tensors[f"train.weight.{name}"] = to_array(weight)
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"train.{moment}.{name}"] = to_array(self.optimizer.state[weight][moment])
+            tensors[f"train.exp_avg.{name}"] = to_array(self.optimizer.state[weight]["exp_avg"])
+            tensors[f"train.exp_avg_sq.{name}"] = to_array(self.optimizer.state[weight]["exp_avg_sq"])
         vae = self.latent_space.vae if self.latent_space else None
         if vae:
             tensors |= {f"vae.{name}": to_array(value) for name, value in vae.state_dict().items()}
@@ -91,7 +91,10 @@ class Trainer:
         load_weights(self.ema, checkpoint, "model.")
         load_weights(self.model, checkpoint, "train.weight.")
         shapes = {name: tuple(weight.shape) for name, weight in self.model.named_parameters()}
-        moments = {moment: checkpoint.take(f"train.{moment}.", shapes) for moment in ("exp_avg", "exp_avg_sq")}
+        exp_avg, exp_avg_sq = (checkpoint.take(f"train.{moment}.", shapes) for moment in ("exp_avg", "exp_avg_sq"))
         for name, weight in self.model.named_parameters():
-            state = {moment: torch.from_numpy(arrays[name]).to(weight) for moment, arrays in moments.items()}
-            self.optimizer.state[weight] = {"step": torch.tensor(float(checkpoint.progress.step)), **state}
+            self.optimizer.state[weight] = {
+                "step": torch.tensor(float(checkpoint.progress.step)),
+                "exp_avg": torch.from_numpy(exp_avg[name]).to(weight.device),
+                "exp_avg_sq": torch.from_numpy(exp_avg_sq[name]).to(weight.device),
+            }

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TREES = ["pytorch"]
+TREES = ["pytorch", "jittor"]
 MODULES = ["device", "model.ddpm", "model.unet", "model.vae", "data", "sampler", "trainer"]
 
 
@@ -24,9 +24,15 @@ def load_tree(name):
     return SimpleNamespace(name=name, **{module.split(".")[-1]: value for module, value in modules.items()})
 
 
+@pytest.fixture(scope="session")
+def trees():
+    """Both trees, by name."""
+    return {name: load_tree(name) for name in TREES}
+
+
 @pytest.fixture(scope="session", params=TREES)
-def tree(request):
-    return load_tree(request.param)
+def tree(request, trees):
+    return trees[request.param]
 
 
 def run_script(tree, script, *arguments, cwd=ROOT):

@@ -91,6 +91,20 @@ class UNetBlock(nn.Module):
         return x
 
 
+def fold(x, side):
+    """Squares of side x side pixels to channels (Shi et al. 2016). (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
+    batch, channels, height, width = x.shape
+    x = x.reshape(batch, channels, height // side, side, width // side, side).permute(0, 1, 3, 5, 2, 4)
+    return x.reshape(batch, channels * side * side, height // side, width // side)
+
+
+def unfold(x, side):
+    """The inverse of fold. (B, C side^2, H, W) -> (B, C, side H, side W)."""
+    batch, channels, height, width = x.shape
+    x = x.reshape(batch, channels // side**2, side, side, height, width).permute(0, 1, 4, 2, 5, 3)
+    return x.reshape(batch, channels // side**2, side * height, side * width)
+
+
 class Upsample(nn.Module):
     """Nearest-neighbour doubling and a 3x3 convolution. (B, in, H, W) -> (B, out, 2H, 2W)."""
 
@@ -131,7 +145,7 @@ class UNet(nn.Module):
             last = level == len(widths) - 1
             self.downsample.append(nn.Identity() if last else nn.Conv2d(width, width, 3, stride=2, padding=1))
 
-        self.middle = nn.ModuleList(UNetBlock(channels, channels, time_dim, i == 0, config) for i in range(2))
+        self.middle = nn.ModuleList([UNetBlock(channels, channels, time_dim, i == 0, config) for i in range(2)])
 
         self.up, self.upsample = nn.ModuleList(), nn.ModuleList()
         for level, width in reversed(list(enumerate(widths))):
@@ -147,7 +161,7 @@ class UNet(nn.Module):
 
     def forward(self, x, t, context=None):
         time = F.silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
-        x = self.stem(F.pixel_unshuffle(x, self.config.patch_size))
+        x = self.stem(fold(x, self.config.patch_size))
         skips = []
         for blocks, downsample in zip(self.down, self.downsample):
             for block in blocks:
@@ -160,7 +174,7 @@ class UNet(nn.Module):
             x = upsample(x)
             for block in blocks:
                 x = block(torch.cat([x, skips.pop()], dim=1), time, context)
-        return F.pixel_shuffle(self.head(F.silu(self.norm(x))), self.config.patch_size)
+        return unfold(self.head(F.silu(self.norm(x))), self.config.patch_size)
 
 
 class ConditionalUNet(nn.Module):

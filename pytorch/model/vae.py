@@ -2,6 +2,7 @@
 
 Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
 """
+import math
 from itertools import pairwise
 
 import torch
@@ -103,6 +104,14 @@ class VAE(nn.Module):
         """The reconstruction of x from one draw of its posterior, and the posterior. eps as the latent."""
         posterior = self.encode(x)
         return self.decode(posterior.sample(eps)), posterior
+
+
+def vae_loss(vae, x, eps, kl_weight):
+    """The loss, squared error a pixel + kl_weight * KL a latent element and its parts."""
+    reconstruction, posterior = vae(x, eps)
+    squared_error = ((reconstruction.float() - x) ** 2).mean(dim=(1, 2, 3)).mean()
+    kl = posterior.kl().mean() / math.prod(posterior.mean.shape[1:])
+    return {"loss": squared_error + kl_weight * kl, "reconstruction": squared_error, "kl": kl}
 
 
 class LatentSpace:

@@ -1,4 +1,4 @@
-"""Train the pixel DDPM on MNIST: python pytorch/script/train_mnist.py [--minutes 30] [--help]"""
+"""Train the pixel DDPM on MNIST: python script/train_mnist.py [--minutes 30] [--help]"""
 import sys
 from pathlib import Path
 

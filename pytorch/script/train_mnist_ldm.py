@@ -1,4 +1,4 @@
-"""Train latent diffusion on MNIST: python pytorch/script/train_mnist_ldm.py [--minutes 30] [--help]"""
+"""Train latent diffusion on MNIST: python script/train_mnist_ldm.py [--minutes 30] [--help]"""
 import sys
 from pathlib import Path
 

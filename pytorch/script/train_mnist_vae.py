@@ -1,4 +1,4 @@
-"""Train the autoencoder on MNIST: python pytorch/script/train_mnist_vae.py [--minutes 10] [--help]"""
+"""Train the autoencoder on MNIST: python script/train_mnist_vae.py [--minutes 10] [--help]"""
 import sys
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def main(options: TrainVAE):
     from common.images import from_uint8, pairs, save_png  # a framework is loaded after --help was answered
     from data import load_mnist
     from device import make_accelerator, to_tensor
-    from model.vae import VAE
+    from model.vae import VAE, vae_loss
     from sampler import reconstruct
     from trainer import Trainer
 
@@ -25,10 +25,8 @@ def main(options: TrainVAE):
 
     def losses(vae, indices, noise):
         x = to_tensor(from_uint8(images[indices]), accelerator.device)
-        reconstruction, posterior = vae(x, to_tensor(noise.normal(*latent_shape), accelerator.device))
-        squared_error = ((reconstruction.float() - x) ** 2).mean(dim=(1, 2, 3)).mean()
-        kl = posterior.kl().mean() / posterior.mean[0].numel()  # nats a latent element
-        return {"loss": squared_error + options.kl_weight * kl, "reconstruction": squared_error, "kl": kl}
+        eps = to_tensor(noise.normal(*latent_shape), accelerator.device)
+        return vae_loss(vae, x, eps, options.kl_weight)
 
     def preview(vae, path):
         save_png(path, pairs(held_out, reconstruct(accelerator, vae, held_out), columns=10))

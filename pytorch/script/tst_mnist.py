@@ -1,4 +1,4 @@
-"""Draw digits with the pixel DDPM: python pytorch/script/tst_mnist.py [--steps 20] [--help]"""
+"""Draw digits with the pixel DDPM: python script/tst_mnist.py [--steps 20] [--help]"""
 import sys
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw digits with latent diffusion: python pytorch/script/tst_mnist_ldm.py [--digit 7] [--guidance 2] [--help]"""
+"""Draw digits with latent diffusion: python script/tst_mnist_ldm.py [--digit 7] [--guidance 2] [--help]"""
 import sys
 from pathlib import Path
 

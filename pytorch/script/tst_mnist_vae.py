@@ -1,4 +1,4 @@
-"""Reconstruct and draw digits with the autoencoder: python pytorch/script/tst_mnist_vae.py [--help]"""
+"""Reconstruct and draw digits with the autoencoder: python script/tst_mnist_vae.py [--help]"""
 import sys
 from pathlib import Path
 

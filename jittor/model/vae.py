@@ -1,0 +1,128 @@
+"""The KL-regularised autoencoder of latent diffusion: 32x32 images to 8x8 latents of 4 channels and back.
+
+Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
+"""
+import math
+from itertools import pairwise
+
+from common.config import VAEConfig
+from device import jt, nn
+from model.unet import GROUPS, Upsample
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions, without the UNet's time. x (B, in, H, W) -> (B, out, H, W)."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def execute(self, x):
+        h = self.conv1(nn.silu(self.norm1(x)))
+        h = self.conv2(nn.silu(self.norm2(h)))
+        return self.skip(x) + h
+
+
+class Encoder(nn.Module):
+    """x (B, 1, 32, 32) -> mean and log-variance of the posterior, stacked (B, 2 * latent_channels, 8, 8)."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        widths = [config.base_channels * mult for mult in config.channel_mults]
+        layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
+        for width, wider in pairwise(widths):
+            layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
+        layers += [ResidualBlock(widths[-1], widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def execute(self, x):
+        return self.layers(x)
+
+
+class Decoder(nn.Module):
+    """z (B, latent_channels, 8, 8) -> image (B, 1, 32, 32)."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        widths = [config.base_channels * mult for mult in reversed(config.channel_mults)]
+        layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
+        for width, narrower in pairwise(widths):
+            layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
+        layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
+
+    def execute(self, z):
+        return self.layers(z)
+
+
+class DiagonalGaussian:
+    """The posterior q(z | x) = N(mean, diag(exp(logvar))). parameters (B, 2 C, H, W), mean over logvar."""
+
+    def __init__(self, parameters):
+        self.mean, logvar = parameters.chunk(2, dim=1)
+        self.logvar = logvar.clamp(-30, 20)
+
+    def sample(self, eps):
+        """mean + std * eps, for standard normal eps (B, C, H, W) (Kingma and Welling 2014, section 2.4)."""
+        return self.mean + jt.exp(0.5 * self.logvar) * eps
+
+    def kl(self):
+        """KL(q(z | x) || N(0, I)) of each image in nats, (B,) (Kingma and Welling 2014, appendix B)."""
+        return 0.5 * (self.mean**2 + jt.exp(self.logvar) - 1 - self.logvar).sum(dims=[1, 2, 3])
+
+
+class VAE(nn.Module):
+    """Images (B, 1, 32, 32) in [-1, 1] to latents (B, latent_channels, 8, 8) and back."""
+
+    def __init__(self, config: VAEConfig):
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
+
+    def encode(self, x):
+        return DiagonalGaussian(self.encoder(x))
+
+    def decode(self, z):
+        return self.decoder(z)
+
+    def latent_shape(self, size=32):
+        """(channels, height, width) of the latent of an image of this size in pixels."""
+        side = size // 2 ** (len(self.config.channel_mults) - 1)
+        return self.config.latent_channels, side, side
+
+    def execute(self, x, eps):
+        """The reconstruction of x from one draw of its posterior, and the posterior. eps as the latent."""
+        posterior = self.encode(x)
+        return self.decode(posterior.sample(eps)), posterior
+
+
+def vae_loss(vae, x, eps, kl_weight):
+    """The loss, squared error a pixel + kl_weight * KL a latent element and its parts."""
+    reconstruction, posterior = vae(x, eps)
+    squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3]).mean()
+    kl = posterior.kl().mean() / math.prod(posterior.mean.shape[1:])
+    return {"loss": squared_error + kl_weight * kl, "reconstruction": squared_error, "kl": kl}
+
+
+class LatentSpace:
+    """What latent diffusion sees: posterior means, normalised by the training set's mean and std of each channel."""
+
+    def __init__(self, vae, mean, std):
+        """mean and std: arrays (latent_channels,)."""
+        self.vae = vae
+        self.mean, self.std = (jt.array(a).reshape(1, -1, 1, 1) for a in (mean, std))
+
+    def encode(self, x):
+        """Images (B, 1, 32, 32) -> z (B, latent_channels, 8, 8) of about zero mean and unit variance."""
+        return (self.vae.encode(x).mean - self.mean) / self.std
+
+    def decode(self, z):
+        """z -> images."""
+        return self.vae.decode(z * self.std + self.mean)

@@ -1,0 +1,40 @@
+"""Train the pixel DDPM on MNIST: python script/train_mnist.py [--minutes 30] [--help]"""
+import sys
+from pathlib import Path
+
+sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
+
+from common.cli import run
+from common.config import SampleDDPM, TrainDDPM
+
+
+def main(options: TrainDDPM):
+    """Load data, build the UNet, train it on the noise-prediction loss."""
+    from common.images import from_uint8, grid, save_png  # a framework is loaded after --help was answered
+    from data import load_mnist
+    from device import make_accelerator, to_tensor
+    from model.ddpm import DDPM
+    from model.unet import UNet
+    from sampler import Pipeline
+    from trainer import Trainer
+
+    accelerator = make_accelerator(options.device, options.precision)
+    images, _ = load_mnist(train=True, limit=options.limit)
+    ddpm = DDPM(options.diffusion)
+    trainer = Trainer(options, accelerator, build=lambda: UNet(options.unet))
+
+    def losses(unet, indices, noise):
+        x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
+        t = noise.integers(options.diffusion.timesteps)
+        eps = to_tensor(noise.normal(1, 32, 32), accelerator.device)
+        return {"loss": ddpm.loss(unet, x_0, t, eps)}
+
+    def preview(unet, path):
+        pipeline = Pipeline(accelerator, unet, options.diffusion)
+        save_png(path, grid(pipeline.images(SampleDDPM(seed=options.seed)), columns=10))
+
+    trainer.fit(losses, len(images), preview)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,100 @@
+"""One training loop for the three train scripts."""
+import math
+from pathlib import Path
+
+from common.checkpoint import Checkpoint, save_checkpoint
+from common.noise import StepNoise
+from common.runs import Run
+from common.schedule import ema_decay
+from device import jt, to_array
+from sampler import load_weights
+
+TREE = Path(__file__).resolve().parent
+
+
+class Trainer:
+    """A model, its averaged weights and their optimiser, in a run that keeps them. build() makes the model."""
+
+    def __init__(self, options, accelerator, build):
+        self.options, self.accelerator = options, accelerator
+        self.run = Run(options.out or TREE / "runs" / options.kind, options)
+        jt.set_global_seed(options.seed)
+        self.model, self.ema = build(), build()
+        self.ema.load_state_dict(self.model.state_dict(to="numpy"))  # a Var would be shared
+        for average in self.ema.parameters():
+            average.stop_grad()
+        optimizer = jt.optim.AdamW(
+            self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay
+        )
+        self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
+        self.latent_space = None  # of a latent model: its checkpoint carries it
+        if self.run.resumed:
+            self.restore(self.run.resumed)
+
+    def fit(self, losses, count, preview):
+        """Train on samples 0 to count - 1.
+
+        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model, path) draws a picture.
+        """
+        for indices, learning_rate in self.run.batches(count):
+            self.step(losses, indices, learning_rate)
+            if self.run.save_due():
+                self.save()
+            if self.run.picture_due():
+                preview(self.ema, self.run.picture())
+                self.run.draw_losses()
+        self.save()
+        preview(self.ema, self.run.picture())
+        self.run.draw_losses()
+        progress = self.run.progress
+        print(f"{self.run.folder}: {progress.epoch:.1f} epochs in {progress.seconds / 60:.1f} minutes")
+
+    def step(self, losses, indices, learning_rate):
+        """One AdamW step on these samples, and what it does to the averaged weights."""
+        step = self.run.progress.step
+        with self.accelerator.autocast():
+            parts = losses(self.wrapped, indices, StepNoise(self.options.seed, step, len(indices)))
+        self.accelerator.backward(parts["loss"])
+        grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
+        values = {name: part.item() for name, part in parts.items()}
+        if not math.isfinite(values["loss"] + grad_norm):
+            self.run.stop(f"training stopped: the loss is {values['loss']}, its gradient's norm {grad_norm},")
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        with jt.no_grad():
+            for average, weight in zip(self.ema.parameters(), self.model.parameters()):
+                average.update(average + (1 - ema_decay(self.options, step)) * (weight - average))
+        jt.sync(self.ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
+        self.run.record(len(indices), values, grad_norm=grad_norm, learning_rate=learning_rate)
+
+    def save(self):
+        """Write the checkpoint: averaged weights, and all that --resume needs."""
+        tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
+        group = self.optimizer.param_groups[0]
+        for (name, weight), exp_avg, exp_avg_sq in zip(self.model.named_parameters(), group["m"], group["values"]):
+            tensors[f"train.weight.{name}"] = to_array(weight)
+            tensors[f"train.exp_avg.{name}"] = to_array(exp_avg)
+            tensors[f"train.exp_avg_sq.{name}"] = to_array(exp_avg_sq)
+        vae = self.latent_space.vae if self.latent_space else None
+        if vae:
+            tensors |= {f"vae.{name}": to_array(value) for name, value in vae.state_dict().items()}
+            tensors["latent.mean"] = to_array(self.latent_space.mean).ravel()
+            tensors["latent.std"] = to_array(self.latent_space.std).ravel()
+        self.run.flush()  # so that metrics.csv has every step before the checkpoint's
+        save_checkpoint(
+            self.run.checkpoint, Checkpoint(self.options, tensors, self.run.progress, vae.config if vae else None)
+        )
+
+    def restore(self, checkpoint):
+        """Go on from a checkpoint of this run, bit for bit."""
+        load_weights(self.ema, checkpoint, "model.")
+        load_weights(self.model, checkpoint, "train.weight.")
+        shapes = {name: tuple(weight.shape) for name, weight in self.model.named_parameters()}
+        exp_avg, exp_avg_sq = (checkpoint.take(f"train.{moment}.", shapes) for moment in ("exp_avg", "exp_avg_sq"))
+        group = self.optimizer.param_groups[0]
+        for name, m, value in zip(shapes, group["m"], group["values"]):
+            m.update(jt.array(exp_avg[name]))
+            value.update(jt.array(exp_avg_sq[name]))
+        self.optimizer.n_step = checkpoint.progress.step

@@ -1,0 +1,147 @@
+"""The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
+import numpy as np
+import pytest
+
+from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig
+from common.schedule import sampler_timesteps
+
+rng = np.random.default_rng(0)
+
+
+def floats(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+NETWORKS = {
+    "ddpm": (lambda tree: tree.unet.UNet(TrainDDPM().unet), (1, 32, 32)),
+    "ldm": (lambda tree: tree.unet.ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
+    "vae": (lambda tree: tree.vae.VAE(TrainVAE().vae), (1, 32, 32)),
+}
+
+
+def weights_of(network):
+    """A scaled-down random value for each tensor: none is zero, none makes the output overflow."""
+    return {
+        name: floats(*value.shape) * (0.5 if len(value.shape) == 1 else 1 / np.sqrt(np.prod(value.shape[1:])))
+        for name, value in sorted(network.state_dict().items())
+    }
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def pair(request, trees):
+    """A network in both trees with the same weights, and the shape of its input: [(tree, network)], kind, shape."""
+    build, shape = NETWORKS[request.param]
+    networks = [(tree, build(tree)) for tree in trees.values()]
+    ours, theirs = ({name: tuple(v.shape) for name, v in network.state_dict().items()} for _, network in networks)
+    assert ours == theirs  # the tensors' names and shapes: checkpoints are interchangeable
+    assert list(ours) == list(theirs)
+    weights = weights_of(networks[0][1])
+    for tree, network in networks:
+        network.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
+    return networks, request.param, shape
+
+
+def both(networks, compute):
+    """compute(tree, network, tensor) in both trees, as float arrays."""
+    results = []
+    for tree, network in networks:
+        results.append(compute(tree, network, lambda array, tree=tree: tree.device.to_tensor(array, "cpu")))
+    return results
+
+
+def test_outputs(pair):
+    networks, kind, shape = pair
+    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), np.array([3, 7, 10, 0]), floats(4, 4, 8, 8)
+
+    def outputs(tree, network, tensor):
+        if kind == "vae":
+            results = [network.encode(tensor(x)).mean, network.encode(tensor(x)).logvar, network.decode(tensor(z))]
+        else:
+            results = [network(tensor(x), tensor(t), *([tensor(y)] if kind == "ldm" else []))]
+        return [tree.device.to_array(result) for result in results]
+
+    for a, b in zip(*both(networks, outputs)):
+        assert np.abs(a).max() > 0.1
+        np.testing.assert_allclose(a, b, atol=1e-4, rtol=0)
+
+
+def losses_of(tree, kind):
+    """The training loss of a kind on fixed data, as the train scripts compute it."""
+    data = np.random.default_rng(1)
+    x = data.standard_normal((8, *NETWORKS[kind][1])).astype(np.float32)
+    eps = data.standard_normal((8, *((4, 8, 8) if kind == "vae" else NETWORKS[kind][1]))).astype(np.float32)
+    t, y = data.integers(0, 1000, 8), data.integers(0, 11, 8)
+    x, eps, y = (tree.device.to_tensor(array, "cpu") for array in (x, eps, y))
+    ddpm = tree.ddpm.DDPM(Diffusion())
+    if kind == "vae":
+        return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)["loss"]
+    if kind == "ldm":
+        return lambda network: ddpm.loss(lambda z_t, steps: network(z_t, steps, y), x, t, eps)
+    return lambda network: ddpm.loss(network, x, t, eps)
+
+
+def test_training_step(pair, tmp_path):
+    """Loss, gradients, AdamW and the averaged weights after two steps of each tree's own Trainer."""
+    networks, kind, _ = pair
+    options = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
+    found = []
+    for tree, network in networks:
+        accelerator = tree.device.make_accelerator("cpu", "fp32")
+        trainer = tree.trainer.Trainer(
+            options(out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5),
+            accelerator, build=NETWORKS[kind][0].__get__(tree),
+        )
+        state = {name: tree.device.to_array(value) for name, value in network.state_dict().items()}
+        for module in (trainer.model, trainer.ema):
+            module.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in state.items()})
+        loss = losses_of(tree, kind)
+        rows = []
+        trainer.run.record = lambda images, values, rows=rows, **rest: rows.append({**values, **rest})
+        for _ in range(2):
+            trainer.step(lambda model, indices, noise, loss=loss: {"loss": loss(model)}, np.arange(8), 1e-3)
+        trainer.run.flush = lambda: None
+        trainer.save()
+        found.append((rows, tree.sampler.load_checkpoint(tmp_path / tree.name, kind).tensors, state))
+    (rows, tensors, state), (other_rows, other_tensors, _) = found
+    for row, other in zip(rows, other_rows):
+        assert other["loss"] == pytest.approx(row["loss"], rel=1e-5)
+        assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-4)
+    assert list(tensors) == list(other_tensors)
+    for name in state:
+        for moment in ("exp_avg", "exp_avg_sq"):  # after two steps these are the gradients, and their squares
+            a, b = (found[f"train.{moment}.{name}"] for found in (tensors, other_tensors))
+            assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), f"{moment} of {name}"
+    for prefix in ("train.weight.", "model."):  # where a gradient is almost 0, AdamW divides rounding by rounding
+        updates = [np.concatenate([(found[prefix + name] - state[name]).ravel() for name in state])
+                   for found in (tensors, other_tensors)]  # fmt: skip
+        assert np.linalg.norm(updates[0]) > 0.1
+        assert np.linalg.norm(updates[0] - updates[1]) <= 1e-4 * np.linalg.norm(updates[0]), prefix
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpmpp_2m"])
+def test_trajectories(trees, sampler):
+    """Every step of 20 from the same noise, with a guided network in float32."""
+    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, attention_levels=(0, 1), context_dim=16)
+    states, weights = [], None
+    for tree in trees.values():
+        unet = tree.unet.ConditionalUNet(config)
+        weights = weights or weights_of(unet)
+        unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
+        pipeline = tree.sampler.Pipeline(tree.device.make_accelerator("cpu", "fp32"), unet, Diffusion(clip=False))
+        noise = np.random.default_rng(5)
+        y = tree.device.to_tensor(np.array([1, 5, 9]), "cpu")
+
+        def denoise(x_t, t, tree=tree, pipeline=pipeline, y=y):
+            steps = tree.device.to_tensor(np.full(3, t), "cpu")
+            output = pipeline.predict(x_t, steps, y, 2.0)
+            return pipeline.ddpm.predict_x_0(output, x_t, t)
+
+        def draw(tree=tree, noise=noise):
+            return tree.device.to_tensor(noise.standard_normal((3, 4, 8, 8)).astype(np.float32), "cpu")
+
+        sample = tree.ddpm.SAMPLERS[sampler]
+        trajectory = sample(denoise, draw(), pipeline.ddpm.alphas_cumprod, sampler_timesteps(1000, 20), draw)
+        states.append([tree.device.to_array(x) for x in trajectory])
+    assert len(states[0]) == len(states[1]) == 20
+    for a, b in zip(*states):
+        np.testing.assert_allclose(a, b, atol=1e-3 * max(1, np.abs(a).max()), rtol=0)
