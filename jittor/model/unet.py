@@ -6,6 +6,7 @@ Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Model
 import math
 
 import numpy as np
+from ops import GroupNorm, Matmul
 
 from common.config import UNetConfig
 from device import jt, nn
@@ -25,10 +26,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels, time_dim):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.norm1 = GroupNorm(GROUPS, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_dim, out_channels)
-        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.norm2 = GroupNorm(GROUPS, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         nn.init.zero_(self.conv2.weight)  # the block starts as the identity
@@ -49,14 +50,15 @@ class Attention(nn.Module):
     def __init__(self, channels, head_dim, context_dim=None):
         super().__init__()
         self.heads = channels // head_dim
-        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.norm = GroupNorm(GROUPS, channels)
         self.query = nn.Linear(channels, channels, bias=False)
         self.key = nn.Linear(context_dim or channels, channels, bias=False)
         self.value = nn.Linear(context_dim or channels, channels, bias=False)
         self.out = nn.Linear(channels, channels)
         nn.init.zero_(self.out.weight)
 
-    def split(self, x):  # (B, L, C) -> (B, heads, L, C / heads)
+    def split(self, x):
+        """(B, L, C) -> (B, heads, L, C / heads)."""
         batch, length, channels = x.shape
         return x.reshape(batch, length, self.heads, channels // self.heads).permute(0, 2, 1, 3)
 
@@ -65,8 +67,9 @@ class Attention(nn.Module):
         tokens = self.norm(x).reshape(batch, channels, height * width).permute(0, 2, 1)  # (B, HW, C)
         context = tokens if context is None else context
         q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
-        weights = nn.softmax(q @ k.permute(0, 1, 3, 2) / math.sqrt(channels // self.heads), dim=-1)  # (B, h, HW, L)
-        h = self.out((weights @ v).permute(0, 2, 1, 3).reshape(batch, height * width, channels))
+        scores = Matmul.apply(q, k.permute(0, 1, 3, 2)) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
+        h = Matmul.apply(nn.softmax(scores, dim=-1), v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
+        h = self.out(h.reshape(batch, height * width, channels))
         return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
 
@@ -90,7 +93,7 @@ class UNetBlock(nn.Module):
 
 
 def fold(x, side):
-    """Squares of side x side pixels to channels (Shi et al. 2016). (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
+    """Squares of side x side pixels to channels. (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
     batch, channels, height, width = x.shape
     x = x.reshape(batch, channels, height // side, side, width // side, side).permute(0, 1, 3, 5, 2, 4)
     return x.reshape(batch, channels * side * side, height // side, width // side)
@@ -153,7 +156,7 @@ class UNet(nn.Module):
             for _ in range(config.blocks):
                 self.up[-1].append(UNetBlock(channels + skips.pop(), width, time_dim, attention[level], config))
 
-        self.norm = nn.GroupNorm(GROUPS, widths[0])
+        self.norm = GroupNorm(GROUPS, widths[0])
         self.head = nn.Conv2d(widths[0], in_channels, 3, padding=1)
         nn.init.zero_(self.head.weight)
 

@@ -5,6 +5,8 @@ Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, s
 import math
 from itertools import pairwise
 
+from ops import GroupNorm
+
 from common.config import VAEConfig
 from device import jt, nn
 from model.unet import GROUPS, Upsample
@@ -15,9 +17,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.norm1 = GroupNorm(GROUPS, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.norm2 = GroupNorm(GROUPS, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
@@ -36,7 +38,7 @@ class Encoder(nn.Module):
         layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
-        layers += [ResidualBlock(widths[-1], widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
@@ -53,7 +55,7 @@ class Decoder(nn.Module):
         layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
-        layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 

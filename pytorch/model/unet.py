@@ -58,7 +58,8 @@ class Attention(nn.Module):
         self.out = nn.Linear(channels, channels)
         nn.init.zeros_(self.out.weight)
 
-    def split(self, x):  # (B, L, C) -> (B, heads, L, C / heads)
+    def split(self, x):
+        """(B, L, C) -> (B, heads, L, C / heads)."""
         batch, length, channels = x.shape
         return x.reshape(batch, length, self.heads, channels // self.heads).permute(0, 2, 1, 3)
 
@@ -67,8 +68,9 @@ class Attention(nn.Module):
         tokens = self.norm(x).reshape(batch, channels, height * width).permute(0, 2, 1)  # (B, HW, C)
         context = tokens if context is None else context
         q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
-        weights = torch.softmax(q @ k.permute(0, 1, 3, 2) / math.sqrt(channels // self.heads), dim=-1)  # (B, h, HW, L)
-        h = self.out((weights @ v).permute(0, 2, 1, 3).reshape(batch, height * width, channels))
+        scores = q @ k.permute(0, 1, 3, 2) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
+        h = (torch.softmax(scores, dim=-1) @ v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
+        h = self.out(h.reshape(batch, height * width, channels))
         return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
 
@@ -92,7 +94,7 @@ class UNetBlock(nn.Module):
 
 
 def fold(x, side):
-    """Squares of side x side pixels to channels (Shi et al. 2016). (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
+    """Squares of side x side pixels to channels. (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
     batch, channels, height, width = x.shape
     x = x.reshape(batch, channels, height // side, side, width // side, side).permute(0, 1, 3, 5, 2, 4)
     return x.reshape(batch, channels * side * side, height // side, width // side)

@@ -1,0 +1,132 @@
+"""The Jittor tree's speed over the PyTorch tree's, in float32, on the same cores in one run.
+
+    python bench/frameworks.py [--rounds 7] [--device cpu]
+    python bench/frameworks.py --memory 2000        # resident memory of Jittor's training instead
+
+Each framework has a process of its own; the rounds go A B A B, so that a machine whose speed drifts hits both. Prints
+images/s as medians and the ratio Jittor / PyTorch of each pair of rounds as median (min-max).
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STEPS, SAMPLES = 5, 250
+
+
+def build(tree, kind, device, batch=128):
+    """The work of one kind, as two functions without arguments that return the number of images they went through."""
+    sys.path[:0] = [str(ROOT / tree), str(ROOT)]
+    import numpy as np
+
+    from common.config import SampleLDM, SampleVAE, TrainDDPM, TrainLDM, TrainVAE
+    from device import make_accelerator, to_tensor
+    from model.ddpm import DDPM
+    from model.unet import ConditionalUNet, UNet
+    from model.vae import VAE, LatentSpace, vae_loss
+    from sampler import Pipeline, decode_prior
+    from trainer import Trainer
+
+    options_type = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
+    options = options_type(out=Path(tempfile.mkdtemp()), warmup=0, batch_size=batch, device=device, precision="fp32")
+    accelerator = make_accelerator(options.device, options.precision)
+    network = {"ddpm": lambda: UNet(options.unet), "ldm": lambda: ConditionalUNet(options.unet),
+               "vae": lambda: VAE(options.vae)}[kind]  # fmt: skip
+    trainer = Trainer(options, accelerator, network)
+    trainer.run.record = lambda *_, **__: None
+    shape = (4, 8, 8) if kind == "ldm" else (1, 32, 32)
+    data = np.random.default_rng(0).standard_normal((batch, *shape)).astype(np.float32)
+    labels = np.arange(batch) % 11
+    ddpm = DDPM(TrainLDM().diffusion)
+
+    def losses(model, indices, noise):
+        x = to_tensor(data[indices], accelerator.device)
+        eps = to_tensor(noise.normal(*((4, 8, 8) if kind == "vae" else shape)), accelerator.device)
+        if kind == "vae":
+            return vae_loss(model, x, eps, 1e-4)
+        y = to_tensor(labels[indices], accelerator.device)
+        call = model if kind == "ddpm" else lambda z_t, t: model(z_t, t, y)
+        return {"loss": ddpm.loss(call, x, noise.integers(1000), eps)}
+
+    def training():
+        trainer.step(losses, np.arange(batch), 1e-4)
+        return batch
+
+    space = None
+    if kind == "ldm":
+        space = LatentSpace(VAE(TrainVAE().vae).eval(), np.zeros(4, np.float32), np.ones(4, np.float32))
+
+    def sampling():
+        if kind == "vae":
+            decode_prior(accelerator, trainer.ema, SampleVAE(num=SAMPLES))
+        else:
+            pipeline = Pipeline(accelerator, trainer.ema, ddpm.config, space)
+            pipeline.images(SampleLDM(num=SAMPLES, steps=STEPS))
+        return SAMPLES
+
+    return {"training": training, "sampling": sampling}
+
+
+def worker(tree, kind, device):
+    """Answer each line on stdin, a name of a work, with its images per second over about two seconds."""
+    works = build(tree, kind, device)
+    for line in sys.stdin:
+        work = works[line.strip()]
+        start, images = time.perf_counter(), 0
+        while time.perf_counter() - start < 2:
+            images += work()
+        print(json.dumps(images / (time.perf_counter() - start)), flush=True)
+
+
+def compare(rounds, device):
+    for kind in ("ddpm", "ldm", "vae"):
+        workers = {}
+        for tree in ("pytorch", "jittor"):
+            command = [sys.executable, __file__, "--worker", tree, "--kind", kind, "--device", device]
+            workers[tree] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for what in ("training", "sampling"):
+            speeds = {tree: [] for tree in workers}
+            for _ in range(rounds + 1):
+                for tree, process in workers.items():
+                    print(what, file=process.stdin, flush=True)
+                    speeds[tree].append(json.loads(process.stdout.readline()))
+            torch, jittor = (speeds[tree][1:] for tree in ("pytorch", "jittor"))  # the first round warms up
+            ratios = [b / a for a, b in zip(torch, jittor)]
+            speed = f"PyTorch {statistics.median(torch):.0f} images/s, Jittor {statistics.median(jittor):.0f}"
+            ratio = f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+            print(f"{kind:4} {what}: {speed}, {ratio}", flush=True)
+        for process in workers.values():
+            process.stdin.close()
+            process.wait()
+
+
+def memory(steps, device):
+    """Print the resident memory of Jittor's latent training, 16 images a step, after 200 steps and after so many."""
+    training = build("jittor", "ldm", device, batch=16)["training"]
+    for step in range(1, steps + 1):
+        training()
+        if step in (200, steps):
+            status = Path("/proc/self/status").read_text()
+            resident = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+            print(f"after {step} steps: {int(resident) / 1024:.0f} MiB resident", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of rounds of two seconds (default 7)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    parser.add_argument("--memory", type=int, metavar="STEPS", help="measure memory over so many steps instead")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--kind", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        worker(arguments.worker, arguments.kind, arguments.device)
+    elif arguments.memory:
+        memory(arguments.memory, arguments.device)
+    else:
+        compare(arguments.rounds, arguments.device)
