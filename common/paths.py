@@ -3,5 +3,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data"
-MNIST_RAW = DATA / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder

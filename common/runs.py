@@ -120,5 +120,6 @@ class Run:
 
     def stop(self, reason):
         """End a run that has failed: a UserError that says what is left of it."""
+        self.bar.close()
         left = f"the last good checkpoint is {self.checkpoint}" if self.checkpoint.is_file() else "no checkpoint yet"
         raise UserError(f"{reason} at step {self.progress.step}; {left}; try a smaller --learning-rate")

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 import environment  # noqa: F401, settles what jittor needs: before jittor
 import jittor as jt
 from jittor import nn  # noqa: F401, for the other modules, which import jittor from here
+from jittor.nn import interpolate, silu, softmax  # noqa: F401
 
 from common.cli import UserError
 
@@ -45,6 +46,8 @@ def make_accelerator(device, precision):
         raise UserError(f"--device {device}: jittor finds none here; leave the option out, or use --device cpu")
     if precision == "bf16":
         raise UserError("--precision bf16: jittor computes in float32 only; leave the option out")
+    if jt.world_size > 1:  # they would train on the same images and write the same files
+        raise UserError(f"{jt.world_size} processes: one is supported; start the script without a launcher")
     return Accelerator("cuda" if here["cuda"] and device in ("auto", "cuda") else "cpu")
 
 

@@ -13,7 +13,10 @@ def make_accelerator(device, precision):
     if precision == "auto":
         on_cuda = here["cuda"] and device in ("auto", "cuda")
         precision = "bf16" if (torch.cuda.is_bf16_supported() if on_cuda else cpu_has_bf16()) else "fp32"
-    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    if accelerator.num_processes > 1:  # they would train on the same images and write the same files
+        raise UserError(f"{accelerator.num_processes} processes: one is supported; start the script without a launcher")
+    return accelerator
 
 
 def cpu_has_bf16():

@@ -118,7 +118,8 @@ class Pipeline:
         starts = range(0, options.num, options.batch_size)
         for start in tqdm(starts, desc="sampling", unit="batch", leave=False, disable=None):  # None: not in a log file
             indices = np.arange(start, min(start + options.batch_size, options.num))
-            *_, x_0 = self.trajectory(indices, options)
+            for x_t in self.trajectory(indices, options):
+                x_0 = x_t  # the last one; a list of them all would not fit into memory
             batches.append(self.decode(x_0))
         return np.concatenate(batches)
 

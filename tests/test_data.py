@@ -10,7 +10,9 @@ from torchvision.datasets import MNIST
 from common.cli import UserError
 from common.images import from_uint8, grid, pairs, to_uint8
 from common.mnist import MD5
-from common.paths import DATA, MNIST_RAW
+from common.paths import DATA
+
+MNIST_RAW = DATA / "MNIST" / "raw"
 
 
 def test_files_are_the_official_ones():

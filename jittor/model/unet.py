@@ -9,7 +9,7 @@ import numpy as np
 from ops import GroupNorm, Matmul
 
 from common.config import UNetConfig
-from device import jt, nn
+from device import interpolate, jt, nn, silu, softmax
 
 GROUPS = 8  # of every GroupNorm; each width is a multiple of it
 
@@ -35,9 +35,9 @@ class ResidualBlock(nn.Module):
         nn.init.zero_(self.conv2.weight)  # the block starts as the identity
 
     def execute(self, x, time):
-        h = self.conv1(nn.silu(self.norm1(x)))
+        h = self.conv1(silu(self.norm1(x)))
         h = h + self.time(time)[:, :, None, None]
-        h = self.conv2(nn.silu(self.norm2(h)))
+        h = self.conv2(silu(self.norm2(h)))
         return self.skip(x) + h
 
 
@@ -68,7 +68,7 @@ class Attention(nn.Module):
         context = tokens if context is None else context
         q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
         scores = Matmul.apply(q, k.permute(0, 1, 3, 2)) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
-        h = Matmul.apply(nn.softmax(scores, dim=-1), v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
+        h = Matmul.apply(softmax(scores, dim=-1), v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
         h = self.out(h.reshape(batch, height * width, channels))
         return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
@@ -114,7 +114,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def execute(self, x):
-        return self.conv(nn.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.conv(interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class UNet(nn.Module):
@@ -161,7 +161,7 @@ class UNet(nn.Module):
         nn.init.zero_(self.head.weight)
 
     def execute(self, x, t, context=None):
-        time = nn.silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
+        time = silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(fold(x, self.config.patch_size))
         skips = []
         for blocks, downsample in zip(self.down, self.downsample):
@@ -175,7 +175,7 @@ class UNet(nn.Module):
             x = upsample(x)
             for block in blocks:
                 x = block(jt.concat([x, skips.pop()], dim=1), time, context)
-        return unfold(self.head(nn.silu(self.norm(x))), self.config.patch_size)
+        return unfold(self.head(silu(self.norm(x))), self.config.patch_size)
 
 
 class ConditionalUNet(nn.Module):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from ops import GroupNorm
 
 from common.config import VAEConfig
-from device import jt, nn
+from device import jt, nn, silu
 from model.unet import GROUPS, Upsample
 
 
@@ -24,8 +24,8 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def execute(self, x):
-        h = self.conv1(nn.silu(self.norm1(x)))
-        h = self.conv2(nn.silu(self.norm2(h)))
+        h = self.conv1(silu(self.norm1(x)))
+        h = self.conv2(silu(self.norm2(h)))
         return self.skip(x) + h
 
 

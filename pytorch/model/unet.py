@@ -8,7 +8,8 @@ import math
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import GroupNorm
+from torch.nn.functional import interpolate, silu, softmax
 
 from common.config import UNetConfig
 
@@ -27,18 +28,18 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels, time_dim):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.norm1 = GroupNorm(GROUPS, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.time = nn.Linear(time_dim, out_channels)
-        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.norm2 = GroupNorm(GROUPS, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         nn.init.zeros_(self.conv2.weight)  # the block starts as the identity
 
     def forward(self, x, time):
-        h = self.conv1(F.silu(self.norm1(x)))
+        h = self.conv1(silu(self.norm1(x)))
         h = h + self.time(time)[:, :, None, None]
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv2(silu(self.norm2(h)))
         return self.skip(x) + h
 
 
@@ -51,7 +52,7 @@ class Attention(nn.Module):
     def __init__(self, channels, head_dim, context_dim=None):
         super().__init__()
         self.heads = channels // head_dim
-        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.norm = GroupNorm(GROUPS, channels)
         self.query = nn.Linear(channels, channels, bias=False)
         self.key = nn.Linear(context_dim or channels, channels, bias=False)
         self.value = nn.Linear(context_dim or channels, channels, bias=False)
@@ -69,7 +70,7 @@ class Attention(nn.Module):
         context = tokens if context is None else context
         q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
         scores = q @ k.permute(0, 1, 3, 2) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
-        h = (torch.softmax(scores, dim=-1) @ v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
+        h = (softmax(scores, dim=-1) @ v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
         h = self.out(h.reshape(batch, height * width, channels))
         return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
@@ -115,7 +116,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x):
-        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.conv(interpolate(x, scale_factor=2, mode="nearest"))
 
 
 class UNet(nn.Module):
@@ -157,12 +158,12 @@ class UNet(nn.Module):
             for _ in range(config.blocks):
                 self.up[-1].append(UNetBlock(channels + skips.pop(), width, time_dim, attention[level], config))
 
-        self.norm = nn.GroupNorm(GROUPS, widths[0])
+        self.norm = GroupNorm(GROUPS, widths[0])
         self.head = nn.Conv2d(widths[0], in_channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x, t, context=None):
-        time = F.silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
+        time = silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(fold(x, self.config.patch_size))
         skips = []
         for blocks, downsample in zip(self.down, self.downsample):
@@ -176,7 +177,7 @@ class UNet(nn.Module):
             x = upsample(x)
             for block in blocks:
                 x = block(torch.cat([x, skips.pop()], dim=1), time, context)
-        return unfold(self.head(F.silu(self.norm(x))), self.config.patch_size)
+        return unfold(self.head(silu(self.norm(x))), self.config.patch_size)
 
 
 class ConditionalUNet(nn.Module):

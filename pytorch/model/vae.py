@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import GroupNorm
+from torch.nn.functional import silu
 
 from common.config import VAEConfig
 from model.unet import GROUPS, Upsample
@@ -18,15 +19,15 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, in_channels)
+        self.norm1 = GroupNorm(GROUPS, in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
+        self.norm2 = GroupNorm(GROUPS, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x):
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(silu(self.norm1(x)))
+        h = self.conv2(silu(self.norm2(h)))
         return self.skip(x) + h
 
 
@@ -39,7 +40,7 @@ class Encoder(nn.Module):
         layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
-        layers += [ResidualBlock(widths[-1], widths[-1]), nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
@@ -56,7 +57,7 @@ class Decoder(nn.Module):
         layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
-        layers += [nn.GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
+        layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]
         self.layers = nn.Sequential(*layers)
 
