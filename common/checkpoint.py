@@ -46,16 +46,18 @@ class Checkpoint:
         """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError where they differ."""
         found = {name.removeprefix(prefix): a for name, a in self.tensors.items() if name.startswith(prefix)}
         for name in sorted(shapes.keys() | found.keys()):
-            problem = (
-                f"lacks the tensor {prefix}{name}" if name not in found
-                else f"has a tensor too many, {prefix}{name}" if name not in shapes
-                else f"has {prefix}{name} of shape {found[name].shape}, not {tuple(shapes[name])}"
-                if found[name].shape != tuple(shapes[name])
-                else f"has a value in {prefix}{name} that is not finite" if not np.isfinite(found[name]).all()
-                else None
-            )
-            if problem:
-                raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
+            full = prefix + name
+            if name not in found:
+                problem = f"lacks the tensor {full}"
+            elif name not in shapes:
+                problem = f"has a tensor too many, {full}"
+            elif found[name].shape != shapes[name]:
+                problem = f"has {full} of shape {found[name].shape}, not {shapes[name]}"
+            elif not np.isfinite(found[name]).all():
+                problem = f"has a value in {full} that is not finite"
+            else:
+                continue
+            raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
 

@@ -16,8 +16,8 @@ from common.checkpoint import load_checkpoint
 
 SHORT = {
     "vae": ("train_mnist_vae.py", "--limit", 3000, "--epochs", 3, "--warmup", 10),
-    "ldm": ("train_mnist_ldm.py", "--limit", 1500, "--epochs", 5, "--warmup", 10),
-    "ddpm": ("train_mnist.py", "--limit", 1500, "--epochs", 3, "--warmup", 10),
+    "ldm": ("train_mnist_ldm.py", "--limit", 1500, "--epochs", 5, "--warmup", 10, "--unet.base-channels", 32),
+    "ddpm": ("train_mnist.py", "--limit", 1500, "--epochs", 3, "--warmup", 10, "--unet.base-channels", 32),
 }
 
 

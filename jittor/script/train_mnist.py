@@ -9,7 +9,7 @@ from common.config import SampleDDPM, TrainDDPM
 
 
 def main(options: TrainDDPM):
-    """Load data, build the UNet, train it on the noise-prediction loss."""
+    """Build the UNet, load data, train it on the noise-prediction loss."""
     from common.images import from_uint8, grid, save_png  # a framework is loaded after --help was answered
     from data import load_mnist
     from device import make_accelerator, to_tensor
@@ -19,9 +19,9 @@ def main(options: TrainDDPM):
     from trainer import Trainer
 
     accelerator = make_accelerator(options.device, options.precision)
-    images, _ = load_mnist(train=True, limit=options.limit)
-    ddpm = DDPM(options.diffusion)
     trainer = Trainer(options, accelerator, build=lambda: UNet(options.unet))
+    ddpm = DDPM(options.diffusion)
+    images, _ = load_mnist(train=True, limit=options.limit)
 
     def losses(unet, indices, noise):
         x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)

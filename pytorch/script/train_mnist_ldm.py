@@ -9,7 +9,7 @@ from common.config import SampleLDM, TrainLDM
 
 
 def main(options: TrainLDM):
-    """Load data, encode it once with the trained VAE, train the conditional UNet on the latents."""
+    """Build the conditional UNet, load data, encode it once with the trained VAE, train on the latents."""
     import numpy as np  # a framework is loaded after --help was answered
 
     from common.images import grid, save_png
@@ -22,10 +22,10 @@ def main(options: TrainLDM):
     from trainer import Trainer
 
     accelerator = make_accelerator(options.device, options.precision)
-    images, labels = load_mnist(train=True, limit=options.limit)
-    ddpm = DDPM(options.diffusion)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
+    ddpm = DDPM(options.diffusion)
     vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
+    images, labels = load_mnist(train=True, limit=options.limit)
     latents, mean, std = encode_latents(vae, images, accelerator.device)
     trainer.latent_space = LatentSpace(vae, mean, std)
 
