@@ -51,16 +51,16 @@ class Run:
 
         Each is to be answered with record(); each epoch holds each index once.
         """
-        options, resumed_at = self.options, self.progress.step
+        options, self.resumed_at = self.options, self.progress.step
         self.steps_per_epoch = math.ceil(count / options.batch_size)
         total = options.epochs * self.steps_per_epoch
         self.begun = time.perf_counter() - self.progress.seconds
-        if resumed_at:
-            self.keep_metrics(resumed_at)
-        with tqdm(total=total, initial=resumed_at, desc=options.kind, unit="step", dynamic_ncols=True) as self.bar:
+        if self.resumed_at:
+            self.keep_metrics(self.resumed_at)
+        with tqdm(total=total, initial=self.resumed_at, desc=options.kind, unit="step", dynamic_ncols=True) as self.bar:
             while (share := self.share(total)) < 1:
                 epoch, first = divmod(self.progress.step, self.steps_per_epoch)
-                if first == 0 or self.progress.step == resumed_at:
+                if first == 0 or self.progress.step == self.resumed_at:
                     order = data_order(options.seed, epoch, count)
                 indices = order[first * options.batch_size : (first + 1) * options.batch_size]
                 yield indices, learning_rate(options, self.progress.step, share)
@@ -74,6 +74,9 @@ class Run:
         """Count a step on so many images, and append its row to metrics.csv, at once or with one of the next ones."""
         seconds, step = time.perf_counter() - self.begun, self.progress.step
         speed = images / (seconds - self.progress.seconds)
+        if step == self.resumed_at:  # --minutes leaves out the first step: it waits for the framework's kernels
+            self.begun += seconds - self.progress.seconds
+            seconds = self.progress.seconds
         self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
         row = {"step": step, "epoch": self.progress.epoch, **losses, **rest, "images_per_second": speed}
         self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
