@@ -73,17 +73,21 @@ def save_checkpoint(path, checkpoint: Checkpoint):
     write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(meta)}))
 
 
-def write_atomically(path, data: bytes):
+def write_atomically(path, data: bytes, durable=True):
+    """Write whole or not at all. durable: also after the machine's failure, at some milliseconds a file."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if not durable:
+        return
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)

@@ -62,9 +62,11 @@ class VAEConfig:
     """Channels of an image."""
     latent_channels: Size = 4
     """Channels of a latent."""
-    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 16
-    """Channels at full resolution, a multiple of 8."""
-    channel_mults: tuple[Size, ...] = (1, 2, 4)
+    patch_size: Size = 2
+    """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
+    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """Channels of the finest resolution, a multiple of 8."""
+    channel_mults: tuple[Size, ...] = (1, 2)
     """Channels of each resolution, as multiples of base_channels; each after the first halves the image's sides."""
 
 
@@ -134,14 +136,14 @@ class TrainLDM(Train):
     """Train the latent UNet, conditioned on the digit, on the latents of a trained VAE."""
 
     kind: ClassVar[str] = "ldm"
-    epochs: Count = 60
+    epochs: Count = 40
     """Passes over the training set."""
     vae_checkpoint: Path | None = None
     """Checkpoint of the VAE, a folder or a file (None: the newest run's, else the shipped one)."""
     label_dropout: Fraction = 0.15
     """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
     diffusion: Diffusion = Diffusion(clip=False)
-    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, attention_levels=(0, 1), context_dim=64)
+    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, context_dim=64)
 
 
 @options
@@ -170,8 +172,8 @@ class SampleVAE(Sample):
 
 
 @options
-class SampleDDPM(Sample):
-    """Draw digits with the pixel DDPM: a grid, and the denoising process."""
+class DiffusionSample(Sample):
+    """What sampling from either diffusion model has in common."""
 
     sampler: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
@@ -179,15 +181,45 @@ class SampleDDPM(Sample):
     """Network calls of the sampler."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
-    process_rows: Count = 8
-    """Samples whose denoising is drawn."""
 
 
 @options
-class SampleLDM(SampleDDPM):
-    """Draw digits with the latent diffusion model: a grid, and the denoising process, decoded."""
+class LatentSample(DiffusionSample):
+    """What sampling from the latent model adds."""
 
     digit: Annotated[int, Field(ge=0, le=9)] | None = None
     """Draw this digit only (None: 0 to 9 in turn)."""
     guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
+
+
+@options
+class SampleDDPM(DiffusionSample):
+    """Draw digits with the pixel DDPM: a grid, and the denoising process."""
+
+    process_rows: Count = 8
+    """Samples whose denoising is drawn."""
+
+
+@options
+class SampleLDM(LatentSample, SampleDDPM):
+    """Draw digits with the latent diffusion model: a grid, and the denoising process, decoded."""
+
+
+@options
+class ScoreDDPM(DiffusionSample):
+    """Draw fake/ with the pixel DDPM, export real/, score one against the other, and write result.json."""
+
+    num: Annotated[int, Field(ge=2, le=10**6)] = 10_000
+    """Images to draw, and real ones to export, if there are as many."""
+    real: Literal["test", "train"] = "test"
+    """Where the real images are from: the held-out test set, or the training set."""
+    fid: bool = True
+    """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
+    inception_weights: Path | None = None
+    """A local copy of pytorch-fid's weights (None: torch's own copy, else downloaded)."""
+
+
+@options
+class ScoreLDM(LatentSample, ScoreDDPM):
+    """Draw fake/ with the latent diffusion model, export real/, score one against the other, and write result.json."""

@@ -36,3 +36,26 @@ def loss_curve(metrics, path, title):
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(path, figure)
+
+
+def quality_against_time(results, path):
+    """One point a result: seconds for all its images, and MNIST-FD over its floor; a line a model and framework."""
+    figure = Figure(figsize=(8, 4.5))
+    axes = figure.subplots()
+    colors, dashes = {"ddpm": "tab:blue", "ldm": "tab:orange"}, {"pytorch": "-", "jittor": "--"}
+    markers = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}
+    timed = [r for r in results if r["device"] == "cpu" and r["drawn"] == r["num"]]
+    for model, tree, sampler in sorted({(r["model"], r["tree"], r["sampler"]) for r in timed}):
+        line = [r for r in timed if (r["model"], r["tree"], r["sampler"]) == (model, tree, sampler)]
+        points = sorted((r["seconds"], r["mnist_fd"] / r["floor"]["mnist_fd"], r["steps"]) for r in line)
+        style = {"color": colors[model], "linestyle": dashes[tree], "marker": markers[sampler]}
+        axes.plot(*list(zip(*points))[:2], label=f"{model.upper()}, {tree}, {sampler}", linewidth=1, **style)
+        for *point, steps in points:
+            axes.annotate(steps, point, textcoords="offset points", xytext=(4, 4), fontsize=8)
+    axes.axhline(1, color="grey", linewidth=1)
+    axes.annotate("real digits", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="grey")
+    axes.set(xlabel="seconds for 10,000 images (numbers: network calls)", ylabel="MNIST-FD / floor")
+    axes.set(xscale="log", yscale="log", title="Quality against time on the CPU")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    save_figure(path, figure)

@@ -1,11 +1,14 @@
 """Between the models' pixels, float32 in [-1, 1], and the files', uint8 in 0..255."""
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from common.checkpoint import write_atomically
 from common.cli import UserError
+
+SIZE = 32  # pixels to a side of every image
 
 
 def from_uint8(images):
@@ -39,8 +42,40 @@ def pairs(inputs, outputs, columns):
     return grid(np.concatenate(stacked), columns)
 
 
-def save_png(path, picture, scale=2):
+def save_png(path, picture, scale=2, durable=True):
     """Write a grey picture, uint8 (H, W), enlarged by whole pixels."""
     buffer = io.BytesIO()
     Image.fromarray(np.kron(picture, np.ones((scale, scale), np.uint8))).save(buffer, format="PNG")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue(), durable)
+
+
+def image_path(folder, index):
+    """Where image number `index` of a fake/ or real/ folder is."""
+    return folder / f"{index:05d}.png"
+
+
+def write_images(folder, indices, images):
+    """Write images, uint8 (N, 1, 32, 32), as PNGs named by their indices."""
+    for index, image in zip(indices, images):
+        save_png(image_path(folder, index), image[0], scale=1, durable=False)
+
+
+def read_images(folder):
+    """The PNGs of a folder in the order of their names, (N, 1, 32, 32) uint8; colours become grey.
+
+    UserError where there are fewer than 2, or one is not an image of 32x32 pixels.
+    """
+    folder = Path(folder)
+    files = sorted(folder.glob("*.png"))
+    if len(files) < 2:
+        raise UserError(f"{folder} holds {len(files)} PNGs: at least 2 are needed, right inside the folder")
+    images = np.empty((len(files), 1, SIZE, SIZE), np.uint8)
+    for image, file in zip(images, files):
+        try:
+            with Image.open(file) as opened:
+                if opened.size != (SIZE, SIZE):
+                    raise UserError(f"{file} is {opened.width}x{opened.height}: images of {SIZE}x{SIZE} are compared")
+                image[0] = opened.convert("L")
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file
+            raise UserError(f"{file} is not a whole image: delete it or draw it again") from error
+    return images

@@ -1,4 +1,5 @@
 """Where to compute, in which precision, and how arrays get there."""
+import os
 from contextlib import nullcontext
 
 import environment  # noqa: F401, settles what jittor needs: before jittor
@@ -7,6 +8,7 @@ from jittor import nn  # noqa: F401, for the other modules, which import jittor 
 from jittor.nn import interpolate, silu, softmax  # noqa: F401
 
 from common.cli import UserError
+from common.machine import cpu_name
 
 
 class Accelerator:
@@ -49,6 +51,17 @@ def make_accelerator(device, precision):
     if jt.world_size > 1:  # they would train on the same images and write the same files
         raise UserError(f"{jt.world_size} processes: one is supported; start the script without a launcher")
     return Accelerator("cuda" if here["cuda"] and device in ("auto", "cuda") else "cpu")
+
+
+def describe(accelerator):
+    """The framework, its version, the device, the precision and the threads, for a result.json."""
+    return {
+        "framework": f"jittor {jt.__version__}",
+        "device": accelerator.device,
+        "hardware": "CUDA" if accelerator.device == "cuda" else cpu_name(),
+        "dtype": "fp32",
+        "threads": int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))),
+    }
 
 
 def to_tensor(array, device):

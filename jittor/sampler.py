@@ -1,4 +1,5 @@
 """From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
+import hashlib
 import time
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from common.images import from_uint8, grid, save_png
 from common.noise import SampleNoise
 from common.paths import CHECKPOINT
 from common.schedule import sampler_timesteps
-from device import jt, make_accelerator, to_array, to_tensor
+from device import describe, jt, make_accelerator, to_array, to_tensor
 from model.ddpm import DDPM, SAMPLERS, sample_ddim
 from model.unet import ConditionalUNet, UNet
 from model.vae import VAE, LatentSpace
@@ -62,8 +63,9 @@ def decode_prior(accelerator, vae, options):
 class Pipeline:
     """A trained UNet with all that it takes to draw: noise in, images (N, 1, 32, 32) float32 in [-1, 1] out."""
 
-    def __init__(self, accelerator, unet, diffusion, latent_space=None):
+    def __init__(self, accelerator, unet, diffusion, latent_space=None, checkpoint=None):
         self.accelerator = accelerator
+        self.checkpoint = checkpoint
         self.unet = unet
         self.ddpm = DDPM(diffusion)
         self.latent_space = latent_space  # of a latent model
@@ -112,15 +114,19 @@ class Pipeline:
                 x_t = self.latent_space.decode(x_t)
         return to_array(x_t)
 
+    def batch(self, indices, options):
+        """The images with these indices of options.seed, (N, 1, 32, 32)."""
+        for x_t in self.trajectory(indices, options):
+            x_0 = x_t  # the last one; a list of them all would not fit into memory
+        return self.decode(x_0)
+
     def images(self, options):
         """The images 0 to options.num - 1 of options.seed, (num, 1, 32, 32)."""
         batches = []
         starts = range(0, options.num, options.batch_size)
         for start in tqdm(starts, desc="sampling", unit="batch", leave=False, disable=None):  # None: not in a log file
             indices = np.arange(start, min(start + options.batch_size, options.num))
-            for x_t in self.trajectory(indices, options):
-                x_0 = x_t  # the last one; a list of them all would not fit into memory
-            batches.append(self.decode(x_0))
+            batches.append(self.batch(indices, options))
         return np.concatenate(batches)
 
     def process(self, options, columns=10):
@@ -129,26 +135,38 @@ class Pipeline:
         shown = np.linspace(0, len(states) - 1, min(columns, len(states))).round().astype(int)
         return np.stack([self.decode(states[i]) for i in shown], axis=1).reshape(-1, 1, 32, 32), len(shown)
 
+    def describe(self):
+        """Which model this is and what computes it, for a result.json."""
+        progress = self.checkpoint.progress
+        return {
+            "tree": TREE.name,
+            "model": self.checkpoint.options.kind,
+            "checkpoint": hashlib.sha256(self.checkpoint.path.read_bytes()).hexdigest()[:16],
+            "epochs": progress.epoch,
+            "training_minutes": progress.seconds / 60,
+            **describe(self.accelerator),
+        }
+
 
 def load_ddpm(options):
     """The pixel model of a tst script's options, ready to draw."""
     accelerator = make_accelerator(options.device, options.precision)
     checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, "ddpm"), "ddpm")
-    unet = UNet(checkpoint.options.unet)
+    unet = UNet(checkpoint.options.unet).eval()
     load_weights(unet, checkpoint, "model.")
-    return Pipeline(accelerator, unet.eval(), checkpoint.options.diffusion)
+    return Pipeline(accelerator, unet, checkpoint.options.diffusion, None, checkpoint)
 
 
 def load_ldm(options):
     """The latent model of a tst script's options, its VAE included, ready to draw."""
     accelerator = make_accelerator(options.device, options.precision)
     checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, "ldm"), "ldm")
-    unet = ConditionalUNet(checkpoint.options.unet)
+    unet = ConditionalUNet(checkpoint.options.unet).eval()
     load_weights(unet, checkpoint, "model.")
     shape = (checkpoint.vae.latent_channels,)
     stats = checkpoint.take("latent.", {"mean": shape, "std": shape})
     latent_space = LatentSpace(load_vae(None, accelerator.device, carrier=checkpoint), stats["mean"], stats["std"])
-    return Pipeline(accelerator, unet.eval(), checkpoint.options.diffusion, latent_space)
+    return Pipeline(accelerator, unet, checkpoint.options.diffusion, latent_space, checkpoint)
 
 
 def output_folder(options, kind):

@@ -5,6 +5,7 @@ import torch
 from accelerate import Accelerator
 
 from common.cli import UserError
+from common.machine import cpu_name
 
 
 def make_accelerator(device, precision):
@@ -25,6 +26,18 @@ def cpu_has_bf16():
     """Whether this processor multiplies bf16 itself: elsewhere autocast only slows it down."""
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def describe(accelerator):
+    """The framework, its version, the device, the precision and the threads, for a result.json."""
+    on_cuda = accelerator.device.type == "cuda"
+    return {
+        "framework": f"torch {torch.__version__}",
+        "device": accelerator.device.type,
+        "hardware": torch.cuda.get_device_name() if on_cuda else cpu_name(),
+        "dtype": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def to_tensor(array, device):

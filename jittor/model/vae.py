@@ -9,7 +9,7 @@ from ops import GroupNorm
 
 from common.config import VAEConfig
 from device import jt, nn, silu
-from model.unet import GROUPS, Upsample
+from model.unet import GROUPS, Upsample, fold, unfold
 
 
 class ResidualBlock(nn.Module):
@@ -35,15 +35,16 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         widths = [config.base_channels * mult for mult in config.channel_mults]
-        layers = [nn.Conv2d(config.in_channels, widths[0], 3, padding=1)]
+        layers = [nn.Conv2d(config.in_channels * config.patch_size**2, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
         layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
         layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
+        self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
     def execute(self, x):
-        return self.layers(x)
+        return self.layers(fold(x, self.patch_size))
 
 
 class Decoder(nn.Module):
@@ -56,11 +57,12 @@ class Decoder(nn.Module):
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
         layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], config.in_channels, 3, padding=1)]
+        layers += [nn.Conv2d(widths[-1], config.in_channels * config.patch_size**2, 3, padding=1)]
+        self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
     def execute(self, z):
-        return self.layers(z)
+        return unfold(self.layers(z), self.patch_size)
 
 
 class DiagonalGaussian:
@@ -96,7 +98,7 @@ class VAE(nn.Module):
 
     def latent_shape(self, size=32):
         """(channels, height, width) of the latent of an image of this size in pixels."""
-        side = size // 2 ** (len(self.config.channel_mults) - 1)
+        side = size // (self.config.patch_size * 2 ** (len(self.config.channel_mults) - 1))
         return self.config.latent_channels, side, side
 
     def execute(self, x, eps):

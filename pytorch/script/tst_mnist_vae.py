@@ -9,23 +9,30 @@ from common.config import SampleVAE
 
 
 def main(options: SampleVAE):
-    """Load the model, reconstruct test digits, decode noise from the prior."""
-    from common.images import grid, pairs, save_png  # a framework is loaded after --help was answered
+    """Load the model, reconstruct the test digits, decode noise from the prior."""
+    import numpy as np  # a framework is loaded after --help was answered
+
+    from common.images import grid, pairs, save_png, to_uint8
+    from common.metric import floor, mnist_fd
     from data import load_mnist
     from device import make_accelerator
     from sampler import decode_prior, load_vae, output_folder, reconstruct
 
     accelerator = make_accelerator(options.device, options.precision)
     vae = load_vae(options.checkpoint, accelerator.device)
-    images, _ = load_mnist(train=False, limit=options.num)
+    images, _ = load_mnist(train=False)
+    starts = range(0, len(images), options.batch_size)
+    decoded = np.concatenate([reconstruct(accelerator, vae, images[i : i + options.batch_size]) for i in starts])
     folder = output_folder(options, "vae")
     pictures = {
-        "reconstructions": pairs(images, reconstruct(accelerator, vae, images), columns=10),
+        "reconstructions": pairs(images[: options.num], decoded[: options.num], columns=10),
         "prior": grid(decode_prior(accelerator, vae, options), columns=10),
     }
     for name, picture in pictures.items():
         save_png(folder / f"{name}.png", picture)
         print(folder / f"{name}.png")
+    distance, real = mnist_fd(to_uint8(decoded), images), floor(len(images))["mnist_fd"]
+    print(f"MNIST-FD of {len(images)} reconstructions: {distance:.4f}, {distance / real:.2f} x floor")
 
 
 if __name__ == "__main__":

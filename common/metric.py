@@ -1,0 +1,201 @@
+"""How good drawn digits are: FID as the field measures it, and a measure that needs neither network nor GPU.
+
+    python -m common.metric FAKE REAL           # two folders of 32x32 PNGs, anyone's
+    python -m pytorch_fid FAKE REAL             # FID alone, by the same package
+
+Torch is imported where it is needed, not with the module.
+"""
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from tyro.conf import Positional
+
+from common.classifier import look
+from common.cli import UserError, run
+from common.config import options
+from common.images import read_images
+from common.mnist import read_mnist
+
+INCEPTION = "6726825d"  # how the sha256 of pytorch-fid's weights begins
+NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3)
+REMEMBERED = 2000  # images whose nearest training image is looked for
+
+
+class NotMeasured(Exception):
+    """A measure that this machine cannot take, and why."""
+
+
+def frechet_distance(a, b):
+    """Frechet distance of the Gaussians fitted to two sets of features (N, D) (Heusel et al. 2017, equation 6)."""
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    moments = [part for x in (a, b) for part in (x.mean(axis=0), np.cov(x, rowvar=False))]
+    return float(calculate_frechet_distance(*moments))
+
+
+def squared_distances(a, b, rows=500):
+    """Squared Euclidean distances of points a (N, D) to points b (M, D), in pieces (up to rows, M)."""
+    norms = (b * b).sum(axis=1)
+    for i in range(0, len(a), rows):
+        part = a[i : i + rows]
+        yield np.maximum((part * part).sum(axis=1)[:, None] + norms - 2 * part @ b.T, 0)
+
+
+def share_inside(points, centres):
+    """Share of the points in a ball around any centre that reaches to the centre's 3rd neighbour among the centres.
+
+    Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2).
+    """
+    k = min(NEIGHBOURS, len(centres) - 1)  # 0 is the centre itself
+    radii = np.concatenate([np.partition(part, k, axis=1)[:, k] for part in squared_distances(centres, centres)])
+    return float(np.concatenate([(part <= radii).any(axis=1) for part in squared_distances(points, centres)]).mean())
+
+
+def distance_to_training(images):
+    """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
+    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in (images[:REMEMBERED], digits(train=True)))
+    nearest = [part.min(axis=1) for part in squared_distances(points, training)]
+    return float(np.sqrt(np.concatenate(nearest)).mean())
+
+
+@cache
+def digits(train, count=None):
+    """The images of the training or the test set, or so many of them at random, always the same, (N, 1, 32, 32) uint8.
+
+    Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as its like.
+    """
+    images = read_mnist(train)[0]
+    return images if count is None else images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
+
+
+@cache
+def floor(count):
+    """What so many training images score against as many test images: what real digits reach."""
+    drawn, real = digits(True, count), digits(False, count)
+    (a, probabilities), (b, _) = look(drawn), look(real)
+    return {
+        "mnist_fd": frechet_distance(a, b),
+        "precision": share_inside(a, b),
+        "recall": share_inside(b, a),
+        "confident": float((probabilities.max(axis=1) > 0.9).mean()),
+    }
+
+
+def mnist_fd(fake, real):
+    """Frechet distance of the classifier's features of images (N, 1, 32, 32) uint8 to those of real ones."""
+    return frechet_distance(look(fake)[0], look(real)[0])
+
+
+def offline_metric(fake, real):
+    """Compare images (N, 1, 32, 32) uint8 by a digit classifier's features.
+
+    Returns `mnist_fd`, the Frechet distance; `precision` and `recall`; `confident`, the share of fake images whose
+    class is sure (> 0.9); `classes`, how many of each; `training_distance`, how far fake images are from the nearest
+    training image, in units of how far test images are (well below 1: memorised); and the `floor` of the first four.
+    """
+    (a, probabilities), (b, _) = look(fake), look(real)
+    return {
+        "mnist_fd": frechet_distance(a, b),
+        "precision": share_inside(a, b),
+        "recall": share_inside(b, a),
+        "confident": float((probabilities.max(axis=1) > 0.9).mean()),
+        "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
+        "training_distance": distance_to_training(fake) / distance_to_training(digits(False, REMEMBERED)),
+        "floor": floor(len(fake)),
+    }
+
+
+def inception_weights(path=None):
+    """The file of pytorch-fid's Inception weights: the one named, else torch's own copy, else downloaded to there.
+
+    UserError where the file is another; NotMeasured where there is none and it cannot be downloaded.
+    """
+    import torch
+    from pytorch_fid.inception import FID_WEIGHTS_URL
+
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(FID_WEIGHTS_URL).name
+    if path is None and not cached.is_file():
+        try:
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(FID_WEIGHTS_URL, cached, hash_prefix=INCEPTION)
+        except (OSError, RuntimeError) as error:  # no network; a file cut short
+            advice = f"download {FID_WEIGHTS_URL}\nand put it at {cached}, or name it with --inception-weights"
+            raise NotMeasured(f"Inception's weights are not here ({error}): {advice}") from error
+    path = Path(path or cached)
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: name the file {cached.name} with --inception-weights")
+    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(INCEPTION):
+        raise UserError(f"{path} is not pytorch-fid's {cached.name}: download it again from {FID_WEIGHTS_URL}")
+    return path
+
+
+def fid(fake, real, weights=None, batch_size=50):
+    """Frechet Inception distance of two folders of PNGs, by pytorch-fid's network, on CUDA where there is one.
+
+    The statistics of real are kept beside it, as pytorch-fid's --save-stats keeps them.
+    """
+    weights = inception_weights(weights)
+    import torch
+    from pytorch_fid import fid_score, inception
+
+    def load(url, progress):  # the same file, but nothing in it is unpickled
+        return torch.load(weights, map_location="cpu", weights_only=True)
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with patch.object(inception, "load_state_dict_from_url", load):
+        network = inception.InceptionV3([3]).to(device)
+    kept = Path(f"{real}-inception-{INCEPTION}.npz")
+    moments, size = [], min(batch_size, len(list(Path(fake).glob("*.png"))))
+    for source in (str(fake), str(kept) if kept.is_file() else str(real)):
+        moments += fid_score.compute_statistics_of_path(source, network, size, 2048, device, num_workers=0)
+    if not kept.is_file():
+        np.savez_compressed(kept, mu=moments[2], sigma=moments[3])
+    return float(fid_score.calculate_frechet_distance(*moments))
+
+
+def score_folders(fake, real, with_fid=True, weights=None):
+    """Every measure of two folders of PNGs, FID among them or null with the reason; printed as it comes."""
+    images = read_images(fake), read_images(real)
+    result = offline_metric(*images)
+    for name, value in result["floor"].items():
+        print(f"{name:20}{result[name]:9.4f}   real digits {value:.4f}")
+    print(f"{'training_distance':20}{result['training_distance']:9.4f}   held-out digits 1")
+    print(f"{'classes 0 to 9':23}{' '.join(map(str, result['classes']))}")
+    try:
+        result["fid"] = fid(fake, real, weights) if with_fid else None
+        result["fid_note"] = None if with_fid else "left out"
+    except NotMeasured as error:
+        result["fid"], result["fid_note"] = None, "Inception's weights were not here"
+        print(error)
+    print(f"{'FID':20}{'not measured' if result['fid'] is None else format(result['fid'], '9.2f')}")
+    return result
+
+
+@options
+class Metric:
+    """Score a folder of drawn digits against a folder of real ones, 32x32 PNGs."""
+
+    fake: Positional[Path]
+    """Folder of the drawn images."""
+    real: Positional[Path]
+    """Folder of the real ones."""
+    fid: bool = True
+    """Compute FID too, where pytorch-fid's weights can be had."""
+    inception_weights: Path | None = None
+    """A local copy of pytorch-fid's weights."""
+    json: Path | None = None
+    """Write the numbers to this file too."""
+
+
+def main(options: Metric):
+    result = score_folders(options.fake, options.real, options.fid, options.inception_weights)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    run(main)

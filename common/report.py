@@ -1,0 +1,124 @@
+"""The tables and the plot of the README, from every result.json: python -m common.report
+
+Results of 10,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
+README between its markers, asset/quality.png. A number that was not measured is not in a table.
+"""
+import json
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from common.checkpoint import write_atomically
+from common.cli import UserError, run
+from common.config import DiffusionSample, options
+from common.figure import quality_against_time
+from common.paths import ROOT
+
+ASSET = ROOT / "asset"
+ENOUGH = 10_000  # images of a result that is shown
+MODELS = {"ddpm": "DDPM", "ldm": "LDM"}
+FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
+ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
+    ("ddpm", "pytorch"): (1597, 32.66),
+    ("ddpm", "jittor"): (2231, 42.18),
+    ("ldm", "pytorch"): (219, 128.87),
+    ("ldm", "jittor"): (244, 112.82),
+}
+SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
+HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD", "x floor", "precision", "recall", "on")
+NOTES = """\
+Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of a digit classifier's features against the 10,000
+test images; its floor is what 10,000 training images score. Precision and recall: Kynkäänniemi et al. 2019.
+"""
+
+
+def name(result):
+    """What a result is of: the name of its file in asset/results/."""
+    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"])]
+    parts += [f"eta{result['eta']:g}"] if result["eta"] else []
+    parts += [f"guidance{result['guidance']:g}"] if result.get("guidance", 1) != 1 else []
+    parts += ["train"] if result["real"] == "train" else []
+    return "-".join(parts) + (f"-{result['device']}" if result["device"] != "cpu" else "")
+
+
+def gather(folders):
+    """Copy the results under these folders to asset/results/."""
+    (ASSET / "results").mkdir(parents=True, exist_ok=True)
+    for path in sorted(path for folder in folders for path in Path(folder).rglob("result.json")):
+        result = json.loads(path.read_text())
+        if result["num"] < ENOUGH:
+            print(f"{path}: {result['num']} images, left out")
+        else:
+            write_atomically(ASSET / "results" / f"{name(result)}.json", path.read_bytes())
+
+
+def row(result):
+    """A result as the cells of HEADER."""
+    whole = result["drawn"] == result["num"]  # a run that was interrupted did not measure the time of all
+    return (
+        MODELS[result["model"]],
+        FRAMEWORKS[result["tree"]],
+        f"{SAMPLERS[result['sampler']]}, {result['steps']}",
+        f"{result['seconds']:.1f}" if whole else "not measured",
+        "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
+        f"{result['mnist_fd']:.3f}",
+        f"{result['mnist_fd'] / result['floor']['mnist_fd']:.1f}",
+        f"{result['precision']:.3f}",
+        f"{result['recall']:.3f}",
+        f"{result['hardware']}, {result['threads']} threads, {result['dtype']}",
+    )
+
+
+def table(rows):
+    """Rows of cells as Markdown, under HEADER."""
+    lines = [HEADER, ["---"] * len(HEADER), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def tables(results):
+    """The headline table, each model and framework at the scripts' own setting beside the original, and all results."""
+    usual = (DiffusionSample().sampler, DiffusionSample().steps)
+    headline = []
+    for (model, tree), (seconds, fid) in ORIGINAL.items():
+        cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
+        headline.append(cells)
+        found = [r for r in results if (r["model"], r["tree"], r["sampler"], r["steps"]) == (model, tree, *usual)]
+        headline += map(row, found)
+    real = results[0]["floor"]
+    floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
+    floor += f"recall {real['recall']:.3f}.\n"
+    return table(headline) + "\n" + NOTES + floor, table(map(row, results))
+
+
+def between(text, marker, content):
+    """text with what stands between <!-- marker --> and <!-- /marker --> replaced."""
+    begin, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
+    if begin not in text or end not in text:
+        raise UserError(f"the README lacks the lines {begin.strip()} and {end}: put them where its table belongs")
+    return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
+
+
+@options
+class Report:
+    """Collect every result.json and draw the tables and the plot."""
+
+    folders: Positional[tuple[Path, ...]] = (ROOT / "pytorch" / "runs", ROOT / "jittor" / "runs")
+    """Where results are looked for, below asset/results."""
+
+
+def main(options: Report):
+    gather(options.folders)
+    results = [json.loads(path.read_text()) for path in (ASSET / "results").glob("*.json")]
+    if not results:
+        raise UserError(f"no result of {ENOUGH} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
+    results.sort(key=lambda r: (list(MODELS).index(r["model"]), r["tree"] != "pytorch", r["sampler"], r["steps"]))
+    headline, everything = tables(results)
+    (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
+    for readme in ROOT.glob("README*.md"):
+        readme.write_text(between(readme.read_text(), "results", headline))
+    quality_against_time(results, ASSET / "quality.png")
+    print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,138 @@
+"""tst_*_fid: the images that they leave, whatever interrupts them, and the report that is made of their results."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, TREES, assert_user_error, run_script
+
+from common import report
+from common.checkpoint import Checkpoint, save_checkpoint
+from common.cli import UserError
+from common.config import TrainDDPM, TrainLDM, UNetConfig, VAEConfig
+from common.images import read_images
+from common.metric import digits
+
+SMALL = {"base_channels": 16, "head_dim": 8}
+FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
+
+
+@pytest.fixture(scope="module")
+def untrained(trees, tmp_path_factory):
+    """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
+    folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
+    ddpm = TrainDDPM(unet=UNetConfig(**SMALL))
+    ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **SMALL))
+    vae = VAEConfig(base_channels=8)
+    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}  # noqa: E731
+    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.UNet(ddpm.unet)).items()}
+    save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
+    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}
+    tensors |= {f"vae.{name}": value for name, value in arrays(tree.vae.VAE(vae)).items()}
+    tensors |= {"latent.mean": np.zeros(4, np.float32), "latent.std": np.ones(4, np.float32)}
+    save_checkpoint(folder / "ldm.safetensors", Checkpoint(ldm, tensors, vae=vae))
+    return folder
+
+
+@pytest.mark.parametrize("script, kind", [("tst_mnist_fid.py", "ddpm"), ("tst_mnist_ldm_fid.py", "ldm")])
+@pytest.mark.parametrize("name", TREES)
+def test_draws_exports_and_scores(untrained, tmp_path, name, script, kind):
+    checkpoint = untrained / f"{kind}.safetensors"
+    result = run_script(name, script, *FAST, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
+    assert result.returncode == 0, result.stderr
+    np.testing.assert_array_equal(read_images(tmp_path / "real"), digits(False, 40))
+    assert read_images(tmp_path / "fake").std() > 5
+    found = json.loads((tmp_path / "result.json").read_text())
+    told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
+    assert told.items() <= found.items()
+    for measured in ("mnist_fd", "seconds", "images_per_second", "warm_up_seconds", "png_seconds", "threads"):
+        assert found[measured] > 0, measured
+    for named in ("device", "hardware", "dtype", "framework", "checkpoint", "date"):
+        assert found[named], named
+    assert found["fid"] is None and found["fid_note"]
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
+    arguments = (*FAST, "--num", 400, "--checkpoint", untrained / "ldm.safetensors", "--out")
+    assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
+    killed = tmp_path / "killed"
+    script = ROOT / name / "script" / "tst_mnist_ldm_fid.py"
+    command = [sys.executable, str(script), *map(str, arguments), str(killed)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not (killed / "fake" / "00019.png").exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    there = len(list((killed / "fake").glob("*.png")))
+    assert 20 <= there < 400
+    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
+    assert result.returncode == 0, result.stderr
+    for path in (tmp_path / "straight" / "fake").iterdir():
+        assert (killed / "fake" / path.name).read_bytes() == path.read_bytes()
+    found = json.loads((killed / "result.json").read_text())
+    assert 400 - there <= found["drawn"] < 400  # the time of the others is not known
+    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed, "--seed", 1)
+    assert_user_error(result, killed, "seed=0", "--out")
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_a_full_disk(untrained, tmp_path, name):
+    """On a disk of 100 KiB: one line, and what was written stays."""
+    inside = "mount -t tmpfs -o size=100k none disk && { python_and_script; code=$?; ls disk/fake; exit $code; }"
+    script = [sys.executable, ROOT / name / "script" / "tst_mnist_ldm_fid.py", *FAST, "--num", 400, "--out", "disk"]
+    script += ["--checkpoint", untrained / "ldm.safetensors"]
+    (tmp_path / "disk").mkdir()
+    command = inside.replace("python_and_script", " ".join(map(str, script)))
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a small disk")
+    result = subprocess.run(["unshare", "-rm", "sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert_user_error(result, "No space left on device")
+    assert len([line for line in result.stdout.split() if line.endswith(".png")]) >= 8
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_an_unwritable_folder(untrained, tmp_path, name):
+    (tmp_path / "file").write_text("")
+    arguments = (*FAST, "--checkpoint", untrained / "ddpm.safetensors", "--out", tmp_path / "file" / "folder")
+    assert_user_error(run_script(name, "tst_mnist_fid.py", *arguments), tmp_path / "file", "Not a directory")
+
+
+RESULT = {
+    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 10, "eta": 0, "guidance": 1, "digit": None,
+    "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5, "precision": 0.9,
+    "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu", "hardware": "A CPU",
+    "threads": 2, "dtype": "bf16",
+}  # fmt: skip
+
+
+def test_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
+    (tmp_path / "README.md").write_text("above\n<!-- results -->\nold\n<!-- /results -->\nbelow\n")
+    results = [
+        RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
+        {**RESULT, "tree": "jittor", "model": "ddpm", "fid": 3.217, "device": "cuda", "hardware": "A GPU"},
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="no result of 10000 images"):
+        report.main(report.Report(folders=(tmp_path,)))
+    for i, result in enumerate(results):
+        (tmp_path / "runs" / str(i)).mkdir(parents=True)
+        (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
+    report.main(report.Report(folders=(tmp_path / "runs",)))
+    names = {"pytorch-ldm-dpmpp_2m-10.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
+    assert set(os.listdir(tmp_path / "asset" / "results")) == names
+    readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
+    assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
+    row = "| LDM | PyTorch | DPM-Solver++, 10 | 21.0 | not measured | 1.500 | 3.0 | 0.900 | 0.800 | A CPU, 2 threads"
+    assert row in readme and row in tables
+    assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
+    assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time
+    assert "7.8" not in tables and "DDIM" not in tables
+    assert (tmp_path / "asset" / "quality.png").stat().st_size > 10_000
