@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STEPS, SAMPLES = 5, 250
 
 
-def build(tree, kind, device, batch=128):
+def build(tree, kind, device, batch=128, precision="fp32"):
     """The work of one kind, as two functions without arguments that return the number of images they went through."""
     sys.path[:0] = [str(ROOT / tree), str(ROOT)]
     import numpy as np
@@ -33,7 +33,7 @@ def build(tree, kind, device, batch=128):
     from trainer import Trainer
 
     options_type = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
-    options = options_type(out=Path(tempfile.mkdtemp()), warmup=0, batch_size=batch, device=device, precision="fp32")
+    options = options_type(out=Path(tempfile.mkdtemp()), warmup=0, batch_size=batch, device=device, precision=precision)
     accelerator = make_accelerator(options.device, options.precision)
     network = {"ddpm": lambda: UNet(options.unet), "ldm": lambda: ConditionalUNet(options.unet),
                "vae": lambda: VAE(options.vae)}[kind]  # fmt: skip

@@ -16,11 +16,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from common.cli import UserError
-from common.config import TrainDDPM, TrainLDM, TrainVAE, VAEConfig, options
+from common.config import DistillLDM, TrainDDPM, TrainLDM, TrainVAE, VAEConfig, options
 from common.paths import CHECKPOINT
 
-OPTIONS = {cls.kind: cls for cls in (TrainDDPM, TrainVAE, TrainLDM)}
-SCRIPTS = {"ddpm": "train_mnist.py", "vae": "train_mnist_vae.py", "ldm": "train_mnist_ldm.py"}
+OPTIONS = {cls.kind: cls for cls in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}
+SCRIPTS = {
+    "ddpm": "train_mnist.py",
+    "vae": "train_mnist_vae.py",
+    "ldm": "train_mnist_ldm.py",
+    "ldm-distilled": "distill_mnist_ldm.py",
+}
 
 
 @options
@@ -36,7 +41,7 @@ class Progress:
 class Checkpoint:
     """A model and how it was trained."""
 
-    options: TrainDDPM | TrainVAE | TrainLDM
+    options: TrainDDPM | TrainVAE | TrainLDM | DistillLDM
     tensors: dict[str, np.ndarray]
     progress: Progress = field(default_factory=Progress)
     vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
@@ -94,8 +99,8 @@ def write_atomically(path, data: bytes, durable=True):
         os.close(folder)
 
 
-def load_checkpoint(path, kind) -> Checkpoint:
-    """Read a run's folder or a file that must hold a model of this kind (ddpm, vae, ldm); UserError if it does not."""
+def load_checkpoint(path, kind, *others) -> Checkpoint:
+    """Read a run's folder or a file that must hold a model of this kind or of another named; UserError otherwise."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
@@ -106,10 +111,10 @@ def load_checkpoint(path, kind) -> Checkpoint:
             found = meta["kind"]
             if found not in OPTIONS:
                 raise ValueError(found)
-            if found != kind:
+            if found not in (kind, *others):
                 raise UserError(f"{path} holds a {found} model where a {kind} model is needed: {retrain(kind)}")
             return Checkpoint(
-                options=from_json(OPTIONS[kind], meta["options"]),
+                options=from_json(OPTIONS[found], meta["options"]),
                 tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, not a dict
                 progress=from_json(Progress, meta["progress"]),
                 vae=meta["vae"] and from_json(VAEConfig, meta["vae"]),

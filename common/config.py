@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+from tyro.conf import Suppress
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Size = Annotated[int, Field(ge=1, le=4096)]  # a checkpoint's JSON cannot ask for a network larger than memory
@@ -147,6 +148,27 @@ class TrainLDM(Train):
 
 
 @options
+class DistillLDM(Train):
+    """Distil a latent model into one that needs a few network calls, without guidance beside them."""
+
+    kind: ClassVar[str] = "ldm-distilled"
+    epochs: Count = 6
+    """Passes over the training set."""
+    learning_rate: Positive = 3e-4
+    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    teacher: Path | None = None
+    """Checkpoint of the model to distil, a folder or a file (None: the newest run's, else the shipped one)."""
+    steps: Count = 3
+    """Network calls of the distilled model: steps of DDIM."""
+    substeps: Count = 3
+    """DDIM steps of the teacher in each of those."""
+    guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.3
+    """Classifier-free guidance scale of the teacher, which the distilled model has built in."""
+    diffusion: Annotated[Diffusion, Suppress] = Diffusion(clip=False)  # the teacher's
+    unet: Annotated[UNetConfig, Suppress] = UNetConfig(in_channels=4, patch_size=1, context_dim=64)  # the teacher's
+
+
+@options
 class Sample:
     """What the three tst scripts have in common."""
 
@@ -187,6 +209,12 @@ class DiffusionSample(Sample):
 class LatentSample(DiffusionSample):
     """What sampling from the latent model adds."""
 
+    distilled: bool = False
+    """Draw with the distilled model, if --checkpoint names none."""
+    sampler: Literal["ddpm", "ddim", "dpmpp_2m"] | None = None
+    """Ancestral DDPM, DDIM, or DPM-Solver++(2M) (None: dpmpp_2m; a distilled model: ddim)."""
+    steps: Count | None = None
+    """Network calls of the sampler (None: 10; a distilled model: as many as it was distilled to)."""
     digit: Annotated[int, Field(ge=0, le=9)] | None = None
     """Draw this digit only (None: 0 to 9 in turn)."""
     guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0

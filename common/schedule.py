@@ -1,5 +1,6 @@
 """The numbers of diffusion that no framework is needed for, in float64."""
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +33,19 @@ def sampler_timesteps(timesteps, steps):
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
     calls = np.round(np.arange(timesteps, 0, -timesteps / steps)).astype(int) - 1
     return [int(t) for t in calls[:steps]] + [-1]
+
+
+def distillation_timesteps(timesteps, steps, substeps):
+    """The time steps of the teacher within each step of a distilled sampler, (steps, substeps + 1) integers, falling.
+
+    A row begins where the sampler calls the network and ends where it calls it next, or with -1, the clean image.
+    """
+    rows = [np.linspace(t, max(s, 0), substeps + 1) for t, s in pairwise(sampler_timesteps(timesteps, steps))]
+    rows = np.round(rows).astype(int)
+    rows[-1, -1] = -1
+    if (np.diff(rows, axis=1) >= 0).any():
+        raise UserError(f"--steps {steps} --substeps {substeps}: more together than the schedule's {timesteps} steps")
+    return rows
 
 
 def learning_rate(options: Train, step, progress):

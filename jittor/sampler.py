@@ -1,6 +1,7 @@
 """From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
 import hashlib
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class Pipeline:
     def __init__(self, accelerator, unet, diffusion, latent_space=None, checkpoint=None):
         self.accelerator = accelerator
         self.checkpoint = checkpoint
+        self.kind = checkpoint and checkpoint.options.kind
         self.unet = unet
         self.ddpm = DDPM(diffusion)
         self.latent_space = latent_space  # of a latent model
@@ -135,12 +137,20 @@ class Pipeline:
         shown = np.linspace(0, len(states) - 1, min(columns, len(states))).round().astype(int)
         return np.stack([self.decode(states[i]) for i in shown], axis=1).reshape(-1, 1, 32, 32), len(shown)
 
+    def settle(self, options):
+        """Options of a latent model with a sampler and its steps: those given, else the checkpoint's own."""
+        distilled = self.kind == "ldm-distilled"
+        if distilled and options.guidance != 1:
+            raise UserError(f"{self.checkpoint.path} is distilled with its guidance built in: leave out --guidance")
+        sampler, steps = ("ddim", self.checkpoint.options.steps) if distilled else ("dpmpp_2m", 10)
+        return replace(options, sampler=options.sampler or sampler, steps=options.steps or steps)
+
     def describe(self):
         """Which model this is and what computes it, for a result.json."""
         progress = self.checkpoint.progress
         return {
             "tree": TREE.name,
-            "model": self.checkpoint.options.kind,
+            "model": self.kind,
             "checkpoint": hashlib.sha256(self.checkpoint.path.read_bytes()).hexdigest()[:16],
             "epochs": progress.epoch,
             "training_minutes": progress.seconds / 60,
@@ -160,7 +170,8 @@ def load_ddpm(options):
 def load_ldm(options):
     """The latent model of a tst script's options, its VAE included, ready to draw."""
     accelerator = make_accelerator(options.device, options.precision)
-    checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, "ldm"), "ldm")
+    kind = "ldm-distilled" if options.distilled else "ldm"
+    checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, kind), "ldm", "ldm-distilled")
     unet = ConditionalUNet(checkpoint.options.unet).eval()
     load_weights(unet, checkpoint, "model.")
     shape = (checkpoint.vae.latent_channels,)

@@ -31,6 +31,12 @@ class Trainer:
         if self.run.resumed:
             self.restore(self.run.resumed)
 
+    def start_from(self, checkpoint):
+        """Begin a new run with the weights of a trained model; a resumed run has its own."""
+        if not self.run.resumed:
+            load_weights(self.model, checkpoint, "model.")
+            load_weights(self.ema, checkpoint, "model.")
+
     def fit(self, losses, count, preview):
         """Train on samples 0 to count - 1.
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
+from common.cli import UserError
 from common.config import Diffusion
-from common.schedule import alphas_cumprod, sampler_timesteps
+from common.schedule import alphas_cumprod, distillation_timesteps, sampler_timesteps
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
@@ -158,3 +159,36 @@ def test_ancestral_sampling_recovers_a_gaussian(tree):
     for x_t in tree.ddpm.sample_ddpm(denoise_gaussian, noise(), ABAR, sampler_timesteps(1000, 200), noise):
         x_0 = tree.device.to_array(x_t)  # at every step: Jittor would put all steps into one graph
     assert abs(x_0.mean() - MEAN) < 0.01 and abs(x_0.std() - STD) < 0.01
+
+
+@pytest.mark.parametrize("steps, substeps", [(4, 1), (3, 3), (1, 8)])
+def test_distillation_target_is_where_ddim_ends(tree, steps, substeps):
+    """One step by the target v ends where sample_ddim ends after all the teacher's steps."""
+    ddpm = tree.ddpm.DDPM(Diffusion(clip=False))
+    tensor = lambda array: tree.device.to_tensor(np.asarray(array, np.float32), "cpu")  # noqa: E731
+    rows = distillation_timesteps(1000, steps, substeps)
+    x_0, eps = (rng.standard_normal((steps, 1, 4, 4)) for rng in map(np.random.default_rng, (1, 2)))
+    alphas = np.sqrt(ddpm.alphas_cumprod)
+    sigmas = np.sqrt(1 - ddpm.alphas_cumprod)
+    teacher = lambda x, t: tensor(network(tree.device.to_array(x), 500))  # noqa: E731
+    expected = []
+    for i, row in enumerate(rows):
+        t, s = row[0], row[-1]
+        x_t = tensor(alphas[t] * x_0[i : i + 1] + sigmas[t] * eps[i : i + 1])
+        denoise = lambda x, t: ddpm.predict_x_0(teacher(x, t), x, t)  # noqa: E731
+        *_, end = tree.ddpm.sample_ddim(denoise, x_t, ddpm.alphas_cumprod, [int(t) for t in row], None)
+        end, x_t = tree.device.to_array(end), tree.device.to_array(x_t)
+        clean = (end - sigmas[s] / sigmas[t] * x_t) / (alphas[s] - sigmas[s] / sigmas[t] * alphas[t])  # Salimans and Ho
+        expected.append((alphas[t] * x_t - clean) / sigmas[t])
+    student = lambda x, t: tensor(np.concatenate(expected) + 0.1)  # noqa: E731
+    loss = ddpm.distillation_loss(student, teacher, tensor(x_0), rows.T, tensor(eps))
+    assert float(tree.device.to_array(loss).item()) == pytest.approx(0.01, rel=1e-2)
+
+
+def test_distillation_timesteps():
+    rows = distillation_timesteps(1000, 3, 3)
+    assert rows[:, 0].tolist() == sampler_timesteps(1000, 3)[:-1] and rows.shape == (3, 4)
+    assert rows[0, -1] == rows[1, 0] and rows[1, -1] == rows[2, 0] and rows[2, -1] == -1
+    assert (np.diff(rows) < 0).all()
+    with pytest.raises(UserError, match="more together"):
+        distillation_timesteps(10, 5, 4)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig
-from common.schedule import sampler_timesteps
+from common.schedule import distillation_timesteps, sampler_timesteps
 
 rng = np.random.default_rng(0)
 
@@ -116,6 +116,26 @@ def test_training_step(pair, tmp_path):
                    for found in (tensors, other_tensors)]  # fmt: skip
         assert np.linalg.norm(updates[0]) > 0.1
         assert np.linalg.norm(updates[0] - updates[1]) <= 1e-4 * np.linalg.norm(updates[0]), prefix
+
+
+def test_distillation(trees):
+    """The loss of a student that has taken a step, against its guided teacher."""
+    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, context_dim=16)
+    z_0, eps, losses, weights = floats(6, 4, 8, 8), floats(6, 4, 8, 8), [], None
+    times = distillation_timesteps(1000, 3, 2)[[0, 1, 2, 0, 1, 2]].T
+    for tree in trees.values():
+        unets = [tree.unet.ConditionalUNet(config) for _ in range(2)]
+        weights = weights or [weights_of(unet) for unet in unets]
+        for unet, arrays in zip(unets, weights):
+            unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in arrays.items()})
+        teacher = tree.sampler.Pipeline(tree.device.make_accelerator("cpu", "fp32"), unets[0], Diffusion(clip=False))
+        y, z, e = (tree.device.to_tensor(array, "cpu") for array in (np.arange(6), z_0, eps))
+        loss = teacher.ddpm.distillation_loss(
+            lambda z_t, t, unet=unets[1], y=y: unet(z_t, t, y),
+            lambda z_t, t, teacher=teacher, y=y: teacher.predict(z_t, t, y, 1.5), z, times, e,
+        )
+        losses.append(float(tree.device.to_array(loss).item()))
+    assert losses[0] > 0.01 and losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpmpp_2m"])

@@ -134,6 +134,23 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
         assert a.std() > 5 and np.abs(a - b).max() <= 2
 
 
+def test_distillation(trained, tmp_path):
+    """The student starts as its teacher, its loss falls, and it is drawn with its own steps."""
+    arguments = ("--limit", 1500, "--epochs", 4, "--warmup", 5, "--steps", 2, "--substeps", 2, "--guidance", 1.5)
+    arguments += ("--learning-rate", 1e-3)
+    teacher, student = ("--teacher", trained.folder / "ldm"), ("--checkpoint", tmp_path)
+    result = run_script(trained.tree, "distill_mnist_ldm.py", *teacher, *arguments, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    loss = read_metrics(tmp_path)["loss"]
+    assert loss[-8:].mean() < 0.9 * loss[:8].mean() and len(list(tmp_path.glob("epoch-*.png"))) == 2
+    assert load_checkpoint(tmp_path, "ldm-distilled").options.unet.base_channels == 32  # the teacher's
+    result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--out", tmp_path, "--num", 20)
+    assert result.returncode == 0, result.stderr
+    assert_picture(tmp_path / "process.png", grid_shape(8, 3))  # the noise and two steps
+    result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--guidance", 2)
+    assert_user_error(result, tmp_path / "checkpoint.safetensors", "leave out --guidance")
+
+
 def test_user_errors(trained, tmp_path):
     tree, folder = trained.tree, trained.folder
     run = lambda *arguments: run_script(tree, *arguments)  # noqa: E731

@@ -42,6 +42,23 @@ class DDPM:
         output = network(self.q_sample(x_0, t, eps), jt.array(t))
         return ((output - target) ** 2).mean(dims=[1, 2, 3]).mean()
 
+    def distillation_loss(self, student, teacher, x_0, times, eps):
+        """Mean squared error of the student's v: a scalar (Salimans and Ho 2022, algorithm 2, with SNR + 1 weighting).
+
+        The student learns to reach by one step of DDIM, from times[0] to times[-1], what the teacher reaches through
+        all of times (K + 1, B), integers of numpy, falling. Both predict v.
+        """
+        x_t = x = self.q_sample(x_0, times[0], eps)
+        with jt.no_grad():
+            for t, s in pairwise(times):
+                (alpha_t, sigma_t), (alpha_s, sigma_s) = self.alpha_sigma(t, x), self.alpha_sigma(s, x)
+                v = teacher(x, jt.array(t))
+                x = alpha_s * (alpha_t * x - sigma_t * v) + sigma_s * (sigma_t * x + alpha_t * v)  # x_0 and eps
+            alpha_t, sigma_t = self.alpha_sigma(times[0], x)  # the v whose one step ends at x:
+            target = ((alpha_s * alpha_t + sigma_s * sigma_t) * x_t - x) / (alpha_s * sigma_t - sigma_s * alpha_t)
+        output = student(x_t, jt.array(times[0]))
+        return ((output - target) ** 2).mean(dims=[1, 2, 3]).mean()
+
     def predict_x_0(self, output, x_t, t):
         """The clean image that the network's output at time step t (one integer) speaks for."""
         alpha, sigma = math.sqrt(self.alphas_cumprod[t]), math.sqrt(1 - self.alphas_cumprod[t])

@@ -125,7 +125,11 @@ class LatentSpace:
 
     def encode(self, x):
         """Images (B, 1, 32, 32) -> z (B, latent_channels, 8, 8) of about zero mean and unit variance."""
-        return (self.vae.encode(x).mean - self.mean) / self.std
+        return self.normalize(self.vae.encode(x).mean)
+
+    def normalize(self, mean):
+        """The posterior's mean -> z."""
+        return (mean - self.mean) / self.std
 
     def decode(self, z):
         """z -> images."""

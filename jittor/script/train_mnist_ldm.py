@@ -26,11 +26,12 @@ def main(options: TrainLDM):
     ddpm = DDPM(options.diffusion)
     vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
     images, labels = load_mnist(train=True, limit=options.limit)
-    latents, mean, std = encode_latents(vae, images, accelerator.device)
-    trainer.latent_space = LatentSpace(vae, mean, std)
+    latents = encode_latents(vae, images, accelerator.device)
+    mean, std = latents.mean(axis=(0, 2, 3)), latents.std(axis=(0, 2, 3))
+    space = trainer.latent_space = LatentSpace(vae, mean, std)
 
     def losses(unet, indices, noise):
-        z_0 = to_tensor(latents[indices], accelerator.device)
+        z_0 = space.normalize(to_tensor(latents[indices], accelerator.device))
         t = noise.integers(options.diffusion.timesteps)
         eps = to_tensor(noise.normal(*z_0.shape[1:]), accelerator.device)
         y = np.where(noise.uniform() < options.label_dropout, options.unet.num_classes, labels[indices])
@@ -38,8 +39,9 @@ def main(options: TrainLDM):
         return {"loss": ddpm.loss(lambda z_t, t: unet(z_t, t, y), z_0, t, eps)}
 
     def preview(unet, path):
-        pipeline = Pipeline(accelerator, unet, options.diffusion, trainer.latent_space)
-        save_png(path, grid(pipeline.images(SampleLDM(seed=options.seed)), columns=10))
+        pipeline = Pipeline(accelerator, unet, options.diffusion, space)
+        sample = SampleLDM(seed=options.seed, sampler="dpmpp_2m", steps=10)
+        save_png(path, grid(pipeline.images(sample), columns=10))
 
     trainer.fit(losses, len(latents), preview)
 

@@ -12,7 +12,8 @@ def main(options: SampleLDM):
     """Load the model and the VAE it carries, draw a grid of samples and the denoising of the first ones, decoded."""
     from sampler import draw, load_ldm  # a framework is loaded after --help was answered
 
-    draw(load_ldm(options), options, "ldm")
+    pipeline = load_ldm(options)
+    draw(pipeline, pipeline.settle(options), pipeline.kind)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ def main(options: ScoreLDM):
     from common.score import score  # a framework is loaded after --help was answered
     from sampler import load_ldm, output_folder
 
-    score(load_ldm(options), options, output_folder(options, f"ldm-{options.sampler}-{options.steps}"))
+    pipeline = load_ldm(options)
+    options = pipeline.settle(options)
+    score(pipeline, options, output_folder(options, f"{pipeline.kind}-{options.sampler}-{options.steps}"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,183 @@
+"""The pixel DDPM's speed over its peers', at equal parameters and equal network calls, on the same cores in one run.
+
+    python bench/peers.py [--rounds 7] [--device cpu]
+
+Peers: diffusers (UNet2DModel, its DDPMPipeline with DPMSolverMultistepScheduler) and denoising-diffusion-pytorch (Unet,
+GaussianDiffusion with DDIM), each with three levels at 32x32 and about as many parameters as ours, trained by AdamW
+with averaged weights at the same batch size and precision (bf16 where the processor has it). Each has a process of its
+own; the rounds go A B C A B C. Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
+GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit.
+"""
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from frameworks import ROOT, SAMPLES, STEPS, build
+
+BATCH = 128
+
+
+def wrap(network, loss, sample, device, bf16):
+    """A peer's training step and sampling, as two functions that return the number of images they went through."""
+    import torch
+
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.99))
+    average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn())
+    x = torch.randn(BATCH, 1, 32, 32, device=device)
+    autocast = lambda: torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)  # noqa: E731
+
+    def training():
+        with autocast():
+            value = loss(x)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update_parameters(network)
+        return BATCH
+
+    def sampling():
+        with torch.no_grad(), autocast():
+            assert len(sample()) == SAMPLES
+        return SAMPLES
+
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    print(f"{parameters / 1e6:.2f} M parameters", file=sys.stderr)
+    return {"training": training, "sampling": sampling}
+
+
+def diffusers(device, bf16):
+    import torch
+    from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
+
+    network = UNet2DModel(
+        sample_size=32, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(32, 64, 104),
+        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"), norm_num_groups=8,
+    ).to(device)  # fmt: skip
+    noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    pipeline = DDPMPipeline(network, DPMSolverMultistepScheduler.from_config(noising.config))
+    pipeline.set_progress_bar_config(disable=True)
+
+    def loss(x):
+        eps, t = torch.randn_like(x), torch.randint(0, 1000, (len(x),), device=device)
+        output = network(noising.add_noise(x, eps, t), t).sample
+        return ((output.float() - noising.get_velocity(x, eps, t)) ** 2).mean()
+
+    def sample():
+        return pipeline(batch_size=SAMPLES, num_inference_steps=STEPS, output_type="np").images
+
+    return wrap(network, loss, sample, device, bf16)
+
+
+def lucidrains(device, bf16):
+    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+
+    network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False).to(device)
+    diffusion = GaussianDiffusion(network, image_size=32, objective="pred_v", sampling_timesteps=STEPS).to(device)
+
+    def sample():
+        return diffusion.sample(batch_size=SAMPLES)
+
+    return wrap(network, lambda x: diffusion(x / 2 + 0.5), sample, device, bf16)
+
+
+def limits(device, bf16):
+    """Matrix products of 4096, and our two networks' calls, in GFLOP and how often a second."""
+    import numpy as np
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from common.config import TrainDDPM, TrainLDM
+    from model.unet import ConditionalUNet, UNet
+
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    a = torch.randn(4096, 4096, dtype=dtype, device=device)
+    networks = {
+        "pixel UNet": (UNet(TrainDDPM().unet), (1, 32, 32), ()),
+        "latent UNet": (ConditionalUNet(TrainLDM().unet), (4, 8, 8), (np.arange(SAMPLES) % 10,)),
+    }
+    works = {"matmul": lambda: a @ a}
+    for name, (network, shape, rest) in networks.items():
+        network.to(device).eval()
+        x, t, *y = (torch.as_tensor(v, device=device) for v in (torch.randn(SAMPLES, *shape), [500] * SAMPLES, *rest))
+        works[name] = lambda network=network, arguments=(x, t, *y): network(*arguments)
+
+    def call(work):
+        with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+            work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    measured = {}
+    for name, work in works.items():
+        with FlopCounterMode(display=False) as counter:
+            call(work)
+        gflop = counter.get_total_flops() / 1e9
+        measured[name] = lambda work=work, gflop=gflop: call(work) or gflop
+    return measured
+
+
+def worker(name, device):
+    """Answer each line on stdin, a name of a work, with its images or GFLOP per second over about two seconds."""
+    if name == "ours":
+        works = build("pytorch", "ddpm", device, BATCH, precision="auto")
+    else:
+        sys.path[:0] = [str(path) for path in (ROOT / "pytorch", ROOT)]
+        from device import make_accelerator
+
+        bf16 = make_accelerator(device, "auto").mixed_precision == "bf16"
+        works = {"diffusers": diffusers, "lucidrains": lucidrains, "limits": limits}[name](device, bf16)
+    for line in sys.stdin:
+        work = works[line.strip()]
+        start, done = time.perf_counter(), 0
+        while time.perf_counter() - start < 2:
+            done += work()
+        print(json.dumps(done / (time.perf_counter() - start)), flush=True)
+
+
+def start(name, device):
+    command = [sys.executable, __file__, "--worker", name, "--device", device]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def ask(process, what):
+    print(what, file=process.stdin, flush=True)
+    return json.loads(process.stdout.readline())
+
+
+def compare(rounds, device):
+    workers = {name: start(name, device) for name in ("ours", "diffusers", "lucidrains")}
+    for what in ("training", "sampling"):
+        speeds = [{name: ask(process, what) for name, process in workers.items()} for _ in range(rounds + 1)][1:]
+        for name in workers:  # the first round warmed up
+            ratios = [speed["ours"] / speed[name] for speed in speeds]
+            median = statistics.median(speed[name] for speed in speeds)
+            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+            print(f"{what} {name:10} {median:6.0f} images/s, ours / it {spread}", flush=True)
+    limit = start("limits", device)
+    works = ("matmul", "pixel UNet", "latent UNet")
+    speeds = [{name: ask(limit, name) for name in works} for _ in range(rounds + 1)][1:]
+    for name in works:
+        ratios = [speed[name] / speed["matmul"] for speed in speeds]
+        median = statistics.median(speed[name] for speed in speeds)
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+        print(f"{name:11} {median:6.0f} GFLOP/s, of the matrix product's {spread}", flush=True)
+    for process in (*workers.values(), limit):
+        process.stdin.close()
+        process.wait()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of two seconds each (default 7)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        worker(arguments.worker, arguments.device)
+    else:
+        compare(arguments.rounds, arguments.device)
