@@ -66,7 +66,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
             decode_prior(accelerator, trainer.ema, SampleVAE(num=SAMPLES))
         else:
             pipeline = Pipeline(accelerator, trainer.ema, ddpm.config, space)
-            pipeline.images(SampleLDM(num=SAMPLES, steps=STEPS))
+            pipeline.images(SampleLDM(num=SAMPLES, sampler="dpmpp_2m", steps=STEPS))
         return SAMPLES
 
     return {"training": training, "sampling": sampling}
