@@ -42,7 +42,8 @@ def quality_against_time(results, path):
     """One point a result: seconds for all its images, and MNIST-FD over its floor; a line a model and framework."""
     figure = Figure(figsize=(8, 4.5))
     axes = figure.subplots()
-    colors, dashes = {"ddpm": "tab:blue", "ldm": "tab:orange"}, {"pytorch": "-", "jittor": "--"}
+    colors = {"ddpm": "tab:blue", "ldm": "tab:orange", "ldm-distilled": "tab:green"}
+    dashes = {"pytorch": "-", "jittor": "--"}
     markers = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}
     timed = [r for r in results if r["device"] == "cpu" and r["drawn"] == r["num"]]
     for model, tree, sampler in sorted({(r["model"], r["tree"], r["sampler"]) for r in timed}):

@@ -3,6 +3,7 @@
 Results of 10,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
 README between its markers, asset/quality.png. A number that was not measured is not in a table.
 """
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from tyro.conf import Positional
 
 from common.checkpoint import write_atomically
 from common.cli import UserError, run
-from common.config import DiffusionSample, options
+from common.config import DiffusionSample, DistillLDM, options
 from common.figure import quality_against_time
 from common.paths import ROOT
 
 ASSET = ROOT / "asset"
 ENOUGH = 10_000  # images of a result that is shown
-MODELS = {"ddpm": "DDPM", "ldm": "LDM"}
+MODELS = {"ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
 FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
@@ -24,8 +25,13 @@ ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; 
     ("ldm", "pytorch"): (219, 128.87),
     ("ldm", "jittor"): (244, 112.82),
 }
+HEADLINE = {  # of each original, what is shown beside it: model, sampler, network calls
+    "ddpm": [("ddpm", "dpmpp_2m", DiffusionSample().steps)],
+    "ldm": [("ldm", "dpmpp_2m", 10), ("ldm-distilled", "ddim", DistillLDM().steps)],
+}
 SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD", "x floor", "precision", "recall", "on")
+MEASURES = ("mnist_fd", "precision", "recall", "fid", "seconds", "hardware")
 NOTES = """\
 Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of a digit classifier's features against the 10,000
 test images; its floor is what 10,000 training images score. Precision and recall: Kynkäänniemi et al. 2019.
@@ -77,13 +83,12 @@ def table(rows):
 
 def tables(results):
     """The headline table, each model and framework at the scripts' own setting beside the original, and all results."""
-    usual = (DiffusionSample().sampler, DiffusionSample().steps)
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
         headline.append(cells)
-        found = [r for r in results if (r["model"], r["tree"], r["sampler"], r["steps"]) == (model, tree, *usual)]
-        headline += map(row, found)
+        shown = [r for r in results if r["tree"] == tree and (r["model"], r["sampler"], r["steps"]) in HEADLINE[model]]
+        headline += map(row, shown)
     real = results[0]["floor"]
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
     floor += f"recall {real['recall']:.3f}.\n"
@@ -96,6 +101,17 @@ def between(text, marker, content):
     if begin not in text or end not in text:
         raise UserError(f"the README lacks the lines {begin.strip()} and {end}: put them where its table belongs")
     return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
+
+
+def describe_weights(results):
+    """Write into the JSON beside each of the shipped weights what they scored, by setting."""
+    for path in ROOT.glob("*/weights/*.json"):
+        weights = path.with_suffix(".safetensors")
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+        scored = [r for r in results if r["checkpoint"] == digest and r["tree"] == path.parents[1].name]
+        told = {f"{r['sampler']} {r['steps']}": {name: r[name] for name in MEASURES} for r in scored}
+        about = {**json.loads(path.read_text()), "scores": told}
+        path.write_text(json.dumps(about, indent=2) + "\n")
 
 
 @options
@@ -117,6 +133,7 @@ def main(options: Report):
     for readme in ROOT.glob("README*.md"):
         readme.write_text(between(readme.read_text(), "results", headline))
     quality_against_time(results, ASSET / "quality.png")
+    describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 
 

@@ -108,7 +108,7 @@ RESULT = {
     "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 10, "eta": 0, "guidance": 1, "digit": None,
     "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5, "precision": 0.9,
     "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu", "hardware": "A CPU",
-    "threads": 2, "dtype": "bf16",
+    "threads": 2, "dtype": "bf16", "checkpoint": "0123",
 }  # fmt: skip
 
 

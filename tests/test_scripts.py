@@ -1,10 +1,12 @@
 """The scripts as a user runs them: real digits, processes of their own, the files they leave."""
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +14,9 @@ import pytest
 from conftest import ROOT, TREES, assert_user_error, run_script
 from PIL import Image
 
-from common.checkpoint import load_checkpoint
+from common import ship
+from common.checkpoint import Progress, load_checkpoint, save_checkpoint
+from common.cli import UserError
 
 SHORT = {
     "vae": ("train_mnist_vae.py", "--limit", 3000, "--epochs", 3, "--warmup", 10),
@@ -149,6 +153,29 @@ def test_distillation(trained, tmp_path):
     assert_picture(tmp_path / "process.png", grid_shape(8, 3))  # the noise and two steps
     result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--guidance", 2)
     assert_user_error(result, tmp_path / "checkpoint.safetensors", "leave out --guidance")
+
+
+def test_shipping(trained, tmp_path):
+    """A finished run becomes half-precision weights that draw alike, with its recipe and a short loss curve."""
+    runs = tmp_path / trained.tree / "runs"
+    shutil.copytree(trained.folder / "ldm", runs / "ldm")
+    ship.main(ship.Ship(runs=(runs / "ldm",)))
+    weights = tmp_path / trained.tree / "weights"
+    assert (weights / "ldm.safetensors").stat().st_size < 0.2 * (runs / "ldm" / "checkpoint.safetensors").stat().st_size
+    assert json.loads((weights / "ldm.json").read_text())["recipe"]["unet"]["base_channels"] == 32
+    losses = read_metrics(runs / "ldm")["loss"]
+    (weights / "ldm.csv").rename(weights / "metrics.csv")
+    assert read_metrics(weights)["loss"].mean() == pytest.approx(losses.mean(), rel=0.01)
+    pictures = []
+    for source in (runs / "ldm", weights / "ldm.safetensors"):
+        arguments = ("--checkpoint", source, "--out", tmp_path, "--num", 20, "--precision", "fp32")
+        assert run_script(trained.tree, "tst_mnist_ldm.py", *arguments).returncode == 0
+        pictures.append(np.asarray(Image.open(tmp_path / "samples.png")).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).mean() < 1
+    checkpoint = load_checkpoint(runs / "ldm", "ldm")
+    save_checkpoint(runs / "ldm" / "checkpoint.safetensors", replace(checkpoint, progress=Progress(epoch=1.0)))
+    with pytest.raises(UserError, match="finish it with --resume"):
+        ship.main(ship.Ship(runs=(runs / "ldm",)))
 
 
 def test_user_errors(trained, tmp_path):

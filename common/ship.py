@@ -1,0 +1,64 @@
+"""From a finished run to the weights in the repository: python -m common.ship pytorch/runs/ldm
+
+Writes weights/NAME.safetensors of the run's tree, the averaged weights in half precision; beside it NAME.json, the
+recipe and what it took, and NAME.csv, the losses, 500 rows.
+"""
+import csv
+import json
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from tyro.conf import Positional
+
+from common.checkpoint import SCRIPTS, Checkpoint, load_checkpoint, save_checkpoint, to_json
+from common.cli import UserError, run
+from common.config import options
+from common.machine import cpu_name
+
+ROWS = 500
+
+
+def half(name, array):
+    """Half precision for the networks' weights; the latents' statistics stay as they are."""
+    return array if name.startswith("latent.") else array.astype(np.float16)
+
+
+def thin(source, target):
+    """Copy a metrics.csv as the means of 500 stretches of it."""
+    with open(source, newline="") as file:
+        header, *rows = csv.reader(file)
+    stretches = np.array_split(np.array(rows, float), min(ROWS, len(rows)))
+    with open(target, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([header, *([f"{value:.5g}" for value in part.mean(axis=0)] for part in stretches)])
+
+
+@options
+class Ship:
+    """Put the models of finished runs into their tree's weights/ folder."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Folders of the runs, inside a tree's runs/."""
+
+
+def main(options: Ship):
+    for folder in options.runs:
+        checkpoint = load_checkpoint(folder, *SCRIPTS)
+        kind, progress = checkpoint.options.kind, checkpoint.progress
+        if progress.epoch < checkpoint.options.epochs and not checkpoint.options.minutes:
+            raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
+        weights = folder.resolve().parents[1] / "weights"
+        weights.mkdir(exist_ok=True)
+        tensors = {name: half(name, a) for name, a in checkpoint.tensors.items() if not name.startswith("train.")}
+        path = weights / f"{kind}.safetensors"
+        save_checkpoint(path, Checkpoint(checkpoint.options, tensors, progress, checkpoint.vae))
+        about = {"recipe": to_json(checkpoint.options), "epochs": progress.epoch, "hours": progress.seconds / 3600}
+        about |= {"hardware": cpu_name(), "date": date.today().isoformat()}
+        path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+        thin(folder / "metrics.csv", path.with_suffix(".csv"))
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    run(main)
