@@ -9,9 +9,10 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -32,9 +33,9 @@ SCRIPTS = {
 class Progress:
     """How far a run has come."""
 
-    step: int = 0
-    epoch: float = 0.0
-    seconds: float = 0.0
+    step: Annotated[int, Field(ge=0)] = 0
+    epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 @dataclass
@@ -46,6 +47,18 @@ class Checkpoint:
     progress: Progress = field(default_factory=Progress)
     vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
     path: Path | None = None
+
+    def check_contents(self):
+        """ValueError for a tensor of no known use, and for options that ask for a network larger than the tensors."""
+        for name in self.tensors:
+            if not name.startswith(("model.", "train.", "vae.", "latent.")):
+                raise ValueError(f"a tensor of no use, {name}")
+        longest = max((length for tensor in self.tensors.values() for length in tensor.shape), default=0)
+        networks = [getattr(self.options, name, None) for name in ("unet", "vae")] + [self.vae]
+        for network in filter(None, networks):
+            levels = len(network.channel_mults) * getattr(network, "blocks", 1)
+            if max(network.lengths()) > longest or levels > len(self.tensors):
+                raise ValueError("its options ask for a larger network than its tensors fill")
 
     def take(self, prefix, shapes):
         """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError where they differ."""
@@ -113,15 +126,17 @@ def load_checkpoint(path, kind, *others) -> Checkpoint:
                 raise ValueError(found)
             if found not in (kind, *others):
                 raise UserError(f"{path} holds a {found} model where a {kind} model is needed: {retrain(kind)}")
-            return Checkpoint(
+            checkpoint = Checkpoint(
                 options=from_json(OPTIONS[found], meta["options"]),
                 tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, not a dict
                 progress=from_json(Progress, meta["progress"]),
                 vae=meta["vae"] and from_json(VAEConfig, meta["vae"]),
                 path=path,
             )
-    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+            checkpoint.check_contents()
+            return checkpoint
+    except (SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
 
 

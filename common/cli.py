@@ -1,9 +1,12 @@
 """From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
 import os
+import signal
 import sys
+from contextlib import contextmanager
 from typing import get_type_hints
 
 import tyro
+from filelock import FileLock, Timeout
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
@@ -15,8 +18,12 @@ class UserError(Exception):
 def run(main):
     """Call main(options), the options read from the command line as main's own annotation says."""
     (options_type,) = get_type_hints(main).values()
+    arguments = sys.argv[1:]
+    for i, argument in enumerate(arguments, 1):
+        if argument == "--resume" and (i == len(arguments) or arguments[i].startswith("--")):
+            arguments.insert(i, "True")  # alone, as a flag; or --resume auto
     try:
-        main(tyro.cli(options_type))
+        main(tyro.cli(options_type, args=arguments))
     except UserError as error:
         fail(str(error))
     except OSError as error:  # a full disk, a folder without permission
@@ -26,3 +33,26 @@ def run(main):
 def fail(message):
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(2)
+
+
+@contextmanager
+def signals_noted():
+    """While inside, SIGINT and SIGTERM end nothing: they are appended to the list that this yields."""
+    came = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def lock(folder):
+    """Hold a folder until this process ends, however it ends; keep what this returns. UserError where another does."""
+    held = FileLock(folder / ".lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder} is in use by another process: wait until it ends, or name another --out") from None
+    return held

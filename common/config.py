@@ -2,15 +2,18 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 from tyro.conf import Suppress
+
+from common.cli import UserError
 
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Size = Annotated[int, Field(ge=1, le=4096)]  # a checkpoint's JSON cannot ask for a network larger than memory
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Mults = Annotated[tuple[Size, ...], Field(min_length=1)]
 
 options = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 
@@ -39,7 +42,7 @@ class UNetConfig:
     """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
     base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 64
     """Channels of the finest level, a multiple of 8."""
-    channel_mults: tuple[Size, ...] = (1, 2)
+    channel_mults: Mults = (1, 2)
     """Channels of each level, as multiples of base_channels, from fine to coarse."""
     blocks: Size = 1
     """Residual blocks of a level, on the way down and on the way up."""
@@ -54,6 +57,30 @@ class UNetConfig:
     num_classes: Size = 10
     """Classes that the context tells apart; one more token group stands for no class."""
 
+    def lengths(self):
+        """How long some of its weights' axes are: what a checkpoint's options are held against before it is built."""
+        context = (self.context_tokens * self.context_dim, self.num_classes + 1) if self.context_dim else ()
+        widths = (self.base_channels * mult for mult in self.channel_mults)
+        return *widths, self.in_channels * self.patch_size**2, *context
+
+    @model_validator(mode="after")
+    def check_attention(self):
+        levels = len(self.channel_mults)
+        if not all(0 <= level < levels for level in self.attention_levels):
+            raise ValueError(f"attention_levels: the levels are 0 to {levels - 1}")
+        attended = (*self.attention_levels, levels - 1)  # the middle attends too
+        if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
+            raise ValueError("head_dim: it must divide the channels of every level with attention")
+        return self
+
+    def check_input(self, channels, side):
+        """UserError unless the network takes images (channels, side, side)."""
+        if self.in_channels != channels:
+            raise UserError(f"--unet.in-channels {self.in_channels}: its images have {channels}")
+        factor = self.patch_size * 2 ** (len(self.channel_mults) - 1)
+        if side % factor:
+            raise UserError(f"--unet.patch-size and the levels of --unet.channel-mults shrink {side} by {factor}")
+
 
 @options
 class VAEConfig:
@@ -67,8 +94,20 @@ class VAEConfig:
     """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
     base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
     """Channels of the finest resolution, a multiple of 8."""
-    channel_mults: tuple[Size, ...] = (1, 2)
+    channel_mults: Mults = (1, 2)
     """Channels of each resolution, as multiples of base_channels; each after the first halves the image's sides."""
+
+    def lengths(self):
+        """How long some of its weights' axes are, as UNetConfig.lengths."""
+        widths = (self.base_channels * mult for mult in self.channel_mults)
+        return *widths, self.in_channels * self.patch_size**2, 2 * self.latent_channels
+
+    @model_validator(mode="after")
+    def check_size(self):
+        factor = self.patch_size * 2 ** (len(self.channel_mults) - 1)
+        if self.in_channels != 1 or 32 % factor:
+            raise ValueError(f"images have 1 channel of 32 pixels; patch_size and channel_mults shrink it by {factor}")
+        return self
 
 
 @options
@@ -77,8 +116,8 @@ class Train:
 
     out: Path | None = None
     """Folder of the run (None: runs/NAME beside the script's folder)."""
-    resume: bool = False
-    """Go on from the run's last checkpoint."""
+    resume: bool | Literal["auto"] = False
+    """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
     epochs: Count = 10
     """Passes over the training set."""
     minutes: Positive | None = None

@@ -2,13 +2,14 @@
 import csv
 import json
 import math
+import sys
 import time
 from pathlib import Path
 
 from tqdm import tqdm
 
 from common.checkpoint import Progress, load_checkpoint, to_json, write_atomically
-from common.cli import UserError
+from common.cli import UserError, lock, signals_noted
 from common.figure import loss_curve
 from common.noise import data_order
 from common.paths import CHECKPOINT
@@ -20,21 +21,23 @@ MAY_CHANGE = ("out", "resume", "epochs", "minutes", "device", "save_every", "pre
 class Run:
     """options.json, metrics.csv (a row a step), loss.png, epoch-*.png and checkpoint.safetensors in one folder.
 
-    UserError where the folder holds a run already, or none to resume.
+    UserError where the folder holds a run already, or none to resume, or another process is at it.
     """
 
     def __init__(self, folder, options):
         self.folder, self.options = Path(folder), options
         self.checkpoint = self.folder / CHECKPOINT
         self.metrics = self.folder / "metrics.csv"
-        if options.resume and not self.checkpoint.is_file():
+        there = self.checkpoint.is_file()
+        if options.resume is True and not there:
             raise UserError(f"{self.checkpoint} does not exist, so there is nothing to go on from: leave out --resume")
-        if self.checkpoint.is_file() and not options.resume:
+        if there and not options.resume:
             raise UserError(f"{self.folder} holds a run: --resume goes on with it, --out starts another elsewhere")
-        self.resumed = self.load() if options.resume else None  # the checkpoint that the run goes on from
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = lock(self.folder)
+        self.resumed = self.load() if there else None  # the checkpoint that the run goes on from
         self.progress = self.resumed.progress if self.resumed else Progress()
         self.rows = []  # of metrics.csv, not yet written
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "options.json", (json.dumps(to_json(options), indent=2) + "\n").encode())
 
     def load(self):
@@ -49,7 +52,7 @@ class Run:
     def batches(self, count):
         """Yield (indices of samples 0 to count - 1, learning rate) until the epochs or the minutes are spent.
 
-        Each is to be answered with record(); each epoch holds each index once.
+        Each is to be answered with record(); each epoch holds each index once. A signal ends it too: see interrupted().
         """
         options, self.resumed_at = self.options, self.progress.step
         self.steps_per_epoch = math.ceil(count / options.batch_size)
@@ -57,8 +60,9 @@ class Run:
         self.begun = time.perf_counter() - self.progress.seconds
         if self.resumed_at:
             self.keep_metrics(self.resumed_at)
-        with tqdm(total=total, initial=self.resumed_at, desc=options.kind, unit="step", dynamic_ncols=True) as self.bar:
-            while (share := self.share(total)) < 1:
+        bar = tqdm(total=total, initial=self.resumed_at, desc=options.kind, unit="step", dynamic_ncols=True)
+        with signals_noted() as self.signals, bar as self.bar:
+            while (share := self.share(total)) < 1 and not self.signals:
                 epoch, first = divmod(self.progress.step, self.steps_per_epoch)
                 if first == 0 or self.progress.step == self.resumed_at:
                     order = data_order(options.seed, epoch, count)
@@ -120,6 +124,13 @@ class Run:
             header, *rows = csv.reader(file)
         kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
         write_atomically(self.metrics, "".join(",".join(row) + "\n" for row in [header, *kept]).encode())
+
+    def interrupted(self):
+        """After the last batch, its checkpoint written: end the process as the signal asks that cut the run short."""
+        if self.signals:
+            where = f"stopped at step {self.progress.step}, {self.checkpoint} is written"
+            print(f"{where}: the same command with --resume goes on", file=sys.stderr)
+            raise SystemExit(128 + self.signals[0])
 
     def stop(self, reason):
         """End a run that has failed: a UserError that says what is left of it."""

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from common.checkpoint import to_json, write_atomically
-from common.cli import UserError
+from common.cli import UserError, lock
 from common.images import image_path, to_uint8, write_images
 from common.metric import digits, score_folders
 
@@ -22,7 +22,11 @@ def settings(pipeline, options):
 
 
 def claim(folder, stamp):
-    """Make the folder this run's; UserError where it holds images of other settings."""
+    """Make the folder this run's while the lock is kept that this returns.
+
+    UserError where it holds images of other settings, or another process is at it.
+    """
+    held = lock(folder)
     path = folder / "settings.json"
     if path.is_file():
         before = json.loads(path.read_text())
@@ -30,8 +34,9 @@ def claim(folder, stamp):
         if changed:
             raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")
     for name in ("fake", "real"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).mkdir(exist_ok=True)
     write_atomically(path, (json.dumps(stamp, indent=2) + "\n").encode())
+    return held
 
 
 def draw_fake(pipeline, options, folder):
@@ -73,7 +78,7 @@ def export_real(options, folder):
 def score(pipeline, options, folder):
     """Draw, export, score, and write result.json; an interrupted run goes on from the images that are there."""
     stamp = settings(pipeline, options)
-    claim(folder, stamp)
+    held = claim(folder, stamp)
     spent = draw_fake(pipeline, options, folder / "fake")
     if spent["drawn"]:
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
@@ -84,3 +89,4 @@ def score(pipeline, options, folder):
     result = {**stamp, **spent, **measured, "python": platform.python_version(), "date": date.today().isoformat()}
     write_atomically(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     print(folder / "result.json")
+    held.release()

@@ -50,6 +50,7 @@ class Trainer:
                 preview(self.ema, self.run.picture())
                 self.run.draw_losses()
         self.save()
+        self.run.interrupted()
         preview(self.ema, self.run.picture())
         self.run.draw_losses()
         progress = self.run.progress

@@ -1,5 +1,7 @@
 """What the tests share: both trees under one interface, and the scripts run as a user runs them."""
 import importlib
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +42,16 @@ def run_script(tree, script, *arguments, cwd=ROOT):
     path = (ROOT / tree / "script" / script).relative_to(cwd)
     command = [sys.executable, str(path), *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def run_on_disk(tmp_path, mount, tree, script, *arguments):
+    """Run a script with tmp_path/disk a disk of its own, mounted with these options; stdout ends with what it holds."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk")
+    (tmp_path / "disk").mkdir()
+    command = shlex.join(map(str, [sys.executable, ROOT / tree / "script" / script, *arguments, "--out", "disk/out"]))
+    inside = f"mount -t tmpfs -o {mount} none disk && {{ {command}; code=$?; find disk; exit $code; }}"
+    return subprocess.run(["unshare", "-rm", "sh", "-c", inside], cwd=tmp_path, capture_output=True, text=True)
 
 
 def assert_user_error(result, *fragments):

@@ -12,7 +12,10 @@ from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkp
 from common.cli import UserError
 from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig, VAEConfig
 
-TENSORS = {"model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32)}
+TENSORS = {
+    "model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32),
+    "train.c": np.ones(256, np.float32), "train.d": np.ones(1, np.float32),  # as long as the options' widest layer
+}  # fmt: skip
 SHAPES = {"a": (2, 3), "b": (4,)}
 
 
@@ -51,6 +54,13 @@ def test_failed_write_leaves_the_old_one(path, monkeypatch):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+class Malicious:
+    """What a stranger's pickle does to those who open it."""
+
+    def __reduce__(self):
+        return os.abort, ()
+
+
 def damaged(path, damage):
     content = path.read_bytes()
     length = struct.unpack("<Q", content[:8])[0]
@@ -64,6 +74,10 @@ def damaged(path, damage):
         path.write_bytes(struct.pack("<Q", 2**42) + content[8:])
     elif damage == "pickle":
         path.write_bytes(pickle.dumps({"model": [1, 2, 3]}))
+    elif damage == "malicious pickle":
+        path.write_bytes(pickle.dumps(Malicious()))
+    elif damage == "tensor of no use":
+        save_checkpoint(path, Checkpoint(TrainDDPM(), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}))
     elif damage == "no metadata":
         save_file(TENSORS, path)
     else:
@@ -71,8 +85,16 @@ def damaged(path, damage):
         changes = {
             "not JSON": "{",
             "list": "[]",
+            "deeply nested": "[" * 100_000,
             "unknown option": {"options": {"colour": 3}},
             "huge network": {"options": {"unet": {"base_channels": 10**9}}},
+            "wide network": {"options": {"unet": {"base_channels": 4096, "channel_mults": [1024, 1024]}}},
+            "deep network": {"options": {"unet": {"blocks": 4096}}},
+            "many channels": {"options": {"unet": {"in_channels": 4096, "patch_size": 4096}}},
+            "many tokens": {"options": {"unet": {"context_dim": 4096, "context_tokens": 4096, "num_classes": 4096}}},
+            "wide VAE": {"vae": {"base_channels": 4096}},
+            "endless run": {"progress": {"seconds": float("inf")}},
+            "path": {"options": {"out": ["../../etc"]}},
             "unknown kind": {"kind": "../../gan"},
         }
         text = changes[damage]
@@ -81,7 +103,8 @@ def damaged(path, damage):
 
 @pytest.mark.parametrize("damage", [
     "empty", "cut short", "cut in the header", "claims terabytes", "pickle", "no metadata", "not JSON", "list",
-    "unknown option", "huge network", "unknown kind",
+    "deeply nested", "unknown option", "huge network", "wide network", "deep network", "many channels", "many tokens",
+    "wide VAE", "endless run", "path", "unknown kind", "tensor of no use", "malicious pickle",
 ])  # fmt: skip
 def test_damaged(path, damage):
     damaged(path, damage)

@@ -25,6 +25,7 @@ def main(options: TrainLDM):
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     ddpm = DDPM(options.diffusion)
     vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
+    options.unet.check_input(*vae.latent_shape()[:2])
     images, labels = load_mnist(train=True, limit=options.limit)
     latents = encode_latents(vae, images, accelerator.device)
     mean, std = latents.mean(axis=(0, 2, 3)), latents.std(axis=(0, 2, 3))

@@ -18,6 +18,7 @@ def main(options: TrainDDPM):
     from sampler import Pipeline
     from trainer import Trainer
 
+    options.unet.check_input(channels=1, side=32)
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: UNet(options.unet))
     ddpm = DDPM(options.diffusion)

@@ -1,0 +1,205 @@
+"""Nothing is lost: signals, kills, full and read-only disks, two runs at once, and whatever may stand in a file."""
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tyro
+from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save, save_file
+
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.cli import UserError
+from common.config import ScoreLDM, TrainDDPM, TrainLDM, TrainVAE
+
+STEPS = 24
+RUN = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 2, "--vae.base-channels", 8)
+
+
+def begin(tree, folder, *arguments):
+    """Start a short training run and let it go on by itself."""
+    command = [sys.executable, ROOT / tree / "script" / "train_mnist_vae.py", *RUN, "--out", folder, *arguments]
+    return subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process, path, newer_than=0):
+    while not path.exists() or path.stat().st_mtime_ns <= newer_than:
+        if process.poll() is not None:
+            return
+        time.sleep(0.002)
+
+
+def steps_of(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def assert_same_run(folder, straight, steps=STEPS):
+    expected, found = (load_checkpoint(path, "vae") for path in (straight, folder))
+    assert found.progress.step == expected.progress.step == steps
+    for name in expected.tensors:
+        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)
+    assert steps_of(folder) == list(range(steps))  # no gap, no row twice
+
+
+@pytest.fixture(scope="module", params=TREES)
+def straight(request, tmp_path_factory):
+    """A tree, and the folder of a run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    result = run_script(request.param, "train_mnist_vae.py", *RUN, "--out", folder, "--resume", "auto")
+    assert result.returncode == 0, result.stderr
+    return request.param, folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_in_order(straight, tmp_path, number):
+    tree, expected = straight
+    process = begin(tree, tmp_path)
+    wait_for(process, tmp_path / "checkpoint.safetensors")
+    process.send_signal(number)
+    told = process.communicate()[1].splitlines()[-1]
+    step = load_checkpoint(tmp_path, "vae").progress.step
+    assert process.returncode == 128 + number and 2 <= step < STEPS
+    assert f"stopped at step {step}" in told and "--resume" in told
+    assert steps_of(tmp_path) == list(range(step))  # the step that ran was finished, and all is written
+    assert run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path, "--resume", "auto").returncode == 0
+    assert_same_run(tmp_path, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tree", TREES)
+def test_25_kills_at_random_moments(tree, tmp_path):
+    """A checkpoint every second step: never half of one, never more than two steps lost, and the same end."""
+    chance, folder, step = random.Random(0), tmp_path / "killed", 0
+    path, longer = folder / "checkpoint.safetensors", ("--epochs", 60, "--resume", "auto")
+    for _ in range(25):
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        process = begin(tree, folder, *longer)
+        wait_for(process, path, newer_than=before)
+        time.sleep(chance.uniform(0, 0.6))
+        assert process.poll() is None, process.communicate()[1]
+        process.kill()
+        process.communicate()
+        now = load_checkpoint(path, "vae").progress.step
+        assert step < now < 480 and steps_of(folder)[-1] < now + 2
+        step = now
+    for out in (folder, tmp_path / "straight"):
+        result = run_script(tree, "train_mnist_vae.py", *RUN, *longer, "--out", out)
+        assert result.returncode == 0, result.stderr
+    assert_same_run(folder, tmp_path / "straight", steps=480)
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_two_runs_into_one_folder(tree, tmp_path):
+    first = begin(tree, tmp_path, "--epochs", "1000")
+    wait_for(first, tmp_path / "checkpoint.safetensors")
+    second = run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path, "--resume", "auto")
+    assert_user_error(second, tmp_path, "in use by another process", "--out")
+    assert first.poll() is None
+    first.kill()
+    first.communicate()
+    third = begin(tree, tmp_path, "--epochs", "1000", "--resume")  # the lock dies with its owner
+    wait_for(third, tmp_path / "checkpoint.safetensors", (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns)
+    assert third.poll() is None
+    third.kill()
+    third.communicate()
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_a_full_disk_leaves_the_last_checkpoint(tree, tmp_path):
+    result = run_on_disk(tmp_path, "size=600k", tree, "train_mnist_vae.py", *RUN)
+    assert_user_error(result, "No space left on device")
+    assert "checkpoint.safetensors\n" in result.stdout and ".tmp" not in result.stdout
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_a_read_only_disk(tree, tmp_path):
+    result = run_on_disk(tmp_path, "ro", tree, "train_mnist_vae.py", *RUN)
+    assert_user_error(result, "disk/out", "Read-only file system")
+
+
+TENSORS = {"model.a": np.ones((4, 256), np.float32), "model.b": np.ones(1, np.float32)}
+FILE = save(TENSORS, {"simple_ldm": json.dumps({"kind": "ddpm", "options": {}, "progress": {}, "vae": None})})
+forgiving = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+def read(path):
+    """Either a checkpoint or a UserError of one line."""
+    try:
+        load_checkpoint(path, "ddpm").take("model.", {"a": (4, 256), "b": (1,)})
+    except UserError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+
+
+def test_the_file_to_be_damaged_is_whole(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(FILE)
+    load_checkpoint(path, "ddpm").take("model.", {"a": (4, 256), "b": (1,)})
+
+
+@forgiving
+@given(data=st.data())
+def test_any_damage_to_a_checkpoint_is_told(tmp_path, data):
+    path, content = tmp_path / "weights.safetensors", bytearray(FILE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    read(path)
+
+
+@forgiving
+@given(meta=json_values, field=st.sampled_from(["kind", "options", "progress", "vae", None]))
+def test_any_json_in_a_checkpoint_is_told(tmp_path, meta, field):
+    whole = {"kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+    path = tmp_path / "weights.safetensors"
+    save_file(TENSORS, path, {"simple_ldm": json.dumps(meta if field is None else {**whole, field: meta})})
+    read(path)
+
+
+NUMBERS = st.integers(-(10**12), 10**12).map(str) | st.floats().map(str) | st.sampled_from(["nan", "-1", "0", "1e999"])
+
+
+@forgiving
+@given(cls=st.sampled_from([TrainDDPM, TrainVAE, TrainLDM, ScoreLDM]), data=st.data())
+def test_option_values_are_in_range_or_refused(cls, data, capsys):
+    names = [name for name, value in vars(cls()).items() if type(value) in (int, float)]
+    name, value = data.draw(st.sampled_from(names)), data.draw(NUMBERS | st.text(max_size=5))
+    try:
+        options = tyro.cli(cls, args=[f"--{name.replace('_', '-')}={value}"])
+    except SystemExit as error:
+        assert error.code in (2, 0) and "Traceback" not in capsys.readouterr().err
+        return
+    found = getattr(options, name)
+    assert np.isfinite(found)
+    if name not in ("guidance",):
+        assert found >= 0
+    if name in ("epochs", "batch_size", "num", "steps"):
+        assert found >= 1
+
+
+def test_nothing_is_unpickled():
+    """No pickle, no torch.load but for plain tensors, no numpy file that may hold objects."""
+    for folder in ("common", "pytorch", "jittor", "bench"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text()
+            for word in ("import pickle", "allow_pickle", "jt.load(", "joblib", "dill"):
+                assert word not in text, path
+            assert text.count("torch.load(") == text.count("weights_only=True"), path
+
+
+def test_save_leaves_nothing_behind_where_it_fails(tmp_path):
+    with pytest.raises(OSError):
+        save_checkpoint(tmp_path / "no" / "checkpoint.safetensors", Checkpoint(TrainVAE(), TENSORS))
+    assert list(tmp_path.iterdir()) == []
