@@ -28,10 +28,14 @@ def run(main):
         fail(str(error))
     except OSError as error:  # a full disk, a folder without permission
         fail(f"{error.filename or 'writing'}: {error.strerror or error}")
+    except KeyboardInterrupt:  # before training begins
+        raise SystemExit(130) from None
 
 
 def fail(message):
-    print(f"error: {message}", file=sys.stderr)
+    """Say it once, whatever the number of processes."""
+    if int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0))) == 0:
+        print(f"error: {message}", file=sys.stderr, flush=True)
     raise SystemExit(2)
 
 

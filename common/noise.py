@@ -15,23 +15,23 @@ class SampleNoise:
 
 
 class StepNoise:
-    """Draws of one training step for a batch of images: a function of (seed, step)."""
+    """Draws of one training step for a batch of images: a function of (seed, step). A process uses its part of them."""
 
-    def __init__(self, seed, step, batch_size):
+    def __init__(self, seed, step, batch_size, part=slice(None)):
         self.generator = np.random.default_rng((seed, step, 1))  # 1: a stream apart from the data order's
-        self.batch_size = batch_size
+        self.batch_size, self.part = batch_size, part
 
     def normal(self, *shape):
-        """Standard normal, (batch_size, *shape) float32."""
-        return self.generator.standard_normal((self.batch_size, *shape), dtype=np.float32)
+        """Standard normal, (images of the part, *shape) float32."""
+        return self.generator.standard_normal((self.batch_size, *shape), dtype=np.float32)[self.part]
 
     def integers(self, high):
-        """Uniform in 0..high - 1, (batch_size,) int64."""
-        return self.generator.integers(0, high, self.batch_size)
+        """Uniform in 0..high - 1, (images of the part,) int64."""
+        return self.generator.integers(0, high, self.batch_size)[self.part]
 
     def uniform(self):
-        """Uniform in [0, 1), (batch_size,) float64."""
-        return self.generator.random(self.batch_size)
+        """Uniform in [0, 1), (images of the part,) float64."""
+        return self.generator.random(self.batch_size)[self.part]
 
 
 def data_order(seed, epoch, count):

@@ -21,11 +21,12 @@ MAY_CHANGE = ("out", "resume", "epochs", "minutes", "device", "save_every", "pre
 class Run:
     """options.json, metrics.csv (a row a step), loss.png, epoch-*.png and checkpoint.safetensors in one folder.
 
-    UserError where the folder holds a run already, or none to resume, or another process is at it.
+    UserError where the folder holds a run already, or none to resume, or another process is at it. Of several processes
+    that train together only the first writes.
     """
 
-    def __init__(self, folder, options):
-        self.folder, self.options = Path(folder), options
+    def __init__(self, folder, options, writes=True):
+        self.folder, self.options, self.writes = Path(folder), options, writes
         self.checkpoint = self.folder / CHECKPOINT
         self.metrics = self.folder / "metrics.csv"
         there = self.checkpoint.is_file()
@@ -33,12 +34,17 @@ class Run:
             raise UserError(f"{self.checkpoint} does not exist, so there is nothing to go on from: leave out --resume")
         if there and not options.resume:
             raise UserError(f"{self.folder} holds a run: --resume goes on with it, --out starts another elsewhere")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.lock = lock(self.folder)
+        if writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = lock(self.folder)
         self.resumed = self.load() if there else None  # the checkpoint that the run goes on from
         self.progress = self.resumed.progress if self.resumed else Progress()
+        self.begun = time.perf_counter() - self.progress.seconds
+        self.signals = []  # that came to this process
+        self.stopped_by = None  # the signal that ends the run after this step, in all processes
         self.rows = []  # of metrics.csv, not yet written
-        write_atomically(self.folder / "options.json", (json.dumps(to_json(options), indent=2) + "\n").encode())
+        if writes:
+            write_atomically(self.folder / "options.json", (json.dumps(to_json(options), indent=2) + "\n").encode())
 
     def load(self):
         """The checkpoint to go on from; UserError where its run had other options than now, but for MAY_CHANGE."""
@@ -58,11 +64,12 @@ class Run:
         self.steps_per_epoch = math.ceil(count / options.batch_size)
         total = options.epochs * self.steps_per_epoch
         self.begun = time.perf_counter() - self.progress.seconds
-        if self.resumed_at:
+        if self.resumed_at and self.writes:
             self.keep_metrics(self.resumed_at)
-        bar = tqdm(total=total, initial=self.resumed_at, desc=options.kind, unit="step", dynamic_ncols=True)
+        look = {"desc": options.kind, "unit": "step", "dynamic_ncols": True, "disable": not self.writes}
+        bar = tqdm(total=total, initial=self.resumed_at, **look)
         with signals_noted() as self.signals, bar as self.bar:
-            while (share := self.share(total)) < 1 and not self.signals:
+            while (share := self.share(total)) < 1 and not self.stopped_by:
                 epoch, first = divmod(self.progress.step, self.steps_per_epoch)
                 if first == 0 or self.progress.step == self.resumed_at:
                     order = data_order(options.seed, epoch, count)
@@ -74,9 +81,13 @@ class Run:
         minutes = self.progress.seconds / (60 * self.options.minutes) if self.options.minutes else 0
         return max(self.progress.step / total, minutes)
 
-    def record(self, images, losses, **rest):
-        """Count a step on so many images, and append its row to metrics.csv, at once or with one of the next ones."""
-        seconds, step = time.perf_counter() - self.begun, self.progress.step
+    def clock(self):
+        """Seconds of training so far."""
+        return time.perf_counter() - self.begun
+
+    def record(self, images, losses, seconds, **rest):
+        """Count a step on so many images that ended at this clock, and keep its row for metrics.csv."""
+        step = self.progress.step
         speed = images / (seconds - self.progress.seconds)
         if step == self.resumed_at:  # --minutes leaves out the first step: it waits for the framework's kernels
             self.begun += seconds - self.progress.seconds
@@ -108,7 +119,7 @@ class Run:
 
     def flush(self):
         """Bring every row recorded so far into metrics.csv; the first of a run starts it anew, with a header."""
-        if not self.rows:
+        if not self.rows or not self.writes:
             return
         new = self.rows[0]["step"] == 0
         with open(self.metrics, "w" if new else "a", newline="") as file:
@@ -127,10 +138,11 @@ class Run:
 
     def interrupted(self):
         """After the last batch, its checkpoint written: end the process as the signal asks that cut the run short."""
-        if self.signals:
-            where = f"stopped at step {self.progress.step}, {self.checkpoint} is written"
-            print(f"{where}: the same command with --resume goes on", file=sys.stderr)
-            raise SystemExit(128 + self.signals[0])
+        if self.stopped_by:
+            if self.writes:
+                where = f"stopped at step {self.progress.step}, {self.checkpoint} is written"
+                print(f"{where}: the same command with --resume goes on", file=sys.stderr)
+            raise SystemExit(128 + self.stopped_by)
 
     def stop(self, reason):
         """End a run that has failed: a UserError that says what is left of it."""

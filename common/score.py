@@ -42,19 +42,19 @@ def claim(folder, stamp):
 def draw_fake(pipeline, options, folder):
     """Draw the images that are not in the folder yet, whole batches at a time; how long that took.
 
-    `seconds` is the computation alone, of `drawn` images: the first batch is computed once before, for the frameworks'
-    kernels (`warm_up_seconds`), and writing PNGs is counted apart (`png_seconds`).
+    Several processes take the batches in turn. `seconds` is the computation alone, of `drawn` images in all, on the
+    first process, whose share is the largest: its first batch is computed once before, for the frameworks' kernels
+    (`warm_up_seconds`), and writing PNGs is counted apart (`png_seconds`).
     """
-    batches = [
-        np.arange(start, min(start + options.batch_size, options.num))
-        for start in range(0, options.num, options.batch_size)
-    ]
+    accelerator, starts = pipeline.accelerator, range(0, options.num, options.batch_size)
+    batches = [np.arange(start, min(start + options.batch_size, options.num)) for start in starts]
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
-    spent = {"drawn": 0, "seconds": 0.0, "warm_up_seconds": 0.0, "png_seconds": 0.0}
-    there = options.num - sum(map(len, missing))
-    with tqdm(total=options.num, initial=there, desc="drawing", unit="img", dynamic_ncols=True) as bar:
-        for batch in missing:
-            if not spent["drawn"]:
+    accelerator.wait_for_everyone()  # before the first of these is drawn
+    spent = {"drawn": sum(map(len, missing)), "seconds": 0.0, "warm_up_seconds": 0.0, "png_seconds": 0.0}
+    look = {"desc": "drawing", "unit": "img", "dynamic_ncols": True, "disable": not accelerator.is_main_process}
+    with tqdm(total=options.num, initial=options.num - spent["drawn"], **look) as bar:
+        for batch in missing[accelerator.process_index :: accelerator.num_processes]:
+            if not spent["seconds"]:
                 start = time.perf_counter()
                 pipeline.batch(batch, options)
                 spent["warm_up_seconds"] = time.perf_counter() - start
@@ -62,11 +62,11 @@ def draw_fake(pipeline, options, folder):
             images = pipeline.batch(batch, options)
             drawn = time.perf_counter()
             write_images(folder, batch, to_uint8(images))
-            spent["drawn"] += len(batch)
             spent["seconds"] += drawn - start
             spent["png_seconds"] += time.perf_counter() - drawn
-            bar.update(len(batch))
-    return spent
+            bar.update(len(batch) * accelerator.num_processes)
+    accelerator.wait_for_everyone()
+    return {**spent, "processes": accelerator.num_processes}
 
 
 def export_real(options, folder):
@@ -77,9 +77,13 @@ def export_real(options, folder):
 
 def score(pipeline, options, folder):
     """Draw, export, score, and write result.json; an interrupted run goes on from the images that are there."""
-    stamp = settings(pipeline, options)
-    held = claim(folder, stamp)
+    stamp, first = settings(pipeline, options), pipeline.accelerator.is_main_process
+    if first:
+        held = claim(folder, stamp)
+    pipeline.accelerator.wait_for_everyone()
     spent = draw_fake(pipeline, options, folder / "fake")
+    if not first:
+        return
     if spent["drawn"]:
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.cli import UserError
+
 
 def cuda_works():
     """Whether there is an nvcc whose runtime loads, and a driver that starts."""
@@ -48,6 +50,10 @@ def import_quietly():
     """Import jittor: silent unless it fails, with torch, signal handlers and certificate checks as they were."""
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
     os.environ.setdefault("cache_name", "simple-ldm")
+    launched = "OMPI_COMM_WORLD_SIZE" in os.environ  # by mpirun
+    os.environ.setdefault("use_mpi", str(int(launched)))
+    if launched and not (os.environ.get("mpicc_path") or shutil.which("mpicc")):
+        raise UserError("mpirun needs mpicc, with which Jittor compiles its part of MPI: install libopenmpi-dev")
     if not cuda_works():
         os.environ.setdefault("nvcc_path", "")
     talkative = "log_silent" in os.environ

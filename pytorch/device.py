@@ -1,6 +1,4 @@
 """Where to compute, in which precision, and how arrays get there."""
-import os
-
 import torch
 from accelerate import Accelerator
 
@@ -16,10 +14,8 @@ def make_accelerator(device, precision):
     if precision == "auto":
         on_cuda = here["cuda"] and device in ("auto", "cuda")
         precision = "bf16" if (torch.cuda.is_bf16_supported() if on_cuda else cpu_has_bf16()) else "fp32"
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    if processes > 1:  # they would train on the same images and write the same files
-        raise UserError(f"{processes} processes: one is supported; start the script without a launcher")
-    return Accelerator(cpu=device == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
+    return Accelerator(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
 
 
 def cpu_has_bf16():

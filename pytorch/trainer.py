@@ -1,14 +1,16 @@
 """One training loop for the three train scripts."""
 import math
+import signal
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from common.checkpoint import Checkpoint, save_checkpoint
 from common.noise import StepNoise
 from common.runs import Run
 from common.schedule import ema_decay
-from device import to_array
+from device import to_array, to_tensor
 from sampler import load_weights
 
 TREE = Path(__file__).resolve().parent
@@ -19,7 +21,7 @@ class Trainer:
 
     def __init__(self, options, accelerator, build):
         self.options, self.accelerator = options, accelerator
-        self.run = Run(options.out or TREE / "runs" / options.kind, options)
+        self.run = Run(options.out or TREE / "runs" / options.kind, options, accelerator.is_main_process)
         torch.manual_seed(options.seed)
         self.model, self.ema = build(), build()
         self.ema.load_state_dict(self.model.state_dict())
@@ -48,23 +50,35 @@ class Trainer:
             if self.run.save_due():
                 self.save()
             if self.run.picture_due():
-                preview(self.ema, self.run.picture())
-                self.run.draw_losses()
-        self.save()
+                self.draw(preview)
+        if not self.run.save_due():
+            self.save()
         self.run.interrupted()
-        preview(self.ema, self.run.picture())
-        self.run.draw_losses()
-        progress = self.run.progress
-        print(f"{self.run.folder}: {progress.epoch:.1f} epochs in {progress.seconds / 60:.1f} minutes")
+        if not self.run.picture_due():
+            self.draw(preview)
+        if self.run.writes:
+            progress = self.run.progress
+            print(f"{self.run.folder}: {progress.epoch:.1f} epochs in {progress.seconds / 60:.1f} minutes")
+
+    def draw(self, preview):
+        """The averaged model's picture, and the losses'."""
+        if self.run.writes:
+            preview(self.ema, self.run.picture())
+            self.run.draw_losses()
 
     def step(self, losses, indices, learning_rate):
         """One AdamW step on these samples, and what it does to the averaged weights."""
-        step = self.run.progress.step
+        step, processes = self.run.progress.step, self.accelerator.num_processes
+        part = slice(self.accelerator.process_index, None, processes)  # of the batch: this process's
+        weight = len(indices[part]) * processes / len(indices)  # so that the mean over processes is the batch's
+        if weight == 0:
+            part = slice(0, 1)  # a batch smaller than the number of processes: any image, at no weight
         with self.accelerator.autocast():
-            parts = losses(self.wrapped, indices, StepNoise(self.options.seed, step, len(indices)))
-        self.accelerator.backward(parts["loss"])
+            noise = StepNoise(self.options.seed, step, len(indices), part)
+            parts = losses(self.wrapped, indices[part], noise)
+        self.accelerator.backward(parts["loss"] * weight if processes > 1 else parts["loss"])
         grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
-        values = {name: part.item() for name, part in parts.items()}
+        values, seconds = self.agree({name: part.item() for name, part in parts.items()}, weight)
         if not math.isfinite(values["loss"] + grad_norm):
             self.run.stop(f"training stopped: the loss is {values['loss']}, its gradient's norm {grad_norm},")
         for group in self.optimizer.param_groups:
@@ -74,10 +88,27 @@ class Trainer:
         with torch.no_grad():
             for average, weight in zip(self.ema.parameters(), self.model.parameters()):
                 average.lerp_(weight, 1 - ema_decay(self.options, step))
-        self.run.record(len(indices), values, grad_norm=grad_norm, learning_rate=learning_rate)
+        self.run.record(
+            len(indices), values, seconds=seconds, grad_norm=grad_norm, learning_rate=learning_rate
+        )
+
+    def agree(self, values, weight):
+        """Losses of the whole batch and the first process's clock; a signal to one process becomes everyone's."""
+        run, processes = self.run, self.accelerator.num_processes
+        if processes == 1:
+            run.stopped_by = next(iter(run.signals), None)
+            return values, run.clock()
+        mine = [*(weight * value for value in values.values()), len(run.signals), run.writes * run.clock()]
+        mine = to_tensor(np.array(mine, np.float32), self.accelerator.device)
+        *sums, signals, seconds = to_array(self.accelerator.reduce(mine, "sum")).tolist()
+        if signals:
+            run.stopped_by = next(iter(run.signals), signal.SIGTERM)
+        return {name: value / processes for name, value in zip(values, sums)}, seconds
 
     def save(self):
         """Write the checkpoint: averaged weights, and all that --resume needs."""
+        if not self.run.writes:
+            return
         tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
         for name, weight in self.model.named_parameters():
             tensors[f"train.weight.{name}"] = to_array(weight)

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from common.checkpoint import Checkpoint, save_checkpoint
+from common.config import TrainDDPM, TrainLDM, UNetConfig, VAEConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
@@ -61,3 +65,21 @@ def assert_user_error(result, *fragments):
     assert lines[-1].startswith("error: ") and "Traceback" not in result.stderr, result.stderr
     for fragment in fragments:
         assert str(fragment) in lines[-1], lines[-1]
+
+
+@pytest.fixture(scope="session")
+def untrained(trees, tmp_path_factory):
+    """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
+    small = {"base_channels": 16, "head_dim": 8}
+    folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
+    ddpm = TrainDDPM(unet=UNetConfig(**small))
+    ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **small))
+    vae = VAEConfig(base_channels=8)
+    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}  # noqa: E731
+    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.UNet(ddpm.unet)).items()}
+    save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
+    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}
+    tensors |= {f"vae.{name}": value for name, value in arrays(tree.vae.VAE(vae)).items()}
+    tensors |= {"latent.mean": np.zeros(4, np.float32), "latent.std": np.ones(4, np.float32)}
+    save_checkpoint(folder / "ldm.safetensors", Checkpoint(ldm, tensors, vae=vae))
+    return folder

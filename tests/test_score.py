@@ -11,31 +11,11 @@ import pytest
 from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
 
 from common import report
-from common.checkpoint import Checkpoint, save_checkpoint
 from common.cli import UserError
-from common.config import TrainDDPM, TrainLDM, UNetConfig, VAEConfig
 from common.images import read_images
 from common.metric import digits
 
-SMALL = {"base_channels": 16, "head_dim": 8}
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
-
-
-@pytest.fixture(scope="module")
-def untrained(trees, tmp_path_factory):
-    """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
-    folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
-    ddpm = TrainDDPM(unet=UNetConfig(**SMALL))
-    ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **SMALL))
-    vae = VAEConfig(base_channels=8)
-    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}  # noqa: E731
-    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.UNet(ddpm.unet)).items()}
-    save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
-    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}
-    tensors |= {f"vae.{name}": value for name, value in arrays(tree.vae.VAE(vae)).items()}
-    tensors |= {"latent.mean": np.zeros(4, np.float32), "latent.std": np.ones(4, np.float32)}
-    save_checkpoint(folder / "ldm.safetensors", Checkpoint(ldm, tensors, vae=vae))
-    return folder
 
 
 @pytest.mark.parametrize("script, kind", [("tst_mnist_fid.py", "ddpm"), ("tst_mnist_ldm_fid.py", "ldm")])

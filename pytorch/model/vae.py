@@ -112,9 +112,10 @@ class VAE(nn.Module):
 def vae_loss(vae, x, eps, kl_weight):
     """The loss, squared error a pixel + kl_weight * KL a latent element and its parts."""
     reconstruction, posterior = vae(x, eps)
-    squared_error = ((reconstruction.float() - x) ** 2).mean(dim=(1, 2, 3)).mean()
-    kl = posterior.kl().mean() / math.prod(posterior.mean.shape[1:])
-    return {"loss": squared_error + kl_weight * kl, "reconstruction": squared_error, "kl": kl}
+    squared_error = ((reconstruction.float() - x) ** 2).mean(dim=(1, 2, 3))  # of each image
+    kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
+    loss = (squared_error + kl_weight * kl).mean()
+    return {"loss": loss, "reconstruction": squared_error.mean(), "kl": kl.mean()}
 
 
 class LatentSpace:

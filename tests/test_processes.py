@@ -1,0 +1,100 @@
+"""Two processes compute what one does: torchrun and accelerate for PyTorch, mpirun for Jittor, on the CPU."""
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from conftest import ROOT, TREES, run_script
+
+from common.checkpoint import load_checkpoint
+
+LAUNCH = {
+    "torchrun": ("pytorch", [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]),
+    "accelerate": ("pytorch", ["accelerate", "launch", "--multi_gpu", "--num_processes", "2"]),
+    "mpirun": ("jittor", ["mpirun", "-np", "2", "--oversubscribe", "--bind-to", "none", sys.executable]),
+}
+# 2 batches of 128 and one of 1, of which the second process has no image.
+RUN = ("--limit", 257, "--epochs", 3, "--warmup", 2, "--vae.base-channels", 8, "--precision", "fp32")
+
+
+def command(launcher, script, *arguments):
+    tree, words = LAUNCH[launcher]
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+    return [*words, str(ROOT / tree / "script" / script), *map(str, arguments)]
+
+
+AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+ENVIRONMENT = {**os.environ, **AS_ROOT, "OMP_NUM_THREADS": "1"}
+
+
+def launch(launcher, script, *arguments):
+    words = command(launcher, script, *arguments)
+    return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+
+
+def rows(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The run of one process, by tree."""
+    folder = tmp_path_factory.mktemp("alone")
+    for tree in TREES:
+        assert run_script(tree, "train_mnist_vae.py", *RUN, "--out", folder / tree).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize("launcher", LAUNCH)
+def test_training_is_the_same(alone, tmp_path, launcher):
+    result = launch(launcher, "train_mnist_vae.py", *RUN, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("3.0 epochs in") == 1  # the first process speaks, and writes
+    one, two = rows(alone / LAUNCH[launcher][0]), rows(tmp_path)
+    assert [row["step"] for row in two] == list(range(9))
+    for a, b in zip(one, two):
+        for name in ("loss", "reconstruction", "kl", "learning_rate"):
+            assert b[name] == pytest.approx(a[name], rel=1e-4), (a["step"], name)
+        assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
+    expected, found = (load_checkpoint(path, "vae").tensors for path in (alone / LAUNCH[launcher][0], tmp_path))
+    one, two = (np.concatenate([a.ravel() for a in tensors.values()]) for tensors in (expected, found))
+    assert np.linalg.norm(one - two) < 1e-3 * np.linalg.norm(one)
+
+
+@pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])  # torchrun takes --num for its own
+def test_drawing_is_the_same(untrained, tmp_path, launcher):
+    arguments = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2, "--precision", "fp32")
+    arguments += ("--checkpoint", untrained / "ldm.safetensors", "--out")
+    result = launch(launcher, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "two")
+    assert result.returncode == 0, result.stderr
+    assert '"processes": 2' in (tmp_path / "two" / "result.json").read_text()
+    assert run_script(LAUNCH[launcher][0], "tst_mnist_ldm_fid.py", *arguments, tmp_path / "one").returncode == 0
+    names = [path.name for path in (tmp_path / "one" / "fake").iterdir()]
+    assert len(names) == 40
+    for name in names:
+        one, two = ((tmp_path / folder / "fake" / name).read_bytes() for folder in ("one", "two"))
+        assert one == two, name
+
+
+@pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])  # torchrun takes --num for its own
+def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
+    words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", tmp_path)
+    process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "checkpoint.safetensors").exists():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.01)
+    ranks = {"accelerate": "RANK", "mpirun": "OMPI_COMM_WORLD_RANK"}
+    children = psutil.Process(process.pid).children(recursive=True)
+    second = [child for child in children if child.environ().get(ranks[launcher]) == "1"]
+    second[0].terminate()
+    told = process.communicate(timeout=120)[1]
+    step = load_checkpoint(tmp_path, "vae").progress.step
+    assert f"stopped at step {step}" in told and process.returncode != 0
+    assert [row["step"] for row in rows(tmp_path)] == list(range(step))
