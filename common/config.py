@@ -13,6 +13,7 @@ Size = Annotated[int, Field(ge=1, le=4096)]  # a checkpoint's JSON cannot ask fo
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+LATENT_STEPS = 6  # network calls of the latent model's sampler, where none are named
 Mults = Annotated[tuple[Size, ...], Field(min_length=1)]
 
 options = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -245,15 +246,15 @@ class DiffusionSample(Sample):
 
 
 @options
-class LatentSample(DiffusionSample):
-    """What sampling from the latent model adds."""
+class LatentSample:
+    """What sampling from the latent model adds, or has otherwise; without a base, whose defaults would win again."""
 
     distilled: bool = False
     """Draw with the distilled model, if --checkpoint names none."""
     sampler: Literal["ddpm", "ddim", "dpmpp_2m"] | None = None
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M) (None: dpmpp_2m; a distilled model: ddim)."""
     steps: Count | None = None
-    """Network calls of the sampler (None: 10; a distilled model: as many as it was distilled to)."""
+    """Network calls of the sampler (None: 6; a distilled model: as many as it was distilled to)."""
     digit: Annotated[int, Field(ge=0, le=9)] | None = None
     """Draw this digit only (None: 0 to 9 in turn)."""
     guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0

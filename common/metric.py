@@ -167,9 +167,9 @@ def score_folders(fake, real, with_fid=True, weights=None):
     print(f"{'classes 0 to 9':23}{' '.join(map(str, result['classes']))}")
     try:
         result["fid"] = fid(fake, real, weights) if with_fid else None
-        result["fid_note"] = None if with_fid else "left out"
+        result["fid_note"] = None if with_fid else "not measured: left out"
     except NotMeasured as error:
-        result["fid"], result["fid_note"] = None, "Inception's weights were not here"
+        result["fid"], result["fid_note"] = None, "not measured: Inception's weights were not here"
         print(error)
     print(f"{'FID':20}{'not measured' if result['fid'] is None else format(result['fid'], '9.2f')}")
     return result

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from common.checkpoint import write_atomically
 from common.cli import UserError, run
-from common.config import DiffusionSample, DistillLDM, options
+from common.config import LATENT_STEPS, DiffusionSample, DistillLDM, options
 from common.figure import quality_against_time
 from common.paths import ROOT
 
@@ -27,7 +27,7 @@ ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; 
 }
 HEADLINE = {  # of each original, what is shown beside it: model, sampler, network calls
     "ddpm": [("ddpm", "dpmpp_2m", DiffusionSample().steps)],
-    "ldm": [("ldm", "dpmpp_2m", 10), ("ldm-distilled", "ddim", DistillLDM().steps)],
+    "ldm": [("ldm", "dpmpp_2m", LATENT_STEPS), ("ldm-distilled", "ddim", DistillLDM().steps)],
 }
 SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD", "x floor", "precision", "recall", "on")

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from common.checkpoint import SCRIPTS, load_checkpoint
 from common.cli import UserError
+from common.config import LATENT_STEPS
 from common.images import from_uint8, grid, save_png
 from common.noise import SampleNoise
 from common.paths import CHECKPOINT
@@ -142,7 +143,7 @@ class Pipeline:
         distilled = self.kind == "ldm-distilled"
         if distilled and options.guidance != 1:
             raise UserError(f"{self.checkpoint.path} is distilled with its guidance built in: leave out --guidance")
-        sampler, steps = ("ddim", self.checkpoint.options.steps) if distilled else ("dpmpp_2m", 10)
+        sampler, steps = ("ddim", self.checkpoint.options.steps) if distilled else ("dpmpp_2m", LATENT_STEPS)
         return replace(options, sampler=options.sampler or sampler, steps=options.steps or steps)
 
     def describe(self):
