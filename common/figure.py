@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from common.checkpoint import write_atomically
 
@@ -12,6 +13,12 @@ def save_figure(path, figure):
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
     write_atomically(path, buffer.getvalue())
+
+
+def plain_numbers(axis):
+    """Label a logarithmic axis 2, 3, 5, not 2 x 10^0."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "235" else ""))
 
 
 NOT_LOSSES = ("step", "epoch", "learning_rate", "grad_norm", "images_per_second")
@@ -33,6 +40,7 @@ def loss_curve(metrics, path, title):
         middle = (window - 1) // 2
         axes.plot(epochs[middle : middle + len(smooth)], smooth, color=color, label=column)
     axes.set(title=title, xlabel="epoch", ylabel="loss (log scale)", yscale="log")
+    plain_numbers(axes.yaxis)
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(path, figure)
@@ -57,6 +65,8 @@ def quality_against_time(results, path):
     axes.annotate("real digits", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="grey")
     axes.set(xlabel="seconds for 10,000 images (numbers: network calls)", ylabel="MNIST-FD / floor")
     axes.set(xscale="log", yscale="log", title="Quality against time on the CPU")
+    plain_numbers(axes.xaxis)
+    plain_numbers(axes.yaxis)
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8)
     save_figure(path, figure)
