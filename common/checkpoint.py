@@ -5,6 +5,7 @@ Its tensors: `model.*`, the averaged weights, which draw samples; of a latent mo
 `latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on.
 """
 import contextlib
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -110,6 +111,16 @@ def write_atomically(path, data: bytes, durable=True):
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
+
+
+def write_json(path, value):
+    """Write a value as indented JSON, whole or not at all."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def digest(path):
+    """Which checkpoint this is: the first 16 digits of its file's sha256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def load_checkpoint(path, kind, *others) -> Checkpoint:

@@ -6,7 +6,6 @@
 Torch is imported where it is needed, not with the module.
 """
 import hashlib
-import json
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -14,6 +13,7 @@ from unittest.mock import patch
 import numpy as np
 from tyro.conf import Positional
 
+from common.checkpoint import write_json
 from common.classifier import look
 from common.cli import UserError, run
 from common.config import options
@@ -68,21 +68,28 @@ def digits(train, count=None):
 
     Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as its like.
     """
-    images = read_mnist(train)[0]
-    return images if count is None else images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
+    if count is None:
+        return read_mnist(train)[0]
+    images = digits(train)  # read once
+    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
 
 
 @cache
 def floor(count):
     """What so many training images score against as many test images: what real digits reach."""
-    drawn, real = digits(True, count), digits(False, count)
-    (a, probabilities), (b, _) = look(drawn), look(real)
-    return {
+    return compare(digits(True, count), digits(False, count))[0]
+
+
+def compare(fake, real):
+    """The four measures that have a floor, and the classes' probabilities of the fake images (N, 10)."""
+    (a, probabilities), (b, _) = look(fake), look(real)
+    measures = {
         "mnist_fd": frechet_distance(a, b),
         "precision": share_inside(a, b),
         "recall": share_inside(b, a),
         "confident": float((probabilities.max(axis=1) > 0.9).mean()),
     }
+    return measures, probabilities
 
 
 def mnist_fd(fake, real):
@@ -97,12 +104,9 @@ def offline_metric(fake, real):
     class is sure (> 0.9); `classes`, how many of each; `training_distance`, how far fake images are from the nearest
     training image, in units of how far test images are (well below 1: memorised); and the `floor` of the first four.
     """
-    (a, probabilities), (b, _) = look(fake), look(real)
+    measures, probabilities = compare(fake, real)
     return {
-        "mnist_fd": frechet_distance(a, b),
-        "precision": share_inside(a, b),
-        "recall": share_inside(b, a),
-        "confident": float((probabilities.max(axis=1) > 0.9).mean()),
+        **measures,
         "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
         "training_distance": distance_to_training(fake) / distance_to_training(digits(False, REMEMBERED)),
         "floor": floor(len(fake)),
@@ -194,7 +198,7 @@ class Metric:
 def main(options: Metric):
     result = score_folders(options.fake, options.real, options.fid, options.inception_weights)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(options.json, result)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,12 @@
 Results of 10,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
 README between its markers, asset/quality.png. A number that was not measured is not in a table.
 """
-import hashlib
 import json
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from common.checkpoint import write_atomically
+from common.checkpoint import digest, write_atomically, write_json
 from common.cli import UserError, run
 from common.config import LATENT_STEPS, DiffusionSample, DistillLDM, options
 from common.figure import quality_against_time
@@ -106,12 +105,10 @@ def between(text, marker, content):
 def describe_weights(results):
     """Write into the JSON beside each of the shipped weights what they scored, by setting."""
     for path in ROOT.glob("*/weights/*.json"):
-        weights = path.with_suffix(".safetensors")
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
-        scored = [r for r in results if r["checkpoint"] == digest and r["tree"] == path.parents[1].name]
+        weights = digest(path.with_suffix(".safetensors"))
+        scored = [r for r in results if r["checkpoint"] == weights and r["tree"] == path.parents[1].name]
         told = {f"{r['sampler']} {r['steps']}": {name: r[name] for name in MEASURES} for r in scored}
-        about = {**json.loads(path.read_text()), "scores": told}
-        path.write_text(json.dumps(about, indent=2) + "\n")
+        write_json(path, {**json.loads(path.read_text()), "scores": told})
 
 
 @options

@@ -1,6 +1,5 @@
 """A training run but for the framework: its folder, its progress, its metrics, when to save and when to draw."""
 import csv
-import json
 import math
 import sys
 import time
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from common.checkpoint import Progress, load_checkpoint, to_json, write_atomically
+from common.checkpoint import Progress, load_checkpoint, to_json, write_atomically, write_json
 from common.cli import UserError, lock, signals_noted
 from common.figure import loss_curve
 from common.noise import data_order
@@ -44,7 +43,7 @@ class Run:
         self.stopped_by = None  # the signal that ends the run after this step, in all processes
         self.rows = []  # of metrics.csv, not yet written
         if writes:
-            write_atomically(self.folder / "options.json", (json.dumps(to_json(options), indent=2) + "\n").encode())
+            write_json(self.folder / "options.json", to_json(options))
 
     def load(self):
         """The checkpoint to go on from; UserError where its run had other options than now, but for MAY_CHANGE."""

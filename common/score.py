@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 from tqdm import tqdm
 
-from common.checkpoint import to_json, write_atomically
+from common.checkpoint import to_json, write_json
 from common.cli import UserError, lock
 from common.images import image_path, to_uint8, write_images
 from common.metric import digits, score_folders
@@ -35,7 +35,7 @@ def claim(folder, stamp):
             raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")
     for name in ("fake", "real"):
         (folder / name).mkdir(exist_ok=True)
-    write_atomically(path, (json.dumps(stamp, indent=2) + "\n").encode())
+    write_json(path, stamp)
     return held
 
 
@@ -91,6 +91,6 @@ def score(pipeline, options, folder):
     export_real(options, folder / "real")
     measured = score_folders(folder / "fake", folder / "real", options.fid, options.inception_weights)
     result = {**stamp, **spent, **measured, "python": platform.python_version(), "date": date.today().isoformat()}
-    write_atomically(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    write_json(folder / "result.json", result)
     print(folder / "result.json")
     held.release()

@@ -4,14 +4,13 @@ Writes weights/NAME.safetensors of the run's tree, the averaged weights in half 
 recipe and what it took, and NAME.csv, the losses, 500 rows.
 """
 import csv
-import json
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 from tyro.conf import Positional
 
-from common.checkpoint import SCRIPTS, Checkpoint, load_checkpoint, save_checkpoint, to_json
+from common.checkpoint import SCRIPTS, Checkpoint, load_checkpoint, save_checkpoint, to_json, write_json
 from common.cli import UserError, run
 from common.config import options
 from common.machine import cpu_name
@@ -55,7 +54,7 @@ def main(options: Ship):
         save_checkpoint(path, Checkpoint(checkpoint.options, tensors, progress, checkpoint.vae))
         about = {"recipe": to_json(checkpoint.options), "epochs": progress.epoch, "hours": progress.seconds / 3600}
         about |= {"hardware": cpu_name(), "date": date.today().isoformat()}
-        path.with_suffix(".json").write_text(json.dumps(about, indent=2) + "\n")
+        write_json(path.with_suffix(".json"), about)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

@@ -1,5 +1,4 @@
 """From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
-import hashlib
 import time
 from dataclasses import replace
 from functools import partial
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from common.checkpoint import SCRIPTS, load_checkpoint
+from common.checkpoint import SCRIPTS, digest, load_checkpoint
 from common.cli import UserError
 from common.config import LATENT_STEPS
 from common.images import from_uint8, grid, save_png
@@ -152,7 +151,7 @@ class Pipeline:
         return {
             "tree": TREE.name,
             "model": self.kind,
-            "checkpoint": hashlib.sha256(self.checkpoint.path.read_bytes()).hexdigest()[:16],
+            "checkpoint": digest(self.checkpoint.path),
             "epochs": progress.epoch,
             "training_minutes": progress.seconds / 60,
             **describe(self.accelerator),
