@@ -154,7 +154,7 @@ class TrainDDPM(Train):
     """Train the pixel DDPM on MNIST at 32x32."""
 
     kind: ClassVar[str] = "ddpm"
-    epochs: Count = 20
+    epochs: Count = 16
     """Passes over the training set."""
     diffusion: Diffusion = Diffusion()
     unet: UNetConfig = UNetConfig()
