@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 
-from common.cli import run
-from common.config import DistillLDM, options
+from common.cli import options, run
+from common.config import DistillLDM
 from common.figure import loss_curve
 from common.paths import ROOT
 from common.report import ASSET, FRAMEWORKS, MODELS, Report

@@ -17,8 +17,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from common.cli import UserError
-from common.config import DistillLDM, TrainDDPM, TrainLDM, TrainVAE, VAEConfig, options
+from common.cli import UserError, options
+from common.config import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
+from common.networks import VAEConfig
 from common.paths import CHECKPOINT
 
 OPTIONS = {cls.kind: cls for cls in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}

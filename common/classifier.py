@@ -13,10 +13,9 @@ from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
 from common.checkpoint import write_atomically
-from common.cli import UserError, run
-from common.config import Count, Positive, Seed, options
+from common.cli import Count, Positive, Seed, UserError, options, run
 from common.images import from_uint8
-from common.mnist import read_mnist
+from common.mnist import load_mnist
 from common.paths import ROOT
 
 WEIGHTS = ROOT / "common" / "classifier.safetensors"
@@ -103,7 +102,7 @@ def main(options: TrainClassifier):
     from torch.nn.functional import cross_entropy
 
     torch.manual_seed(options.seed)
-    images, labels = read_mnist(train=True)
+    images, labels = load_mnist(train=True)
     images, labels = torch.from_numpy(from_uint8(images)), torch.from_numpy(labels)
     network = build()
     optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=0.05)
@@ -121,7 +120,7 @@ def main(options: TrainClassifier):
     tensors = {name: value.numpy() for name, value in network.state_dict().items()}
     content = save(tensors, metadata={"recipe": json.dumps(vars(options))})
     write_atomically(WEIGHTS, content)
-    test = accuracy(*read_mnist(train=False))
+    test = accuracy(*load_mnist(train=False))
     print(f"{WEIGHTS}: {100 * test:.2f} % of the test digits, {len(content) / 1e6:.2f} MB,", end=" ")
     print(f"sha256 {hashlib.sha256(content).hexdigest()[:16]}")
 

@@ -3,10 +3,20 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import get_type_hints
+from typing import Annotated, get_type_hints
 
 import tyro
 from filelock import FileLock, Timeout
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+# The ranges of options, for the command line and for a checkpoint's JSON alike.
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Size = Annotated[int, Field(ge=1, le=4096)]  # a checkpoint cannot ask for a network larger than memory
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+options = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 

@@ -15,10 +15,9 @@ from tyro.conf import Positional
 
 from common.checkpoint import write_json
 from common.classifier import look
-from common.cli import UserError, run
-from common.config import options
+from common.cli import UserError, options, run
 from common.images import read_images
-from common.mnist import read_mnist
+from common.mnist import load_mnist
 
 INCEPTION = "6726825d"  # how the sha256 of pytorch-fid's weights begins
 NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3)
@@ -55,29 +54,30 @@ def share_inside(points, centres):
     return float(np.concatenate([(part <= radii).any(axis=1) for part in squared_distances(points, centres)]).mean())
 
 
-def distance_to_training(images):
+def distance_to_training(images, folder=None):
     """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
-    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in (images[:REMEMBERED], digits(train=True)))
+    both = images[:REMEMBERED], digits(True, folder=folder)
+    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in both)
     nearest = [part.min(axis=1) for part in squared_distances(points, training)]
     return float(np.sqrt(np.concatenate(nearest)).mean())
 
 
 @cache
-def digits(train, count=None):
+def digits(train, count=None, folder=None):
     """The images of the training or the test set, or so many of them at random, always the same, (N, 1, 32, 32) uint8.
 
     Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as its like.
     """
     if count is None:
-        return read_mnist(train)[0]
-    images = digits(train)  # read once
+        return load_mnist(train, folder)[0]
+    images = digits(train, folder=folder)  # read once
     return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
 
 
 @cache
-def floor(count):
+def floor(count, folder=None):
     """What so many training images score against as many test images: what real digits reach."""
-    return compare(digits(True, count), digits(False, count))[0]
+    return compare(digits(True, count, folder), digits(False, count, folder))[0]
 
 
 def compare(fake, real):
@@ -97,7 +97,7 @@ def mnist_fd(fake, real):
     return frechet_distance(look(fake)[0], look(real)[0])
 
 
-def offline_metric(fake, real):
+def offline_metric(fake, real, folder=None):
     """Compare images (N, 1, 32, 32) uint8 by a digit classifier's features.
 
     Returns `mnist_fd`, the Frechet distance; `precision` and `recall`; `confident`, the share of fake images whose
@@ -105,11 +105,12 @@ def offline_metric(fake, real):
     training image, in units of how far test images are (well below 1: memorised); and the `floor` of the first four.
     """
     measures, probabilities = compare(fake, real)
+    memory = distance_to_training(digits(False, REMEMBERED, folder), folder)
     return {
         **measures,
         "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
-        "training_distance": distance_to_training(fake) / distance_to_training(digits(False, REMEMBERED)),
-        "floor": floor(len(fake)),
+        "training_distance": distance_to_training(fake, folder) / memory,
+        "floor": floor(len(fake), folder),
     }
 
 
@@ -161,10 +162,10 @@ def fid(fake, real, weights=None, batch_size=50):
     return float(fid_score.calculate_frechet_distance(*moments))
 
 
-def score_folders(fake, real, with_fid=True, weights=None):
+def score_folders(fake, real, with_fid=True, weights=None, folder=None):
     """Every measure of two folders of PNGs, FID among them or null with the reason; printed as it comes."""
     images = read_images(fake), read_images(real)
-    result = offline_metric(*images)
+    result = offline_metric(*images, folder)
     for name, value in result["floor"].items():
         print(f"{name:20}{result[name]:9.4f}   real digits {value:.4f}")
     print(f"{'training_distance':20}{result['training_distance']:9.4f}   held-out digits 1")
@@ -191,12 +192,14 @@ class Metric:
     """Compute FID too, where pytorch-fid's weights can be had."""
     inception_weights: Path | None = None
     """A local copy of pytorch-fid's weights."""
+    data: Path | None = None
+    """Folder of the data set that the floor is taken from (None: MNIST)."""
     json: Path | None = None
     """Write the numbers to this file too."""
 
 
 def main(options: Metric):
-    result = score_folders(options.fake, options.real, options.fid, options.inception_weights)
+    result = score_folders(options.fake, options.real, options.fid, options.inception_weights, options.data)
     if options.json:
         write_json(options.json, result)
 

@@ -1,7 +1,5 @@
-"""The four files of MNIST, checked before a framework reads them, and read without one for the metric."""
+"""The four files of MNIST, or of a data set in its format, read into arrays."""
 import gzip
-import hashlib
-import struct
 import zlib
 
 import numpy as np
@@ -10,34 +8,33 @@ from PIL import Image
 from common.cli import UserError
 from common.paths import DATA
 
-MD5 = {  # as published with the data set
-    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-}
+
+def load_mnist(train, folder=None, limit=None):
+    """Images (N, 1, 32, 32) uint8 and labels (N,) int64 of the training or the test set, or the first `limit`.
+
+    folder holds the four files train-images-idx3-ubyte.gz and so on; None: the repository's MNIST. Images of another
+    size are resized. UserError that names the file and the cure where one is missing, cut short or altered.
+    """
+    folder, part = folder or DATA, "train" if train else "t10k"
+    images = read_idx(folder / f"{part}-images-idx3-ubyte.gz", axes=3)
+    labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz", axes=1)
+    if len(images) != len(labels):
+        raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
+    pictures = (Image.fromarray(image) for image in images[:limit])
+    resized = [np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR)) for picture in pictures]
+    return np.stack(resized)[:, None], labels[:limit].astype(np.int64)
 
 
-def check_mnist(raw):
-    """UserError that names the file and the cure where one in the folder is missing, cut short or altered."""
-    for name, md5 in MD5.items():
-        packed, unpacked = raw / name, raw / name.removesuffix(".gz")
-        if not packed.is_file():
-            raise UserError(f"{packed} is missing: `git checkout -- {packed}` restores it")
-        content = packed.read_bytes()
-        if hashlib.md5(content).hexdigest() != md5:
-            raise UserError(f"{packed} is cut short or altered: `git checkout -- {packed}` restores it")
-        crc, size = struct.unpack("<II", content[-8:])  # a gzip file ends with those of what it holds (RFC 1952)
-        if unpacked.is_file() and (unpacked.stat().st_size != size or zlib.crc32(unpacked.read_bytes()) != crc):
-            raise UserError(f"{unpacked} is cut short or altered: delete it, it is unpacked anew from {name}")
-
-
-def read_mnist(train, root=DATA):
-    """Images (N, 1, 32, 32) uint8 and labels (N,) int64 of the training or the test set, as the trees' load_mnist."""
-    raw, part = root / "MNIST" / "raw", "train" if train else "t10k"
-    check_mnist(raw)
-    labels = np.frombuffer(gzip.decompress((raw / f"{part}-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    pixels = np.frombuffer(gzip.decompress((raw / f"{part}-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-    digits = (Image.fromarray(digit) for digit in pixels.reshape(-1, 28, 28))
-    images = np.stack([digit.resize((32, 32), Image.Resampling.BILINEAR) for digit in digits])
-    return images[:, None], labels.astype(int)
+def read_idx(path, axes):
+    """The bytes of a gzipped IDX file as an array of so many axes (LeCun, http://yann.lecun.com/exdb/mnist)."""
+    cure = f"`git checkout -- {path}` restores it" if path.parent == DATA else "fetch it again"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: {cure}")
+    try:
+        content = gzip.decompress(path.read_bytes())  # with a checksum
+        if content[:4] != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
+            raise ValueError("no IDX file")
+        shape = np.frombuffer(content, ">u4", axes, offset=4)
+        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
+        raise UserError(f"{path} is cut short or altered ({error}): {cure}") from error

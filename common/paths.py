@@ -2,5 +2,5 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT / "data"
+DATA = ROOT / "data" / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder

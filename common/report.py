@@ -9,8 +9,8 @@ from pathlib import Path
 from tyro.conf import Positional
 
 from common.checkpoint import digest, write_atomically, write_json
-from common.cli import UserError, run
-from common.config import LATENT_STEPS, DiffusionSample, DistillLDM, options
+from common.cli import UserError, options, run
+from common.config import LATENT_STEPS, DiffusionSample, DistillLDM
 from common.figure import quality_against_time
 from common.paths import ROOT
 

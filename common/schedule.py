@@ -5,7 +5,8 @@ from itertools import pairwise
 import numpy as np
 
 from common.cli import UserError
-from common.config import Diffusion, Train
+from common.config import Train
+from common.networks import Diffusion
 
 
 def betas(config: Diffusion):

@@ -71,7 +71,7 @@ def draw_fake(pipeline, options, folder):
 
 def export_real(options, folder):
     """Write as many real images, of the test set or of the training set."""
-    images = digits(options.real == "train", options.num)
+    images = digits(options.real == "train", options.num, options.data)
     write_images(folder, range(len(images)), images)
 
 
@@ -89,7 +89,8 @@ def score(pipeline, options, folder):
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (warm-up {spent['warm_up_seconds']:.1f} s and PNGs {spent['png_seconds']:.1f} s apart)")
     export_real(options, folder / "real")
-    measured = score_folders(folder / "fake", folder / "real", options.fid, options.inception_weights)
+    folders = folder / "fake", folder / "real"
+    measured = score_folders(*folders, options.fid, options.inception_weights, options.data)
     result = {**stamp, **spent, **measured, "python": platform.python_version(), "date": date.today().isoformat()}
     write_json(folder / "result.json", result)
     print(folder / "result.json")

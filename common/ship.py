@@ -11,8 +11,7 @@ import numpy as np
 from tyro.conf import Positional
 
 from common.checkpoint import SCRIPTS, Checkpoint, load_checkpoint, save_checkpoint, to_json, write_json
-from common.cli import UserError, run
-from common.config import options
+from common.cli import UserError, options, run
 from common.machine import cpu_name
 
 ROWS = 500

@@ -1,25 +1,9 @@
-"""MNIST at 32x32, read once through torchvision, and its latents."""
+"""What a latent model trains on."""
 import numpy as np
 import torch
-from torchvision.datasets import MNIST
-from torchvision.transforms import Resize
 
 from common.images import from_uint8
-from common.mnist import check_mnist
-from common.paths import DATA
 from device import to_array, to_tensor
-
-
-def load_mnist(train, limit=None, root=DATA):
-    """Images (N, 1, 32, 32) uint8 and labels (N,) int64 of the training or the test set, or the first `limit`.
-
-    root holds MNIST/raw/*.gz. UserError where a file is missing, cut short or altered.
-    """
-    check_mnist(root / "MNIST" / "raw")
-    dataset = MNIST(root, train=train, transform=Resize((32, 32)), download=True)  # unpacks, downloads nothing
-    count = min(limit or len(dataset), len(dataset))
-    images = np.stack([np.asarray(dataset[i][0]) for i in range(count)])[:, None]
-    return images, dataset.targets.numpy()[:count]
 
 
 def encode_latents(vae, images, device):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from common.checkpoint import Checkpoint, save_checkpoint
-from common.config import TrainDDPM, TrainLDM, UNetConfig, VAEConfig
+from common.config import TrainDDPM, TrainLDM
+from common.networks import UNetConfig, VAEConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]

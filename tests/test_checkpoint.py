@@ -10,7 +10,8 @@ from safetensors.numpy import save_file
 
 from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from common.cli import UserError
-from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig, VAEConfig
+from common.config import TrainDDPM, TrainLDM, TrainVAE
+from common.networks import Diffusion, UNetConfig, VAEConfig
 
 TENSORS = {
     "model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32),

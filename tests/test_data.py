@@ -1,40 +1,54 @@
 """MNIST: the pixels that reach a model, and what a damaged file leads to."""
+import gzip
 import hashlib
 import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
-from torchvision.datasets import MNIST
+import torchvision
 
 from common.cli import UserError
 from common.images import from_uint8, grid, pairs, to_uint8
-from common.mnist import MD5
+from common.mnist import load_mnist
 from common.paths import DATA
 
-MNIST_RAW = DATA / "MNIST" / "raw"
+MD5 = {  # as published with the data set
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
 
 
 def test_files_are_the_official_ones():
     for name, md5 in MD5.items():
-        assert hashlib.md5((MNIST_RAW / name).read_bytes()).hexdigest() == md5
+        assert hashlib.md5((DATA / name).read_bytes()).hexdigest() == md5
 
 
-def test_images_are_mnist_resized(tree):
-    images, labels = tree.data.load_mnist(train=False)
+def test_images_are_mnist_resized():
+    images, labels = load_mnist(train=False)
     assert images.shape == (10_000, 1, 32, 32) and images.dtype == np.uint8 and images.max() == 255
     assert np.bincount(labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]  # as published
-    first = MNIST(DATA, train=False).data[0].numpy()
-    resized = Image.fromarray(first).resize((32, 32), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(images[0, 0], np.asarray(resized))
-    few, few_labels = tree.data.load_mnist(train=True, limit=7)
+    few, few_labels = load_mnist(train=True, limit=7)
     assert few.shape == (7, 1, 32, 32) and few_labels.tolist() == [5, 0, 4, 1, 9, 2, 1]
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_the_frameworks_read_the_same(trees, tmp_path, train):
+    images, labels = load_mnist(train, limit=500)
+    shutil.copytree(DATA, tmp_path / "MNIST" / "raw")
+    theirs = torchvision.datasets.MNIST(tmp_path, train, torchvision.transforms.Resize((32, 32)), download=True)
+    np.testing.assert_array_equal(images[:, 0], [np.asarray(theirs[i][0]) for i in range(500)])
+    np.testing.assert_array_equal(labels, theirs.targets[:500])
+    jt = trees["jittor"].device.jt
+    theirs = jt.dataset.MNIST(f"{DATA}/", train, transform=jt.transform.Resize((32, 32)), download=False)
+    np.testing.assert_array_equal(images[:, 0], [np.round(theirs[i][0][0] * 255) for i in range(500)])
+    np.testing.assert_array_equal(labels, theirs.mnist["labels"][:500])
 
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(DATA, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*-ubyte"))
-    return tmp_path
+    return shutil.copytree(DATA, tmp_path / "copy")
 
 
 def flip_byte(path):
@@ -44,27 +58,35 @@ def flip_byte(path):
 
 
 @pytest.mark.parametrize("name", MD5)
-@pytest.mark.parametrize("damage", ["missing", "cut short", "altered"])
-def test_damaged_file(tree, copy, name, damage):
-    path = copy / "MNIST" / "raw" / name
+@pytest.mark.parametrize("damage", ["missing", "cut short", "altered", "not gzip", "another's"])
+def test_damaged_file(copy, name, damage):
+    path = copy / name
     if damage == "missing":
         path.unlink()
     elif damage == "cut short":
         path.write_bytes(path.read_bytes()[:-1])
-    else:
+    elif damage == "altered":
         flip_byte(path)
-    with pytest.raises(UserError, match=f"{name}.* is .*{damage}.*git checkout"):
-        tree.data.load_mnist(train=True, limit=1, root=copy)
+    elif damage == "not gzip":
+        path.write_bytes(gzip.decompress(path.read_bytes()))
+    else:
+        path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
+    told = "missing" if damage == "missing" else "cut short or altered"
+    with pytest.raises(UserError, match=f"{name} is {told}.*: fetch it again"):
+        load_mnist("train" in name, copy)
 
 
-def test_damaged_unpacked_file(tree, copy):
-    tree.data.load_mnist(train=True, limit=1, root=copy)
-    unpacked = copy / "MNIST" / "raw" / "train-images-idx3-ubyte"
-    if not unpacked.exists():
-        return  # this tree reads the packed files
-    flip_byte(unpacked)
-    with pytest.raises(UserError, match="ubyte is cut short or altered: delete it"):
-        tree.data.load_mnist(train=True, limit=1, root=copy)
+def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
+    monkeypatch.setattr("common.mnist.DATA", copy)
+    (copy / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError, match="labels-idx1-ubyte.gz is missing: `git checkout"):
+        load_mnist(train=False)
+
+
+def test_files_of_two_data_sets(copy):
+    shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
+    with pytest.raises(UserError, match="60000 train images and 10000 labels"):
+        load_mnist(True, copy)
 
 
 def test_pixels_travel_without_loss():

@@ -5,7 +5,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from common.cli import UserError
-from common.config import Diffusion
+from common.networks import Diffusion
 from common.schedule import alphas_cumprod, distillation_timesteps, sampler_timesteps
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}

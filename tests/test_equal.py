@@ -2,7 +2,8 @@
 import numpy as np
 import pytest
 
-from common.config import Diffusion, TrainDDPM, TrainLDM, TrainVAE, UNetConfig
+from common.config import TrainDDPM, TrainLDM, TrainVAE
+from common.networks import Diffusion, UNetConfig
 from common.schedule import distillation_timesteps, sampler_timesteps
 
 rng = np.random.default_rng(0)

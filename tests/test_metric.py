@@ -13,7 +13,7 @@ from common import metric
 from common.classifier import WEIGHTS, accuracy, look
 from common.cli import UserError
 from common.images import read_images, write_images
-from common.mnist import read_mnist
+from common.mnist import load_mnist
 
 COUNT = 1000
 
@@ -49,20 +49,12 @@ def real():
 
 
 def test_classifier():
-    images, labels = read_mnist(train=False)
+    images, labels = load_mnist(train=False)
     assert accuracy(images, labels) >= 0.994
     assert WEIGHTS.stat().st_size <= 1_000_000
     features, probabilities = look(images[:7], batch_size=3)
     assert features.shape == (7, 128) and probabilities.shape == (7, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
-
-
-def test_mnist_is_what_the_trees_read(tree):
-    for train in (True, False):
-        images, labels = tree.data.load_mnist(train)
-        ours, our_labels = read_mnist(train)
-        np.testing.assert_array_equal(ours, images)
-        np.testing.assert_array_equal(our_labels, labels)
 
 
 def spoil(images, how):
@@ -80,7 +72,7 @@ def spoil(images, how):
 
 
 def test_real_digits_score_the_floor(real):
-    others = read_mnist(train=True)[0][30_000 : 30_000 + COUNT]
+    others = load_mnist(train=True)[0][30_000 : 30_000 + COUNT]
     found = metric.offline_metric(others, real)
     floor = found["floor"]
     assert found["mnist_fd"] == pytest.approx(floor["mnist_fd"], rel=0.4)

@@ -4,7 +4,8 @@ import pytest
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from common.cli import UserError
-from common.config import Diffusion, Train
+from common.config import Train
+from common.networks import Diffusion
 from common.noise import SampleNoise, StepNoise, data_order
 from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, sampler_timesteps
 

@@ -5,7 +5,8 @@ import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from torch.nn import functional as F
 
-from common.config import Diffusion, SampleLDM, TrainDDPM, TrainLDM, UNetConfig
+from common.config import SampleLDM, TrainDDPM, TrainLDM
+from common.networks import Diffusion, UNetConfig
 
 SMALL = UNetConfig(in_channels=2, patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
 rng = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from common.config import VAEConfig
+from common.networks import VAEConfig
 
 rng = np.random.default_rng(0)
 

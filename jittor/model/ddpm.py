@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from common.config import Diffusion
+from common.networks import Diffusion
 from common.schedule import alphas_cumprod
 from device import jt
 

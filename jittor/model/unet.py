@@ -8,7 +8,7 @@ import math
 import numpy as np
 from ops import GroupNorm, Matmul
 
-from common.config import UNetConfig
+from common.networks import UNetConfig
 from device import interpolate, jt, nn, silu, softmax
 
 GROUPS = 8  # of every GroupNorm; each width is a multiple of it

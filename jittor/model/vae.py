@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ops import GroupNorm
 
-from common.config import VAEConfig
+from common.networks import VAEConfig
 from device import jt, nn, silu
 from model.unet import GROUPS, Upsample, fold, unfold
 

@@ -11,7 +11,7 @@ from common.config import SampleDDPM, TrainDDPM
 def main(options: TrainDDPM):
     """Build the UNet, load data, train it on the noise-prediction loss."""
     from common.images import from_uint8, grid, save_png  # a framework is loaded after --help was answered
-    from data import load_mnist
+    from common.mnist import load_mnist
     from device import make_accelerator, to_tensor
     from model.ddpm import DDPM
     from model.unet import UNet
@@ -22,7 +22,7 @@ def main(options: TrainDDPM):
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: UNet(options.unet))
     ddpm = DDPM(options.diffusion)
-    images, _ = load_mnist(train=True, limit=options.limit)
+    images, _ = load_mnist(train=True, folder=options.data, limit=options.limit)
 
     def losses(unet, indices, noise):
         x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from common.config import Diffusion
+from common.networks import Diffusion
 from common.schedule import alphas_cumprod
 
 

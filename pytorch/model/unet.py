@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import GroupNorm
 from torch.nn.functional import interpolate, silu, softmax
 
-from common.config import UNetConfig
+from common.networks import UNetConfig
 
 GROUPS = 8  # of every GroupNorm; each width is a multiple of it
 

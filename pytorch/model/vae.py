@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import GroupNorm
 from torch.nn.functional import silu
 
-from common.config import VAEConfig
+from common.networks import VAEConfig
 from model.unet import GROUPS, Upsample, fold, unfold
 
 

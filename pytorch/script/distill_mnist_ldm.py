@@ -13,8 +13,9 @@ def main(options: DistillLDM):
     from dataclasses import replace  # a framework is loaded after --help was answered
 
     from common.images import grid, save_png
+    from common.mnist import load_mnist
     from common.schedule import distillation_timesteps
-    from data import encode_latents, load_mnist
+    from data import encode_latents
     from device import to_tensor
     from model.unet import ConditionalUNet
     from sampler import Pipeline, load_ldm
@@ -29,7 +30,8 @@ def main(options: DistillLDM):
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     trainer.start_from(teacher.checkpoint)
     trainer.latent_space = space
-    images, labels = load_mnist(train=True, limit=options.limit)
+    images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
+    options.unet.check_input(*space.vae.latent_shape()[:2], classes=labels.max() + 1)
     latents = encode_latents(space.vae, images, accelerator.device)
 
     def losses(unet, indices, noise):

@@ -13,7 +13,8 @@ def main(options: TrainLDM):
     import numpy as np  # a framework is loaded after --help was answered
 
     from common.images import grid, save_png
-    from data import encode_latents, load_mnist
+    from common.mnist import load_mnist
+    from data import encode_latents
     from device import make_accelerator, to_tensor
     from model.ddpm import DDPM
     from model.unet import ConditionalUNet
@@ -25,8 +26,8 @@ def main(options: TrainLDM):
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     ddpm = DDPM(options.diffusion)
     vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
-    options.unet.check_input(*vae.latent_shape()[:2])
-    images, labels = load_mnist(train=True, limit=options.limit)
+    images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
+    options.unet.check_input(*vae.latent_shape()[:2], classes=labels.max() + 1)
     latents = encode_latents(vae, images, accelerator.device)
     mean, std = latents.mean(axis=(0, 2, 3)), latents.std(axis=(0, 2, 3))
     space = trainer.latent_space = LatentSpace(vae, mean, std)

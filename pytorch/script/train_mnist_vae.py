@@ -11,7 +11,7 @@ from common.config import TrainVAE
 def main(options: TrainVAE):
     """Build the VAE, load data, train it on reconstruction + kl_weight * KL."""
     from common.images import from_uint8, pairs, save_png  # a framework is loaded after --help was answered
-    from data import load_mnist
+    from common.mnist import load_mnist
     from device import make_accelerator, to_tensor
     from model.vae import VAE, vae_loss
     from sampler import reconstruct
@@ -20,8 +20,8 @@ def main(options: TrainVAE):
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: VAE(options.vae))
     latent_shape = trainer.model.latent_shape()
-    images, _ = load_mnist(train=True, limit=options.limit)
-    held_out, _ = load_mnist(train=False, limit=100)
+    images, _ = load_mnist(train=True, folder=options.data, limit=options.limit)
+    held_out, _ = load_mnist(train=False, folder=options.data, limit=100)
 
     def losses(vae, indices, noise):
         x = to_tensor(from_uint8(images[indices]), accelerator.device)

@@ -14,13 +14,13 @@ def main(options: SampleVAE):
 
     from common.images import grid, pairs, save_png, to_uint8
     from common.metric import floor, mnist_fd
-    from data import load_mnist
+    from common.mnist import load_mnist
     from device import make_accelerator
     from sampler import decode_prior, load_vae, output_folder, reconstruct
 
     accelerator = make_accelerator(options.device, options.precision)
     vae = load_vae(options.checkpoint, accelerator.device)
-    images, _ = load_mnist(train=False)
+    images, _ = load_mnist(train=False, folder=options.data)
     starts = range(0, len(images), options.batch_size)
     decoded = np.concatenate([reconstruct(accelerator, vae, images[i : i + options.batch_size]) for i in starts])
     folder = output_folder(options, "vae")
@@ -31,7 +31,7 @@ def main(options: SampleVAE):
     for name, picture in pictures.items():
         save_png(folder / f"{name}.png", picture)
         print(folder / f"{name}.png")
-    distance, real = mnist_fd(to_uint8(decoded), images), floor(len(images))["mnist_fd"]
+    distance, real = mnist_fd(to_uint8(decoded), images), floor(len(images), options.data)["mnist_fd"]
     print(f"MNIST-FD of {len(images)} reconstructions: {distance:.4f}, {distance / real:.2f} x floor")
 
 
