@@ -49,6 +49,8 @@ class Train:
     """Steps between checkpoints."""
     preview_every: Count = 2
     """Epochs between pictures."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files too, to the run's folder."""
 
 
 @options

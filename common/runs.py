@@ -14,7 +14,9 @@ from common.noise import data_order
 from common.paths import CHECKPOINT
 from common.schedule import learning_rate
 
-MAY_CHANGE = ("out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "vae_checkpoint")
+MAY_CHANGE = (
+    "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard", "vae_checkpoint"
+)  # fmt: skip
 
 
 class Run:
@@ -44,6 +46,11 @@ class Run:
         self.rows = []  # of metrics.csv, not yet written
         if writes:
             write_json(self.folder / "options.json", to_json(options))
+        self.events = None
+        if writes and options.tensorboard:
+            from common.events import Events  # costs nothing where it is off
+
+            self.events = Events(self.folder / "tensorboard", self.progress.step)
 
     def load(self):
         """The checkpoint to go on from; UserError where its run had other options than now, but for MAY_CHANGE."""
@@ -94,6 +101,8 @@ class Run:
         self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
         row = {"step": step, "epoch": self.progress.epoch, **losses, **rest, "images_per_second": speed}
         self.rows.append({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+        if self.events:
+            self.events.scalars(**row)
         if len(self.rows) >= 50:
             self.flush()
         self.bar.update()
@@ -111,9 +120,12 @@ class Run:
         """Path of the picture drawn now."""
         return self.folder / f"epoch-{self.progress.epoch:05.1f}.png"
 
-    def draw_losses(self):
-        """Draw loss.png from metrics.csv."""
+    def drawn(self):
+        """After the picture: draw loss.png from metrics.csv, and show TensorBoard the picture."""
         self.flush()
+        if self.events:
+            self.events.picture(self.progress.step, self.picture())
+            self.events.flush()
         loss_curve(self.metrics, self.folder / "loss.png", f"{self.options.kind}: training loss")
 
     def flush(self):
@@ -127,6 +139,8 @@ class Run:
                 writer.writeheader()
             writer.writerows(self.rows)
         self.rows = []
+        if self.events:
+            self.events.flush()
 
     def keep_metrics(self, step):
         """Of an interrupted run, keep the rows of the steps before this one: those after it are done again."""

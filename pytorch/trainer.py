@@ -64,7 +64,7 @@ class Trainer:
         """The averaged model's picture, and the losses'."""
         if self.run.writes:
             preview(self.ema, self.run.picture())
-            self.run.draw_losses()
+            self.run.drawn()
 
     def step(self, losses, indices, learning_rate):
         """One AdamW step on these samples, and what it does to the averaged weights."""

@@ -79,7 +79,7 @@ def test_damaged_file(copy, name, damage):
 def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
     monkeypatch.setattr("common.mnist.DATA", copy)
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match="labels-idx1-ubyte.gz is missing: `git checkout"):
+    with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is missing: `git checkout"):
         load_mnist(train=False)
 
 

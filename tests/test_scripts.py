@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, TREES, assert_user_error, run_script
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common import ship
 from common.checkpoint import Progress, load_checkpoint, save_checkpoint
@@ -228,7 +229,7 @@ def test_minutes_end_the_run_with_the_learning_rate_at_zero(trained, tmp_path):
 
 
 def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
-    arguments = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 3)
+    arguments = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 3, "--tensorboard")
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert run_script(trained.tree, "train_mnist_vae.py", *arguments, "--out", straight).returncode == 0
     script = ROOT / trained.tree / "script" / "train_mnist_vae.py"
@@ -247,6 +248,12 @@ def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
     np.testing.assert_array_equal(read_metrics(killed)["step"], np.arange(24))
     np.testing.assert_array_equal(read_metrics(killed)["loss"], read_metrics(straight)["loss"])
+    events = EventAccumulator(str(killed / "tensorboard")).Reload()
+    assert set(events.Tags()["scalars"]) == read_metrics(killed).keys() - {"step"}
+    losses = events.Scalars("loss")
+    assert [event.step for event in losses] == list(range(24))
+    np.testing.assert_allclose([event.value for event in losses], read_metrics(killed)["loss"], rtol=1e-5)
+    assert [image.step for image in events.Images("samples")] == [16, 24]
 
 
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*.py")))
