@@ -7,15 +7,15 @@ Each framework has a process of its own; the rounds go A B A B, so that a machin
 images/s as medians and the ratio Jittor / PyTorch of each pair of rounds as median (min-max).
 """
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from rounds import compete, end, ratio, serve, start
+
 ROOT = Path(__file__).resolve().parents[1]
+TREES = ("pytorch", "jittor")
 STEPS, SAMPLES = 5, 250
 
 
@@ -72,37 +72,15 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     return {"training": training, "sampling": sampling}
 
 
-def worker(tree, kind, device):
-    """Answer each line on stdin, a name of a work, with its images per second over about two seconds."""
-    works = build(tree, kind, device)
-    for line in sys.stdin:
-        work = works[line.strip()]
-        start, images = time.perf_counter(), 0
-        while time.perf_counter() - start < 2:
-            images += work()
-        print(json.dumps(images / (time.perf_counter() - start)), flush=True)
-
-
 def compare(rounds, device):
     for kind in ("ddpm", "ldm", "vae"):
-        workers = {}
-        for tree in ("pytorch", "jittor"):
-            command = [sys.executable, __file__, "--worker", tree, "--kind", kind, "--device", device]
-            workers[tree] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        trees = {tree: start(__file__, "--worker", tree, "--kind", kind, "--device", device) for tree in TREES}
         for what in ("training", "sampling"):
-            speeds = {tree: [] for tree in workers}
-            for _ in range(rounds + 1):
-                for tree, process in workers.items():
-                    print(what, file=process.stdin, flush=True)
-                    speeds[tree].append(json.loads(process.stdout.readline()))
-            torch, jittor = (speeds[tree][1:] for tree in ("pytorch", "jittor"))  # the first round warms up
-            ratios = [b / a for a, b in zip(torch, jittor)]
-            speed = f"PyTorch {statistics.median(torch):.0f} images/s, Jittor {statistics.median(jittor):.0f}"
-            ratio = f"ratio {statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-            print(f"{kind:4} {what}: {speed}, {ratio}", flush=True)
-        for process in workers.values():
-            process.stdin.close()
-            process.wait()
+            speeds = compete({tree: (process, what) for tree, process in trees.items()}, rounds)
+            torch, jittor = (statistics.median(speeds[tree]) for tree in TREES)
+            speed = f"PyTorch {torch:.0f} images/s, Jittor {jittor:.0f}"
+            print(f"{kind:4} {what}: {speed}, ratio {ratio(speeds['jittor'], speeds['pytorch'])}", flush=True)
+        end(trees)
 
 
 def memory(steps, device):
@@ -125,7 +103,7 @@ if __name__ == "__main__":
     parser.add_argument("--kind", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(arguments.worker, arguments.kind, arguments.device)
+        serve(build(arguments.worker, arguments.kind, arguments.device))
     elif arguments.memory:
         memory(arguments.memory, arguments.device)
     else:

@@ -9,13 +9,11 @@ own; the rounds go A B C A B C. Prints images/s as medians, the ratio of ours to
 GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit.
 """
 import argparse
-import json
 import statistics
-import subprocess
 import sys
-import time
 
 from frameworks import ROOT, SAMPLES, STEPS, build
+from rounds import compete, end, ratio, serve, start
 
 BATCH = 128
 
@@ -121,54 +119,32 @@ def limits(device, bf16):
     return measured
 
 
-def worker(name, device):
-    """Answer each line on stdin, a name of a work, with its images or GFLOP per second over about two seconds."""
+def contestant(name, device):
+    """What a process of its own measures: images or GFLOP a call."""
     if name == "ours":
-        works = build("pytorch", "ddpm", device, BATCH, precision="auto")
-    else:
-        sys.path[:0] = [str(path) for path in (ROOT / "pytorch", ROOT)]
-        from device import make_accelerator
+        return build("pytorch", "ddpm", device, BATCH, precision="auto")
+    sys.path[:0] = [str(path) for path in (ROOT / "pytorch", ROOT)]
+    from device import make_accelerator
 
-        bf16 = make_accelerator(device, "auto").mixed_precision == "bf16"
-        works = {"diffusers": diffusers, "lucidrains": lucidrains, "limits": limits}[name](device, bf16)
-    for line in sys.stdin:
-        work = works[line.strip()]
-        start, done = time.perf_counter(), 0
-        while time.perf_counter() - start < 2:
-            done += work()
-        print(json.dumps(done / (time.perf_counter() - start)), flush=True)
-
-
-def start(name, device):
-    command = [sys.executable, __file__, "--worker", name, "--device", device]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
-def ask(process, what):
-    print(what, file=process.stdin, flush=True)
-    return json.loads(process.stdout.readline())
+    bf16 = make_accelerator(device, "auto").mixed_precision == "bf16"
+    return {"diffusers": diffusers, "lucidrains": lucidrains, "limits": limits}[name](device, bf16)
 
 
 def compare(rounds, device):
-    workers = {name: start(name, device) for name in ("ours", "diffusers", "lucidrains")}
+    names = ("ours", "diffusers", "lucidrains")
+    contestants = {name: start(__file__, "--worker", name, "--device", device) for name in names}
     for what in ("training", "sampling"):
-        speeds = [{name: ask(process, what) for name, process in workers.items()} for _ in range(rounds + 1)][1:]
-        for name in workers:  # the first round warmed up
-            ratios = [speed["ours"] / speed[name] for speed in speeds]
-            median = statistics.median(speed[name] for speed in speeds)
-            spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-            print(f"{what} {name:10} {median:6.0f} images/s, ours / it {spread}", flush=True)
-    limit = start("limits", device)
-    works = ("matmul", "pixel UNet", "latent UNet")
-    speeds = [{name: ask(limit, name) for name in works} for _ in range(rounds + 1)][1:]
-    for name in works:
-        ratios = [speed[name] / speed["matmul"] for speed in speeds]
-        median = statistics.median(speed[name] for speed in speeds)
-        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-        print(f"{name:11} {median:6.0f} GFLOP/s, of the matrix product's {spread}", flush=True)
-    for process in (*workers.values(), limit):
-        process.stdin.close()
-        process.wait()
+        speeds = compete({name: (process, what) for name, process in contestants.items()}, rounds)
+        for name in names:
+            speed = f"{what} {name:10} {statistics.median(speeds[name]):6.0f} images/s"
+            print(f"{speed}, ours / it {ratio(speeds['ours'], speeds[name])}", flush=True)
+    end(contestants)
+    alone = start(__file__, "--worker", "limits", "--device", device)
+    speeds = compete({what: (alone, what) for what in ("matmul", "pixel UNet", "latent UNet")}, rounds)
+    for what, found in speeds.items():
+        speed = f"{what:11} {statistics.median(found):6.0f} GFLOP/s"
+        print(f"{speed}, of the matrix product's {ratio(found, speeds['matmul'])}", flush=True)
+    end({"limits": alone})
 
 
 if __name__ == "__main__":
@@ -178,6 +154,6 @@ if __name__ == "__main__":
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        worker(arguments.worker, arguments.device)
+        serve(contestant(arguments.worker, arguments.device))
     else:
         compare(arguments.rounds, arguments.device)
