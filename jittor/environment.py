@@ -9,6 +9,7 @@ import shutil
 import signal
 import ssl
 import sys
+import sysconfig
 from importlib import metadata
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def cuda_works():
         return False
 
 
+def find_compiler():
+    """g++ and this Python's headers, with which Jittor compiles. UserError where one is missing."""
+    if sys.platform == "linux" and not (os.environ.get("cc_path") or shutil.which("g++")):
+        raise UserError("Jittor compiles itself and its kernels with g++, which is not here: apt install g++")
+    config = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}-config")
+    if config.is_file():  # else Jittor takes the system's Python, or finds none
+        os.environ.setdefault("python_config_path", str(config))
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        raise UserError("Jittor compiles against Python's headers, which are not here: apt install python3-dev")
+
+
 def lay_out_onednn(cache):
     """Put oneDNN, from its PyPI wheels, where Jittor looks before it downloads. One that is there already stays."""
     folder = cache / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp"
@@ -43,6 +55,7 @@ def lay_out_onednn(cache):
     (folder / "lib").mkdir(parents=True, exist_ok=True)
     shutil.copytree(header.parent, folder / "include", dirs_exist_ok=True)
     shutil.copy(found, folder / "lib" / "libdnnl.so.2")  # its name to the loader
+    library.unlink(missing_ok=True)  # a link to nothing
     os.symlink("libdnnl.so.2", library)  # its name to the linker; last, so that half a layout counts as none
 
 
@@ -54,6 +67,7 @@ def import_quietly():
     os.environ.setdefault("use_mpi", str(int(launched)))
     if launched and not (os.environ.get("mpicc_path") or shutil.which("mpicc")):
         raise UserError("mpirun needs mpicc, with which Jittor compiles its part of MPI: install libopenmpi-dev")
+    find_compiler()
     if not cuda_works():
         os.environ.setdefault("nvcc_path", "")
     talkative = "log_silent" in os.environ
@@ -69,7 +83,7 @@ def import_quietly():
     if os.environ.get("use_mkl", "1") == "1":
         lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
     if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):
-        print("Jittor compiles itself for this machine, once: one to two minutes.", file=sys.stderr, flush=True)
+        print("Jittor compiles itself for this machine, once: some minutes.", file=sys.stderr, flush=True)
     import jittor
 
     if not talkative:  # silence hides fatal errors too
