@@ -53,7 +53,7 @@ def main(options: Assets):
         call(tree, script, kind, "--out", folder)
         for name in names:
             shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
-        title = f"{MODELS.get(kind, 'VAE')} in {FRAMEWORKS[tree]}: training loss"
+        title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_csv(tree, kind), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():
         settings = SETTINGS.get(kind, {}).items()

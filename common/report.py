@@ -16,7 +16,7 @@ from common.paths import ROOT
 
 ASSET = ROOT / "asset"
 ENOUGH = 10_000  # images of a result that is shown
-MODELS = {"ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
+MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
 FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
@@ -74,9 +74,9 @@ def row(result):
     )
 
 
-def table(rows):
-    """Rows of cells as Markdown, under HEADER."""
-    lines = [HEADER, ["---"] * len(HEADER), *rows]
+def table(rows, header=HEADER):
+    """Rows of cells as Markdown, under a header."""
+    lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -92,6 +92,18 @@ def tables(results):
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
     floor += f"recall {real['recall']:.3f}.\n"
     return table(headline) + "\n" + NOTES + floor, table(map(row, results))
+
+
+def trainings():
+    """What the shipped weights took, as Markdown."""
+    rows = []
+    for kind, tree in ((kind, tree) for kind in MODELS for tree in FRAMEWORKS):
+        path = ROOT / tree / "weights" / f"{kind}.json"
+        if path.is_file():
+            told = json.loads(path.read_text())
+            numbers = f"{told['epochs']:g}", f"{60 * told['hours']:.0f}"
+            rows.append((MODELS[kind], FRAMEWORKS[tree], *numbers, told["hardware"], told["date"]))
+    return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
 
 
 def between(text, marker, content):
@@ -128,7 +140,8 @@ def main(options: Report):
     headline, everything = tables(results)
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):
-        readme.write_text(between(readme.read_text(), "results", headline))
+        text = between(readme.read_text(), "results", headline)
+        readme.write_text(between(text, "training", trainings()))
     quality_against_time(results, ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")

@@ -1,0 +1,64 @@
+"""The READMEs: quick commands run, links lead somewhere, tables are the measured ones, both languages agree."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from common.report import between, tables, trainings
+
+READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+QUICK = [code for _, quick, code in BLOCK.findall(READMES[0].read_text()) if quick]
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The repository as git knows it, so that nothing is written to this one."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("code", QUICK, ids=[code.split()[1] for code in QUICK])
+def test_quick_commands(clone, code):
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", code]
+    result = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert not re.search("warning", result.stderr, re.IGNORECASE), result.stderr
+    written = re.findall(r"^\S+\.(?:png|json)", result.stdout, re.MULTILINE)
+    assert written and all((clone / path).is_file() for path in written)
+
+
+def test_there_are_quick_commands():
+    assert len(QUICK) >= 3
+
+
+def test_both_languages_say_the_same():
+    english, chinese = (path.read_text() for path in READMES)
+    assert BLOCK.findall(english) == BLOCK.findall(chinese)
+    for pattern in (r"^(#+) ", r"!\[.*?\]\((.*?)\)", r"^\| (`\w+\.py`)", r"<!-- .* -->", r"\$[^$\n]+\$"):
+        found = [re.findall(pattern, text, re.MULTILINE) for text in (english, chinese)]
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    links = re.findall(r"\]\((?!http)(.*?)\)", path.read_text())
+    assert links and [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+def test_tables_are_the_measured_ones(path):
+    results = [json.loads(file.read_text()) for file in (ROOT / "asset" / "results").glob("*.json")]
+    text = path.read_text()
+    assert between(text, "results", tables(results)[0]) == text
+    assert between(text, "training", trainings()) == text
