@@ -17,7 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from common.cli import UserError, options
+from common.cli import UserError, naming, options
 from common.config import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
 from common.networks import VAEConfig
 from common.paths import CHECKPOINT
@@ -98,7 +98,7 @@ def write_atomically(path, data: bytes, durable=True):
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with naming(path), open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             if durable:

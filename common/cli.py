@@ -1,4 +1,5 @@
 """From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
+import errno
 import os
 import signal
 import sys
@@ -25,6 +26,12 @@ class UserError(Exception):
     """Something that the user can mend. The message is one line that names the file and the cure."""
 
 
+CURES = {
+    errno.ENOSPC: "free some space there; what was written before is whole",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a folder that can be written with --out"),
+}
+
+
 def run(main):
     """Call main(options), the options read from the command line as main's own annotation says."""
     (options_type,) = get_type_hints(main).values()
@@ -36,8 +43,9 @@ def run(main):
         main(tyro.cli(options_type, args=arguments))
     except UserError as error:
         fail(str(error))
-    except OSError as error:  # a full disk, a folder without permission
-        fail(f"{error.filename or 'writing'}: {error.strerror or error}")
+    except OSError as error:
+        cure = CURES.get(error.errno)
+        fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
     except KeyboardInterrupt:  # before training begins
         raise SystemExit(130) from None
 
@@ -60,6 +68,16 @@ def signals_noted():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def naming(path):
+    """While inside, an OSError is about this file: a failed write knows no name, a temporary one says little."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def lock(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from common.checkpoint import Progress, load_checkpoint, to_json, write_atomically, write_json
-from common.cli import UserError, lock, signals_noted
+from common.cli import UserError, lock, naming, signals_noted
 from common.figure import loss_curve
 from common.noise import data_order
 from common.paths import CHECKPOINT
@@ -133,7 +133,7 @@ class Run:
         if not self.rows or not self.writes:
             return
         new = self.rows[0]["step"] == 0
-        with open(self.metrics, "w" if new else "a", newline="") as file:
+        with naming(self.metrics), open(self.metrics, "w" if new else "a", newline="") as file:
             writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
             if new:
                 writer.writeheader()

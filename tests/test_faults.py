@@ -115,14 +115,14 @@ def test_two_runs_into_one_folder(tree, tmp_path):
 @pytest.mark.parametrize("tree", TREES)
 def test_a_full_disk_leaves_the_last_checkpoint(tree, tmp_path):
     result = run_on_disk(tmp_path, "size=600k", tree, "train_mnist_vae.py", *RUN)
-    assert_user_error(result, "No space left on device")
+    assert_user_error(result, "disk/out/", "No space left on device", "free some space")
     assert "checkpoint.safetensors\n" in result.stdout and ".tmp" not in result.stdout
 
 
 @pytest.mark.parametrize("tree", TREES)
 def test_a_read_only_disk(tree, tmp_path):
     result = run_on_disk(tmp_path, "ro", tree, "train_mnist_vae.py", *RUN)
-    assert_user_error(result, "disk/out", "Read-only file system")
+    assert_user_error(result, "disk/out", "Read-only file system", "--out")
 
 
 TENSORS = {"model.a": np.ones((4, 256), np.float32), "model.b": np.ones(1, np.float32)}
