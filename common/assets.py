@@ -16,7 +16,7 @@ from common.report import main as report
 
 PICTURES = {
     "ddpm": ("tst_mnist.py", ["samples", "process"]),
-    "vae": ("tst_mnist_vae.py", ["reconstructions", "prior"]),
+    "vae": ("tst_mnist_vae.py", ["reconstructions", "prior"], "--num", 50),
     "ldm": ("tst_mnist_ldm.py", ["samples", "process"]),
     "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "process"]),
 }
@@ -48,9 +48,9 @@ def main(options: Assets):
     ASSET.mkdir(exist_ok=True)
     shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_csv(tree, kind).is_file()]
     for tree, kind in shipped if options.pictures else ():
-        script, names = PICTURES[kind]
+        script, names, *arguments = PICTURES[kind]
         folder = ROOT / tree / "runs" / "pictures" / kind
-        call(tree, script, kind, "--out", folder)
+        call(tree, script, kind, "--out", folder, *arguments)
         for name in names:
             shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"

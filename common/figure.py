@@ -31,7 +31,7 @@ def loss_curve(metrics, path, title):
     columns = [name for name in rows[0] if name not in NOT_LOSSES]
     epochs = np.array([float(row["epoch"]) for row in rows])
     window = min(200, max(1, len(rows) // 20))
-    figure = Figure(figsize=(7, 3.5))
+    figure = Figure(figsize=(5.5, 3.2))
     axes = figure.subplots()
     for color, column in zip(("tab:blue", "tab:orange", "tab:green"), columns):
         values = np.array([float(row[column]) for row in rows])

@@ -8,6 +8,11 @@ from common.cli import Size, UserError, options
 Mults = Annotated[tuple[Size, ...], Field(min_length=1)]
 
 
+def shrinking(config):
+    """By how much a network's patches and levels together shrink the side of an image."""
+    return config.patch_size * 2 ** (len(config.channel_mults) - 1)
+
+
 @options
 class Diffusion:
     """The forward process and what the network predicts."""
@@ -69,7 +74,7 @@ class UNetConfig:
             raise UserError(f"--unet.in-channels {self.in_channels}: its images have {channels}")
         if classes > self.num_classes:
             raise UserError(f"--unet.num-classes {self.num_classes}: the labels are 0 to {classes - 1}")
-        factor = self.patch_size * 2 ** (len(self.channel_mults) - 1)
+        factor = shrinking(self)
         if side % factor:
             raise UserError(f"--unet.patch-size and the levels of --unet.channel-mults shrink {side} by {factor}")
 
@@ -96,7 +101,7 @@ class VAEConfig:
 
     @model_validator(mode="after")
     def check_size(self):
-        factor = self.patch_size * 2 ** (len(self.channel_mults) - 1)
+        factor = shrinking(self)
         if self.in_channels != 1 or 32 % factor:
             raise ValueError(f"images have 1 channel of 32 pixels; patch_size and channel_mults shrink it by {factor}")
         return self

@@ -17,6 +17,7 @@ from common.paths import ROOT
 ASSET = ROOT / "asset"
 ENOUGH = 10_000  # images of a result that is shown
 MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
+SHOWN = ("samples", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
 FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
@@ -106,6 +107,16 @@ def trainings():
     return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
 
 
+def pictures():
+    """What there is in asset/, a row a model and picture, the frameworks side by side, as Markdown."""
+    rows = []
+    for kind, name in ((kind, name) for kind in MODELS for name in SHOWN):
+        paths = [ASSET / f"{tree}-{kind}-{name}.png" for tree in FRAMEWORKS]
+        cells = [f"![{MODELS[kind]}, {name}](asset/{path.name})" if path.is_file() else "" for path in paths]
+        rows += [(f"{MODELS[kind]}: {name}", *cells)] if any(cells) else []
+    return table(rows, ("", *FRAMEWORKS.values()))
+
+
 def between(text, marker, content):
     """text with what stands between <!-- marker --> and <!-- /marker --> replaced."""
     begin, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
@@ -140,8 +151,10 @@ def main(options: Report):
     headline, everything = tables(results)
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):
-        text = between(readme.read_text(), "results", headline)
-        readme.write_text(between(text, "training", trainings()))
+        text = readme.read_text()
+        for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
+            text = between(text, marker, content)
+        readme.write_text(text)
     quality_against_time(results, ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")

@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from common.report import between, tables, trainings
+from common.report import between, pictures, tables, trainings
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -62,3 +62,4 @@ def test_tables_are_the_measured_ones(path):
     text = path.read_text()
     assert between(text, "results", tables(results)[0]) == text
     assert between(text, "training", trainings()) == text
+    assert between(text, "pictures", pictures()) == text

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from ops import GroupNorm
 
-from common.networks import VAEConfig
+from common.networks import VAEConfig, shrinking
 from device import jt, nn, silu
 from model.unet import GROUPS, Upsample, fold, unfold
 
@@ -98,7 +98,7 @@ class VAE(nn.Module):
 
     def latent_shape(self, size=32):
         """(channels, height, width) of the latent of an image of this size in pixels."""
-        side = size // (self.config.patch_size * 2 ** (len(self.config.channel_mults) - 1))
+        side = size // shrinking(self.config)
         return self.config.latent_channels, side, side
 
     def execute(self, x, eps):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import GroupNorm
 from torch.nn.functional import silu
 
-from common.networks import VAEConfig
+from common.networks import VAEConfig, shrinking
 from model.unet import GROUPS, Upsample, fold, unfold
 
 
@@ -100,7 +100,7 @@ class VAE(nn.Module):
 
     def latent_shape(self, size=32):
         """(channels, height, width) of the latent of an image of this size in pixels."""
-        side = size // (self.config.patch_size * 2 ** (len(self.config.channel_mults) - 1))
+        side = size // shrinking(self.config)
         return self.config.latent_channels, side, side
 
     def forward(self, x, eps):
