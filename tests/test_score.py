@@ -98,7 +98,8 @@ RESULT = {
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    (tmp_path / "README.md").write_text("above\n<!-- results -->\nold\n<!-- /results -->\nbelow\n")
+    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("results", "pictures", "training")]
+    (tmp_path / "README.md").write_text("above\n" + "".join(marked) + "below\n")
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "fid": 3.217, "device": "cuda", "hardware": "A GPU"},
