@@ -11,7 +11,7 @@ from common.cli import options, run
 from common.config import DistillLDM
 from common.figure import loss_curve
 from common.paths import ROOT
-from common.report import ASSET, FRAMEWORKS, MODELS, Report
+from common.report import ASSET, FRAMEWORKS, HEADLINE, MODELS, Report
 from common.report import main as report
 
 PICTURES = {
@@ -20,7 +20,7 @@ PICTURES = {
     "ldm": ("tst_mnist_ldm.py", ["samples", "process"]),
     "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "process"]),
 }
-SETTINGS = {  # samplers and their network calls
+SETTINGS = {  # samplers and their network calls, in PyTorch; in Jittor, which draws the same, the headline's alone
     "ddpm": {"dpmpp_2m": (5, 8, 10, 20), "ddim": (10, 20), "ddpm": (50,)},
     "ldm": {"dpmpp_2m": (4, 6, 10, 20), "ddim": (10, 50), "ddpm": (50,)},
     "ldm-distilled": {"ddim": (DistillLDM().steps,)},
@@ -56,13 +56,19 @@ def main(options: Assets):
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_csv(tree, kind), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():
-        settings = SETTINGS.get(kind, {}).items()
-        for sampler, steps in ((sampler, steps) for sampler, counts in settings for steps in counts):
+        for sampler, steps in settings(tree, kind):
             folder = ROOT / tree / "runs" / f"{kind}-{sampler}-{steps}"
             if not (folder / "result.json").is_file():
                 script = "tst_mnist_fid.py" if kind == "ddpm" else "tst_mnist_ldm_fid.py"
                 call(tree, script, kind, "--sampler", sampler, "--steps", steps, "--out", folder)
     report(Report())
+
+
+def settings(tree, kind):
+    """The samplers to score, with their network calls."""
+    if tree == "jittor":
+        return [(sampler, steps) for model, sampler, steps in sum(HEADLINE.values(), []) if model == kind]
+    return [(sampler, steps) for sampler, counts in SETTINGS.get(kind, {}).items() for steps in counts]
 
 
 def shipped_csv(tree, kind):
