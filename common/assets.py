@@ -67,7 +67,7 @@ def main(options: Assets):
 def settings(tree, kind):
     """The samplers to score, with their network calls."""
     if tree == "jittor":
-        return [(sampler, steps) for model, sampler, steps in sum(HEADLINE.values(), []) if model == kind]
+        return [(sampler, steps) for shown in HEADLINE.values() for model, sampler, steps in shown if model == kind]
     return [(sampler, steps) for sampler, counts in SETTINGS.get(kind, {}).items() for steps in counts]
 
 
