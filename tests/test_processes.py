@@ -13,9 +13,10 @@ from conftest import ROOT, TREES, run_script
 
 from common.checkpoint import load_checkpoint
 
+ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]  # what `accelerate launch` runs
 LAUNCH = {
     "torchrun": ("pytorch", [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]),
-    "accelerate": ("pytorch", ["accelerate", "launch", "--multi_gpu", "--num_processes", "2"]),
+    "accelerate": ("pytorch", [*ACCELERATE, "--multi_gpu", "--num_processes", "2"]),
     "mpirun": ("jittor", ["mpirun", "-np", "2", "--oversubscribe", "--bind-to", "none", sys.executable]),
 }
 # 2 batches of 128 and one of 1, of which the second process has no image.

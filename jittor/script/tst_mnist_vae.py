@@ -13,7 +13,7 @@ def main(options: SampleVAE):
     import numpy as np  # a framework is loaded after --help was answered
 
     from common.images import grid, pairs, save_png, to_uint8
-    from common.metric import floor, mnist_fd
+    from common.metric import digits, mnist_fd
     from common.mnist import load_mnist
     from device import make_accelerator
     from sampler import decode_prior, load_vae, output_folder, reconstruct
@@ -31,8 +31,9 @@ def main(options: SampleVAE):
     for name, picture in pictures.items():
         save_png(folder / f"{name}.png", picture)
         print(folder / f"{name}.png")
-    distance, real = mnist_fd(to_uint8(decoded), images), floor(len(images), options.data)["mnist_fd"]
-    print(f"MNIST-FD of {len(images)} reconstructions: {distance:.4f}, {distance / real:.2f} x floor")
+    distance = mnist_fd(to_uint8(decoded), images)
+    floor = mnist_fd(digits(True, len(images), options.data), images)
+    print(f"MNIST-FD of {len(images)} reconstructions: {distance:.4f}, {distance / floor:.2f} x floor")
 
 
 if __name__ == "__main__":
