@@ -58,6 +58,7 @@ def quality_against_time(results, path):
         line = [r for r in timed if (r["model"], r["tree"], r["sampler"]) == (model, tree, sampler)]
         points = sorted((r["seconds"], r["mnist_fd"] / r["floor"]["mnist_fd"], r["steps"]) for r in line)
         style = {"color": colors[model], "linestyle": dashes[tree], "marker": markers[sampler]}
+        style["markerfacecolor"] = colors[model] if tree == "pytorch" else "white"
         axes.plot(*list(zip(*points))[:2], label=f"{model.upper()}, {tree}, {sampler}", linewidth=1, **style)
         for *point, steps in points:
             axes.annotate(steps, point, textcoords="offset points", xytext=(4, 4), fontsize=8)

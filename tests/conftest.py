@@ -1,5 +1,6 @@
 """What the tests share: both trees under one interface, and the scripts run as a user runs them."""
 import importlib
+import os
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from common.checkpoint import Checkpoint, save_checkpoint
 from common.config import TrainDDPM, TrainLDM
 from common.networks import UNetConfig, VAEConfig
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
 MODULES = ["device", "model.ddpm", "model.unet", "model.vae", "data", "sampler", "trainer"]
