@@ -58,6 +58,13 @@ def gather(folders):
             write_atomically(ASSET / "results" / f"{name(result)}.json", path.read_bytes())
 
 
+def measured():
+    """The results in asset/results/, in the order of the tables."""
+    results = [json.loads(path.read_text()) for path in (ASSET / "results").glob("*.json")]
+    order = list(MODELS)
+    return sorted(results, key=lambda r: (order.index(r["model"]), r["tree"] != "pytorch", r["sampler"], r["steps"]))
+
+
 def row(result):
     """A result as the cells of HEADER."""
     whole = result["drawn"] == result["num"]  # a run that was interrupted did not measure the time of all
@@ -144,10 +151,9 @@ class Report:
 
 def main(options: Report):
     gather(options.folders)
-    results = [json.loads(path.read_text()) for path in (ASSET / "results").glob("*.json")]
+    results = measured()
     if not results:
         raise UserError(f"no result of {ENOUGH} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
-    results.sort(key=lambda r: (list(MODELS).index(r["model"]), r["tree"] != "pytorch", r["sampler"], r["steps"]))
     headline, everything = tables(results)
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):

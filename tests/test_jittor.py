@@ -22,6 +22,7 @@ def run(code, **environment):
 
 
 def test_import_is_quiet_and_leaves_the_process_as_it_was():
+    assert run("import environment").returncode == 0  # where Jittor has never compiled, this says so
     result = run("""
 import signal, ssl
 before = ssl._create_default_https_context, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGCHLD)
@@ -33,7 +34,7 @@ assert "site-packages" in jittor.__file__
 print("fine")
 """)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
-    assert re.fullmatch(r"(Jittor compiles itself for this machine, once: .*\n)?", result.stderr)
+    assert result.stderr == ""
 
 
 @pytest.mark.parametrize("script", ["tst_mnist.py", "train_mnist_vae.py"])

@@ -1,5 +1,4 @@
 """The READMEs: quick commands run, links lead somewhere, tables are the measured ones, both languages agree."""
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from common.report import between, pictures, tables, trainings
+from common.report import between, measured, pictures, tables, trainings
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -58,8 +57,7 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
-    results = [json.loads(file.read_text()) for file in (ROOT / "asset" / "results").glob("*.json")]
     text = path.read_text()
-    assert between(text, "results", tables(results)[0]) == text
+    assert between(text, "results", tables(measured())[0]) == text
     assert between(text, "training", trainings()) == text
     assert between(text, "pictures", pictures()) == text
