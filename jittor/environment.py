@@ -3,6 +3,7 @@
 Without this, on a plain machine, `import jittor` dies where it finds an nvcc without a working CUDA, dies where it
 cannot download oneDNN (without which a convolution is 90 times slower), imports torch, and keeps a cache a git branch.
 """
+import atexit
 import ctypes
 import os
 import shutil
@@ -86,6 +87,11 @@ def import_quietly():
         print("Jittor compiles itself for this machine, once: some minutes.", file=sys.stderr, flush=True)
     import jittor
 
+    if jittor_utils.pool_size:  # of processes that looked whether Jittor itself is compiled: Ctrl-C would kill them,
+        atexit.unregister(jittor_utils.pool_cleanup)  # and this one would wait for ever for their orderly end
+        jittor_utils.p.close()
+        jittor_utils.p.join()
+        jittor_utils.pool_size = 0
     if not talkative:  # silence hides fatal errors too
         jittor_utils.LOG.log_silent = jittor.flags.log_silent = 0
         os.environ.pop("log_silent")

@@ -24,13 +24,14 @@ def run(code, **environment):
 def test_import_is_quiet_and_leaves_the_process_as_it_was():
     assert run("import environment").returncode == 0  # where Jittor has never compiled, this says so
     result = run("""
-import signal, ssl
+import multiprocessing, signal, ssl
 before = ssl._create_default_https_context, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGCHLD)
 import environment, jittor
 assert "torch" not in sys.modules
 assert (ssl._create_default_https_context, signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGCHLD)) == before
 assert jittor.flags.log_silent == 0 and jittor.compile_extern.mkl_ops is not None
 assert "site-packages" in jittor.__file__
+assert not multiprocessing.active_children()  # Ctrl-C would kill them, and this process would wait for them for ever
 print("fine")
 """)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
