@@ -27,7 +27,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     from common.config import SampleLDM, SampleVAE, TrainDDPM, TrainLDM, TrainVAE
     from device import make_accelerator, to_tensor
     from model.ddpm import DDPM
-    from model.unet import ConditionalUNet, UNet
+    from model.unet import ConditionalUNet
     from model.vae import VAE, LatentSpace, vae_loss
     from sampler import Pipeline, decode_prior
     from trainer import Trainer
@@ -35,8 +35,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     options_type = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
     options = options_type(out=Path(tempfile.mkdtemp()), warmup=0, batch_size=batch, device=device, precision=precision)
     accelerator = make_accelerator(options.device, options.precision)
-    network = {"ddpm": lambda: UNet(options.unet), "ldm": lambda: ConditionalUNet(options.unet),
-               "vae": lambda: VAE(options.vae)}[kind]  # fmt: skip
+    network = (lambda: VAE(options.vae)) if kind == "vae" else (lambda: ConditionalUNet(options.unet))
     trainer = Trainer(options, accelerator, network)
     trainer.run.record = lambda *_, **__: None
     shape = (4, 8, 8) if kind == "ldm" else (1, 32, 32)
@@ -50,8 +49,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
         if kind == "vae":
             return vae_loss(model, x, eps, 1e-4)
         y = to_tensor(labels[indices], accelerator.device)
-        call = model if kind == "ddpm" else lambda z_t, t: model(z_t, t, y)
-        return {"loss": ddpm.loss(call, x, noise.integers(1000), eps)}
+        return {"loss": ddpm.loss(lambda x_t, t: model(x_t, t, y), x, noise.integers(1000), eps)}
 
     def training():
         trainer.step(losses, np.arange(batch), 1e-4)
@@ -66,7 +64,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
             decode_prior(accelerator, trainer.ema, SampleVAE(num=SAMPLES))
         else:
             pipeline = Pipeline(accelerator, trainer.ema, ddpm.config, space)
-            pipeline.images(SampleLDM(num=SAMPLES, sampler="dpmpp_2m", steps=STEPS))
+            pipeline.images(SampleLDM(num=SAMPLES, sampler="dpmpp_2m", steps=STEPS, shift=1))
         return SAMPLES
 
     return {"training": training, "sampling": sampling}

@@ -85,24 +85,24 @@ def lucidrains(device, bf16):
 
 def limits(device, bf16):
     """Matrix products of 4096, and our two networks' calls, in GFLOP and how often a second."""
-    import numpy as np
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     from common.config import TrainDDPM, TrainLDM
-    from model.unet import ConditionalUNet, UNet
+    from model.unet import ConditionalUNet
 
     dtype = torch.bfloat16 if bf16 else torch.float32
     a = torch.randn(4096, 4096, dtype=dtype, device=device)
     networks = {
-        "pixel UNet": (UNet(TrainDDPM().unet), (1, 32, 32), ()),
-        "latent UNet": (ConditionalUNet(TrainLDM().unet), (4, 8, 8), (np.arange(SAMPLES) % 10,)),
+        "pixel UNet": (ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
+        "latent UNet": (ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
     }
     works = {"matmul": lambda: a @ a}
-    for name, (network, shape, rest) in networks.items():
+    for name, (network, shape) in networks.items():
         network.to(device).eval()
-        x, t, *y = (torch.as_tensor(v, device=device) for v in (torch.randn(SAMPLES, *shape), [500] * SAMPLES, *rest))
-        works[name] = lambda network=network, arguments=(x, t, *y): network(*arguments)
+        x, t = torch.randn(SAMPLES, *shape, device=device), torch.full((SAMPLES,), 500, device=device)
+        y = torch.arange(SAMPLES, device=device) % 10
+        works[name] = lambda network=network, arguments=(x, t, y): network(*arguments)
 
     def call(work):
         with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):

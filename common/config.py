@@ -8,7 +8,7 @@ from tyro.conf import Suppress
 from common.cli import Count, Fraction, Positive, Seed, options
 from common.networks import Diffusion, UNetConfig, VAEConfig
 
-LATENT_STEPS = 6  # network calls of the latent model's sampler, where none are named
+LATENT_STEPS, LATENT_SHIFT = 6, 2.0  # of the latent model's sampler, where none are named
 
 
 @options
@@ -60,8 +60,10 @@ class TrainDDPM(Train):
     kind: ClassVar[str] = "ddpm"
     epochs: Count = 16
     """Passes over the training set."""
+    label_dropout: Fraction = 0.15
+    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
     diffusion: Diffusion = Diffusion()
-    unet: UNetConfig = UNetConfig()
+    unet: UNetConfig = UNetConfig(context_dim=64)
 
 
 @options
@@ -106,6 +108,8 @@ class DistillLDM(Train):
     """Network calls of the distilled model: steps of DDIM."""
     substeps: Count = 3
     """DDIM steps of the teacher in each of those."""
+    shift: Positive = LATENT_SHIFT
+    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
     guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """Classifier-free guidance scale of the teacher, which the distilled model has built in; not 1 costs twice."""
     diffusion: Annotated[Diffusion, Suppress] = Diffusion(clip=False)  # the teacher's
@@ -150,6 +154,12 @@ class DiffusionSample(Sample):
     """Network calls of the sampler."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+    shift: Positive = 5.0
+    """More than 1 spends more of the steps where there is much noise, less than 1 where there is little."""
+    digit: Annotated[int, Field(ge=0, le=9)] | None = None
+    """Draw this digit only (None: 0 to 9 in turn)."""
+    guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
 
 
 @options
@@ -162,10 +172,8 @@ class LatentSample:
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M) (None: dpmpp_2m; a distilled model: ddim)."""
     steps: Count | None = None
     """Network calls of the sampler (None: 6; a distilled model: as many as it was distilled to)."""
-    digit: Annotated[int, Field(ge=0, le=9)] | None = None
-    """Draw this digit only (None: 0 to 9 in turn)."""
-    guidance: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
+    shift: Positive | None = None
+    """As for pixels (None: 2; a distilled model: what it was distilled with)."""
 
 
 @options

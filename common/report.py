@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from common.checkpoint import digest, write_atomically, write_json
 from common.cli import UserError, options, run
-from common.config import LATENT_STEPS, DiffusionSample, DistillLDM
+from common.config import LATENT_SHIFT, LATENT_STEPS, DiffusionSample, DistillLDM
 from common.figure import quality_against_time
 from common.paths import ROOT
 
@@ -38,13 +38,18 @@ test images; its floor is what 10,000 training images score. Precision and recal
 """
 
 
+def unusual(result):
+    """The settings of a result that its sampler and network calls do not tell, as words."""
+    shift = DiffusionSample().shift if result["model"] == "ddpm" else LATENT_SHIFT
+    usual = {"shift": shift, "eta": 0, "guidance": 1, "digit": None, "real": "test"}
+    return [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
+
+
 def name(result):
     """What a result is of: the name of its file in asset/results/."""
-    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"])]
-    parts += [f"eta{result['eta']:g}"] if result["eta"] else []
-    parts += [f"guidance{result['guidance']:g}"] if result.get("guidance", 1) != 1 else []
-    parts += ["train"] if result["real"] == "train" else []
-    return "-".join(parts) + (f"-{result['device']}" if result["device"] != "cpu" else "")
+    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *unusual(result)]
+    parts += [result["device"]] if result["device"] != "cpu" else []
+    return "-".join(parts).replace(" ", "")
 
 
 def gather(folders):
@@ -71,7 +76,7 @@ def row(result):
     return (
         MODELS[result["model"]],
         FRAMEWORKS[result["tree"]],
-        f"{SAMPLERS[result['sampler']]}, {result['steps']}",
+        ", ".join([SAMPLERS[result["sampler"]], str(result["steps"]), *unusual(result)]),
         f"{result['seconds']:.1f}" if whole else "not measured",
         "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
         f"{result['mnist_fd']:.3f}",
@@ -94,7 +99,8 @@ def tables(results):
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
         headline.append(cells)
-        shown = [r for r in results if r["tree"] == tree and (r["model"], r["sampler"], r["steps"]) in HEADLINE[model]]
+        usual = [r for r in results if r["tree"] == tree and not unusual(r)]
+        shown = [r for r in usual if (r["model"], r["sampler"], r["steps"]) in HEADLINE[model]]
         headline += map(row, shown)
     real = results[0]["floor"]
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
@@ -161,7 +167,7 @@ def main(options: Report):
         for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
             text = between(text, marker, content)
         readme.write_text(text)
-    quality_against_time(results, ASSET / "quality.png")
+    quality_against_time([r for r in results if not unusual(r)], ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 

@@ -24,24 +24,29 @@ def alphas_cumprod(config: Diffusion):
     return np.append(np.cumprod(1 - betas(config)), 1.0)
 
 
-def sampler_timesteps(timesteps, steps):
+def sampler_timesteps(timesteps, steps, shift=1.0):
     """Where a sampler of so many steps calls the network, then -1, the clean image: (steps + 1,) integers, falling.
 
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
-    first call is always at the last time step, where training saw pure noise. UserError for steps it does not have.
+    first call is always at the last time step, where training saw pure noise. A shift of more than 1 moves the others
+    towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23), whose steps decide what
+    is drawn. UserError for steps it does not have.
     """
     if not 1 <= steps <= timesteps:
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
-    calls = np.round(np.arange(timesteps, 0, -timesteps / steps)).astype(int) - 1
-    return [int(t) for t in calls[:steps]] + [-1]
+    left = np.arange(steps, 0, -1)  # calls from this one on
+    even = left / steps
+    calls = np.round(timesteps * shift * even / (1 + (shift - 1) * even)).astype(int) - 1
+    calls = np.minimum.accumulate(calls - left) + left  # no time step twice,
+    return [*np.maximum(calls, left - 1).tolist(), -1]  # and one left for each call
 
 
-def distillation_timesteps(timesteps, steps, substeps):
+def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
     """The time steps of the teacher within each step of a distilled sampler, (steps, substeps + 1) integers, falling.
 
     A row begins where the sampler calls the network and ends where it calls it next, or with -1, the clean image.
     """
-    rows = [np.linspace(t, max(s, 0), substeps + 1) for t, s in pairwise(sampler_timesteps(timesteps, steps))]
+    rows = [np.linspace(t, max(s, 0), substeps + 1) for t, s in pairwise(sampler_timesteps(timesteps, steps, shift))]
     rows = np.round(rows).astype(int)
     rows[-1, -1] = -1
     if (np.diff(rows, axis=1) >= 0).any():

@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from common.checkpoint import SCRIPTS, digest, load_checkpoint
 from common.cli import UserError
-from common.config import LATENT_STEPS
+from common.config import LATENT_SHIFT, LATENT_STEPS
 from common.images import from_uint8, grid, save_png
 from common.noise import SampleNoise
 from common.paths import CHECKPOINT
 from common.schedule import sampler_timesteps
 from device import describe, jt, make_accelerator, to_array, to_tensor
 from model.ddpm import DDPM, SAMPLERS, sample_ddim
-from model.unet import ConditionalUNet, UNet
+from model.unet import ConditionalUNet
 from model.vae import VAE, LatentSpace
 
 TREE = Path(__file__).resolve().parent
@@ -75,8 +75,6 @@ class Pipeline:
 
     def predict(self, x_t, t, labels, guidance):
         """The UNet's output, with classifier-free guidance (Ho and Salimans 2022, equation 6, scale = 1 + w)."""
-        if labels is None:
-            return self.unet(x_t, t)
         if guidance == 1:
             return self.unet(x_t, t, labels)
         null = jt.full_like(labels, self.unet.config.num_classes)
@@ -87,18 +85,16 @@ class Pipeline:
     def trajectory(self, indices, options):
         """x_t of the samples with these indices, (N, *shape) each: the noise, then the result of every step.
 
-        A latent model draws options.digit, or the digits 0 to 9 in turn.
+        They are of options.digit, or of the digits 0 to 9 in turn.
         """
         device = self.accelerator.device
-        labels = None
-        if self.latent_space:
-            digits = indices % 10 if options.digit is None else np.full(len(indices), options.digit)
-            labels = to_tensor(digits, device)
+        digits = indices % 10 if options.digit is None else np.full(len(indices), options.digit)
+        labels = to_tensor(digits, device)
 
         def denoise(x_t, t):
             steps = jt.full((len(x_t),), t)
             with jt.no_grad(), self.accelerator.autocast():
-                output = self.predict(x_t, steps, labels, options.guidance if self.latent_space else 1)
+                output = self.predict(x_t, steps, labels, options.guidance)
             output.sync()  # Jittor is lazy: one step at a time
             return self.ddpm.predict_x_0(output, x_t, t)
 
@@ -106,7 +102,7 @@ class Pipeline:
         x_t = to_tensor(noise(), device)
         yield x_t
         sample = partial(sample_ddim, eta=options.eta) if options.sampler == "ddim" else SAMPLERS[options.sampler]
-        timesteps = sampler_timesteps(self.ddpm.config.timesteps, options.steps)
+        timesteps = sampler_timesteps(self.ddpm.config.timesteps, options.steps, options.shift)
         yield from sample(denoise, x_t, self.ddpm.alphas_cumprod, timesteps, lambda: to_tensor(noise(), device))
 
     def decode(self, x_t):
@@ -138,12 +134,14 @@ class Pipeline:
         return np.stack([self.decode(states[i]) for i in shown], axis=1).reshape(-1, 1, 32, 32), len(shown)
 
     def settle(self, options):
-        """Options of a latent model with a sampler and its steps: those given, else the checkpoint's own."""
+        """Options of a latent model with a sampler, its steps and their shift: those given, else the model's own."""
         distilled = self.kind == "ldm-distilled"
         if distilled and options.guidance != 1:
             raise UserError(f"{self.checkpoint.path} is distilled with its guidance built in: leave out --guidance")
-        sampler, steps = ("ddim", self.checkpoint.options.steps) if distilled else ("dpmpp_2m", LATENT_STEPS)
-        return replace(options, sampler=options.sampler or sampler, steps=options.steps or steps)
+        own = {"sampler": "dpmpp_2m", "steps": LATENT_STEPS, "shift": LATENT_SHIFT}
+        if distilled:
+            own = {"sampler": "ddim", "steps": self.checkpoint.options.steps, "shift": self.checkpoint.options.shift}
+        return replace(options, **{name: getattr(options, name) or value for name, value in own.items()})
 
     def describe(self):
         """Which model this is and what computes it, for a result.json."""
@@ -162,7 +160,7 @@ def load_ddpm(options):
     """The pixel model of a tst script's options, ready to draw."""
     accelerator = make_accelerator(options.device, options.precision)
     checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, "ddpm"), "ddpm")
-    unet = UNet(checkpoint.options.unet).eval()
+    unet = ConditionalUNet(checkpoint.options.unet).eval()
     load_weights(unet, checkpoint, "model.")
     return Pipeline(accelerator, unet, checkpoint.options.diffusion, None, checkpoint)
 

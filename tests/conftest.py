@@ -75,11 +75,11 @@ def untrained(trees, tmp_path_factory):
     """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
     small = {"base_channels": 16, "head_dim": 8}
     folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
-    ddpm = TrainDDPM(unet=UNetConfig(**small))
+    ddpm = TrainDDPM(unet=UNetConfig(context_dim=16, **small))
     ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **small))
     vae = VAEConfig(base_channels=8)
     arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}  # noqa: E731
-    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.UNet(ddpm.unet)).items()}
+    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ddpm.unet)).items()}
     save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
     tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}
     tensors |= {f"vae.{name}": value for name, value in arrays(tree.vae.VAE(vae)).items()}

@@ -14,7 +14,7 @@ def floats(*shape):
 
 
 NETWORKS = {
-    "ddpm": (lambda tree: tree.unet.UNet(TrainDDPM().unet), (1, 32, 32)),
+    "ddpm": (lambda tree: tree.unet.ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
     "ldm": (lambda tree: tree.unet.ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
     "vae": (lambda tree: tree.vae.VAE(TrainVAE().vae), (1, 32, 32)),
 }
@@ -58,7 +58,7 @@ def test_outputs(pair):
         if kind == "vae":
             results = [network.encode(tensor(x)).mean, network.encode(tensor(x)).logvar, network.decode(tensor(z))]
         else:
-            results = [network(tensor(x), tensor(t), *([tensor(y)] if kind == "ldm" else []))]
+            results = [network(tensor(x), tensor(t), tensor(y))]
         return [tree.device.to_array(result) for result in results]
 
     for a, b in zip(*both(networks, outputs)):
@@ -76,9 +76,7 @@ def losses_of(tree, kind):
     ddpm = tree.ddpm.DDPM(Diffusion())
     if kind == "vae":
         return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)["loss"]
-    if kind == "ldm":
-        return lambda network: ddpm.loss(lambda z_t, steps: network(z_t, steps, y), x, t, eps)
-    return lambda network: ddpm.loss(network, x, t, eps)
+    return lambda network: ddpm.loss(lambda x_t, steps: network(x_t, steps, y), x, t, eps)
 
 
 def test_training_step(pair, tmp_path):

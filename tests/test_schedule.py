@@ -1,7 +1,7 @@
 """The schedules against diffusers, float64 against float32."""
 import numpy as np
 import pytest
-from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
 
 from common.cli import UserError
 from common.config import Train
@@ -29,6 +29,19 @@ def test_timesteps_agree_with_diffusers(steps):
     ours = sampler_timesteps(1000, steps)
     assert ours == [*theirs.timesteps.tolist()[:steps], -1]
     assert ours[0] == 999 and len(ours) == steps + 1 and (np.diff(ours) < 0).all()
+
+
+def test_a_shift_moves_time_steps_towards_the_noise():
+    """As diffusers' flow scheduler shifts its sigmas, which are t / 1000; never a time step twice."""
+    for shift in (0.5, 3.0):
+        theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
+        even = np.array(sampler_timesteps(1000, 8)[:-1]) + 1
+        theirs.set_timesteps(sigmas=even / 1000)
+        np.testing.assert_allclose(np.array(sampler_timesteps(1000, 8, shift)[:-1]) + 1, theirs.timesteps, atol=0.51)
+    for steps in (2, 300, 999, 1000):
+        for shift in (0.01, 5.0, 1e4):
+            shifted = sampler_timesteps(1000, steps, shift)
+            assert shifted[0] == 999 and shifted[-1] == -1 and (np.diff(shifted) < 0).all()
 
 
 @pytest.mark.parametrize("steps", [0, 1001])

@@ -83,15 +83,15 @@ def test_defaults():
     """Each class's own default wins, whatever it inherits."""
     ddpm, ldm, sample = ScoreDDPM(), ScoreLDM(), SampleLDM()
     assert (ddpm.num, ddpm.sampler, ddpm.steps) == (10_000, "dpmpp_2m", 10)
-    assert (ldm.num, ldm.sampler, ldm.steps, ldm.guidance, ldm.fid) == (10_000, None, None, 1, True)
+    assert (ldm.num, ldm.sampler, ldm.steps, ldm.shift, ldm.guidance, ldm.fid) == (10_000, None, None, None, 1, True)
     assert (sample.num, sample.steps, sample.process_rows) == (100, None, 8)
 
 
 RESULT = {
-    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "eta": 0, "guidance": 1, "digit": None,
-    "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5, "precision": 0.9,
-    "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu", "hardware": "A CPU",
-    "threads": 2, "dtype": "bf16", "checkpoint": "0123",
+    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "shift": 2.0, "eta": 0, "guidance": 1,
+    "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5,
+    "precision": 0.9, "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu",
+    "hardware": "A CPU", "threads": 2, "dtype": "bf16", "checkpoint": "0123",
 }  # fmt: skip
 
 
@@ -102,7 +102,8 @@ def test_report(tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("above\n" + "".join(marked) + "below\n")
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "fid": 3.217, "device": "cuda", "hardware": "A GPU"},
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 5.0, "fid": 3.217, "device": "cuda"},
+        {**RESULT, "guidance": 1.5, "mnist_fd": 0.75},
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
@@ -111,11 +112,14 @@ def test_report(tmp_path, monkeypatch):
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
+    names.add("pytorch-ldm-dpmpp_2m-6-guidance1.5.json")
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
     row = "| LDM | PyTorch | DPM-Solver++, 6 | 21.0 | not measured | 1.500 | 3.0 | 0.900 | 0.800 | A CPU, 2 threads"
     assert row in readme and row in tables
+    guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
+    assert guided in tables and guided not in readme
     assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
     assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables

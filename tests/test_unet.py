@@ -31,7 +31,7 @@ def run(tree, network, *inputs):
     return tree.device.to_array(network(*inputs))
 
 
-@pytest.mark.parametrize("config, millions", [(TrainDDPM().unet, 2.05), (TrainLDM().unet, 2.20)])
+@pytest.mark.parametrize("config, millions", [(TrainDDPM().unet, 2.20), (TrainLDM().unet, 2.20)])
 def test_default_sizes(tree, config, millions):
     """Output as input, and about as many parameters as the README says."""
     unet = tree.unet.UNet(config)

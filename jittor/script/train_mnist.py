@@ -9,26 +9,30 @@ from common.config import SampleDDPM, TrainDDPM
 
 
 def main(options: TrainDDPM):
-    """Build the UNet, load data, train it on the noise-prediction loss."""
-    from common.images import from_uint8, grid, save_png  # a framework is loaded after --help was answered
+    """Build the conditional UNet, load data, train it on the noise-prediction loss."""
+    import numpy as np  # a framework is loaded after --help was answered
+
+    from common.images import from_uint8, grid, save_png
     from common.mnist import load_mnist
     from device import make_accelerator, to_tensor
     from model.ddpm import DDPM
-    from model.unet import UNet
+    from model.unet import ConditionalUNet
     from sampler import Pipeline
     from trainer import Trainer
 
-    options.unet.check_input(channels=1, side=32)
+    images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
+    options.unet.check_input(channels=1, side=32, classes=labels.max() + 1)
     accelerator = make_accelerator(options.device, options.precision)
-    trainer = Trainer(options, accelerator, build=lambda: UNet(options.unet))
+    trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     ddpm = DDPM(options.diffusion)
-    images, _ = load_mnist(train=True, folder=options.data, limit=options.limit)
 
     def losses(unet, indices, noise):
         x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
         t = noise.integers(options.diffusion.timesteps)
         eps = to_tensor(noise.normal(1, 32, 32), accelerator.device)
-        return {"loss": ddpm.loss(unet, x_0, t, eps)}
+        y = np.where(noise.uniform() < options.label_dropout, options.unet.num_classes, labels[indices])
+        y = to_tensor(y, accelerator.device)
+        return {"loss": ddpm.loss(lambda x_t, t: unet(x_t, t, y), x_0, t, eps)}
 
     def preview(unet, path):
         pipeline = Pipeline(accelerator, unet, options.diffusion)

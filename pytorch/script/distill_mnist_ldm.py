@@ -26,7 +26,7 @@ def main(options: DistillLDM):
     if ddpm.config.prediction != "v":
         raise UserError(f"{teacher.checkpoint.path} does not predict v: train one with --diffusion.prediction v")
     options = replace(options, diffusion=ddpm.config, unet=teacher.unet.config)
-    times = distillation_timesteps(options.diffusion.timesteps, options.steps, options.substeps)
+    times = distillation_timesteps(options.diffusion.timesteps, options.steps, options.substeps, options.shift)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     trainer.start_from(teacher.checkpoint)
     trainer.latent_space = space
@@ -44,7 +44,7 @@ def main(options: DistillLDM):
 
     def preview(unet, path):
         pipeline = Pipeline(accelerator, unet, options.diffusion, space)
-        sample = SampleLDM(seed=options.seed, sampler="ddim", steps=options.steps)
+        sample = SampleLDM(seed=options.seed, sampler="ddim", steps=options.steps, shift=options.shift)
         save_png(path, grid(pipeline.images(sample), columns=10))
 
     trainer.fit(losses, len(latents), preview)

@@ -5,7 +5,7 @@ from pathlib import Path
 sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
 
 from common.cli import run
-from common.config import LATENT_STEPS, SampleLDM, TrainLDM
+from common.config import SampleLDM, TrainLDM
 
 
 def main(options: TrainLDM):
@@ -42,8 +42,7 @@ def main(options: TrainLDM):
 
     def preview(unet, path):
         pipeline = Pipeline(accelerator, unet, options.diffusion, space)
-        sample = SampleLDM(seed=options.seed, sampler="dpmpp_2m", steps=LATENT_STEPS)
-        save_png(path, grid(pipeline.images(sample), columns=10))
+        save_png(path, grid(pipeline.images(pipeline.settle(SampleLDM(seed=options.seed))), columns=10))
 
     trainer.fit(losses, len(latents), preview)
 
