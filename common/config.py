@@ -150,7 +150,7 @@ class DiffusionSample(Sample):
 
     sampler: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
-    steps: Count = 10
+    steps: Count = 8
     """Network calls of the sampler."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""

@@ -72,6 +72,9 @@ def measured():
 
 def row(result):
     """A result as the cells of HEADER."""
+    threads = f"{result['processes'] * result['threads']} threads"
+    if result["processes"] > 1:
+        threads += f" in {result['processes']} processes"
     whole = result["drawn"] == result["num"]  # a run that was interrupted did not measure the time of all
     return (
         MODELS[result["model"]],
@@ -83,7 +86,7 @@ def row(result):
         f"{result['mnist_fd'] / result['floor']['mnist_fd']:.1f}",
         f"{result['precision']:.3f}",
         f"{result['recall']:.3f}",
-        f"{result['hardware']}, {result['threads']} threads, {result['dtype']}",
+        f"{result['hardware']}, {threads}, {result['dtype']}",
     )
 
 

@@ -82,7 +82,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 def test_defaults():
     """Each class's own default wins, whatever it inherits."""
     ddpm, ldm, sample = ScoreDDPM(), ScoreLDM(), SampleLDM()
-    assert (ddpm.num, ddpm.sampler, ddpm.steps) == (10_000, "dpmpp_2m", 10)
+    assert (ddpm.num, ddpm.sampler, ddpm.steps) == (10_000, "dpmpp_2m", 8)
     assert (ldm.num, ldm.sampler, ldm.steps, ldm.shift, ldm.guidance, ldm.fid) == (10_000, None, None, None, 1, True)
     assert (sample.num, sample.steps, sample.process_rows) == (100, None, 8)
 
@@ -91,7 +91,7 @@ RESULT = {
     "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "shift": 2.0, "eta": 0, "guidance": 1,
     "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5,
     "precision": 0.9, "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu",
-    "hardware": "A CPU", "threads": 2, "dtype": "bf16", "checkpoint": "0123",
+    "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16", "checkpoint": "0123",
 }  # fmt: skip
 
 
@@ -103,7 +103,7 @@ def test_report(tmp_path, monkeypatch):
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 5.0, "fid": 3.217, "device": "cuda"},
-        {**RESULT, "guidance": 1.5, "mnist_fd": 0.75},
+        {**RESULT, "guidance": 1.5, "mnist_fd": 0.75, "processes": 2},
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
@@ -121,6 +121,7 @@ def test_report(tmp_path, monkeypatch):
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
     assert guided in tables and guided not in readme
     assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
+    assert "A CPU, 4 threads in 2 processes" in tables
     assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables
     assert (tmp_path / "asset" / "quality.png").stat().st_size > 10_000
