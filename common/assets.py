@@ -1,17 +1,19 @@
 """Every picture and table that the README shows, from the shipped weights: python -m common.assets
 
-Draws the pictures of both trees, scores every sampler setting on 10,000 images (hours on two cores; a setting whose
-result is there already is not drawn again), then writes the tables and the plot as common.report does.
+Draws the pictures of both trees, scores every sampler setting (two hours on two cores; a setting whose result is there
+already is not drawn again), then writes the tables and the plot as common.report does. The README's own:
+    python -m common.assets --processes 2
 """
+import os
 import shutil
 import subprocess
 import sys
 
-from common.cli import options, run
+from common.cli import Count, options, run
 from common.config import DistillLDM
 from common.figure import loss_curve
 from common.paths import ROOT
-from common.report import ASSET, FRAMEWORKS, HEADLINE, MODELS, Report
+from common.report import ASSET, FRAMEWORKS, HEADLINE, MODELS, USUAL_NUM, Report
 from common.report import main as report
 
 PICTURES = {
@@ -20,11 +22,17 @@ PICTURES = {
     "ldm": ("tst_mnist_ldm.py", ["samples", "process"]),
     "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "process"]),
 }
-SETTINGS = {  # samplers and their network calls, in PyTorch; in Jittor, which draws the same, the headline's alone
-    "ddpm": {"dpmpp_2m": (5, 8, 10, 20), "ddim": (10, 20), "ddpm": (50,)},
-    "ldm": {"dpmpp_2m": (4, 6, 10, 20), "ddim": (10, 50), "ddpm": (50,)},
-    "ldm-distilled": {"ddim": (DistillLDM().steps,)},
-}
+SETTINGS = {  # sampler and images: network calls, in PyTorch; in Jittor, which draws the same, the headline's alone
+    "ddpm": {
+        ("dpmpp_2m", 10_000): (5, 8, 10, 20), ("ddim", 10_000): (10, 20), ("ddpm", 10_000): (20,),
+        ("dpmpp_2m", 1_000): (8,), ("ddpm", 1_000): (1_000,),  # the original's; of 10,000 images it would take hours
+    },
+    "ldm": {
+        ("dpmpp_2m", 10_000): (4, 6, 10, 20), ("ddim", 10_000): (10, 50), ("ddpm", 10_000): (50,),
+        ("dpmpp_2m", 1_000): (6,), ("ddpm", 1_000): (1_000,),
+    },
+    "ldm-distilled": {("ddim", 10_000): (DistillLDM().steps,)},
+}  # fmt: skip
 
 
 @options
@@ -35,13 +43,18 @@ class Assets:
     """Draw the pictures."""
     scores: bool = True
     """Score every setting that has no result yet."""
+    processes: Count = 1
+    """Processes of one thread each that score in Jittor, whose elementwise kernels keep to one; by mpirun."""
 
 
-def call(tree, script, kind, *arguments):
-    """Run a tree's script on the shipped weights of a kind."""
+def call(tree, script, kind, *arguments, processes=1):
+    """Run a tree's script on the shipped weights of a kind, in several processes by mpirun."""
     weights = ROOT / tree / "weights" / f"{kind}.safetensors"
     command = [sys.executable, ROOT / tree / "script" / script, "--checkpoint", weights, *arguments]
-    subprocess.run([str(part) for part in command], check=True)
+    launcher, environment = [], os.environ
+    if processes > 1:
+        launcher, environment = ["mpirun", "-np", processes], {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([str(part) for part in (*launcher, *command)], check=True, env=environment)
 
 
 def main(options: Assets):
@@ -56,19 +69,22 @@ def main(options: Assets):
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_csv(tree, kind), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():
-        for sampler, steps in settings(tree, kind):
-            folder = ROOT / tree / "runs" / f"{kind}-{sampler}-{steps}"
+        processes = options.processes if tree == "jittor" else 1
+        for sampler, num, steps in settings(tree, kind):
+            folder = ROOT / tree / "runs" / f"{kind}-{sampler}-{steps}-{num}"
             if not (folder / "result.json").is_file():
                 script = "tst_mnist_fid.py" if kind == "ddpm" else "tst_mnist_ldm_fid.py"
-                call(tree, script, kind, "--sampler", sampler, "--steps", steps, "--out", folder)
+                chosen = ("--sampler", sampler, "--num", num, "--steps", steps, "--out", folder)
+                call(tree, script, kind, *chosen, processes=processes)
     report(Report())
 
 
 def settings(tree, kind):
-    """The samplers to score, with their network calls."""
+    """What to score: sampler, images, network calls."""
     if tree == "jittor":
-        return [(sampler, steps) for shown in HEADLINE.values() for model, sampler, steps in shown if model == kind]
-    return [(sampler, steps) for sampler, counts in SETTINGS.get(kind, {}).items() for steps in counts]
+        headline = (row for rows in HEADLINE.values() for row in rows)
+        return [(sampler, USUAL_NUM, steps) for model, sampler, steps in headline if model == kind]
+    return [(*sampled, steps) for sampled, counts in SETTINGS.get(kind, {}).items() for steps in counts]
 
 
 def shipped_csv(tree, kind):

@@ -154,7 +154,7 @@ class DiffusionSample(Sample):
     """Network calls of the sampler."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
-    shift: Positive = 5.0
+    shift: Positive = 3.0
     """More than 1 spends more of the steps where there is much noise, less than 1 where there is little."""
     digit: Annotated[int, Field(ge=0, le=9)] | None = None
     """Draw this digit only (None: 0 to 9 in turn)."""

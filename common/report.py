@@ -1,6 +1,6 @@
 """The tables and the plot of the README, from every result.json: python -m common.report
 
-Results of 10,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
+Results of 1,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
 README between its markers, asset/quality.png. A number that was not measured is not in a table.
 """
 import json
@@ -15,7 +15,7 @@ from common.figure import quality_against_time
 from common.paths import ROOT
 
 ASSET = ROOT / "asset"
-ENOUGH = 10_000  # images of a result that is shown
+USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
 MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
 SHOWN = ("samples", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
 FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
@@ -36,12 +36,16 @@ NOTES = """\
 Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of a digit classifier's features against the 10,000
 test images; its floor is what 10,000 training images score. Precision and recall: Kynkäänniemi et al. 2019.
 """
+FEWER = """
+`num 1000`: so many images, scored against as many, where real digits are farther from each other: to be compared among
+themselves.
+"""
 
 
 def unusual(result):
     """The settings of a result that its sampler and network calls do not tell, as words."""
     shift = DiffusionSample().shift if result["model"] == "ddpm" else LATENT_SHIFT
-    usual = {"shift": shift, "eta": 0, "guidance": 1, "digit": None, "real": "test"}
+    usual = {"num": USUAL_NUM, "shift": shift, "eta": 0, "guidance": 1, "digit": None, "real": "test"}
     return [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
 
 
@@ -66,8 +70,8 @@ def gather(folders):
 def measured():
     """The results in asset/results/, in the order of the tables."""
     results = [json.loads(path.read_text()) for path in (ASSET / "results").glob("*.json")]
-    order = list(MODELS)
-    return sorted(results, key=lambda r: (order.index(r["model"]), r["tree"] != "pytorch", r["sampler"], r["steps"]))
+    results.sort(key=lambda r: (-r["num"], r["sampler"], r["steps"]))
+    return sorted(results, key=lambda r: (list(MODELS).index(r["model"]), list(FRAMEWORKS).index(r["tree"])))
 
 
 def row(result):
@@ -105,10 +109,10 @@ def tables(results):
         usual = [r for r in results if r["tree"] == tree and not unusual(r)]
         shown = [r for r in usual if (r["model"], r["sampler"], r["steps"]) in HEADLINE[model]]
         headline += map(row, shown)
-    real = results[0]["floor"]
+    real = next(r for r in results if not unusual(r))["floor"]
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
     floor += f"recall {real['recall']:.3f}.\n"
-    return table(headline) + "\n" + NOTES + floor, table(map(row, results))
+    return table(headline) + "\n" + NOTES + floor, table(map(row, results)) + FEWER
 
 
 def trainings():
@@ -146,7 +150,7 @@ def describe_weights(results):
     for path in ROOT.glob("*/weights/*.json"):
         weights = digest(path.with_suffix(".safetensors"))
         scored = [r for r in results if r["checkpoint"] == weights and r["tree"] == path.parents[1].name]
-        told = {f"{r['sampler']} {r['steps']}": {name: r[name] for name in MEASURES} for r in scored}
+        told = {", ".join([f"{r['sampler']} {r['steps']}", *unusual(r)]): {m: r[m] for m in MEASURES} for r in scored}
         write_json(path, {**json.loads(path.read_text()), "scores": told})
 
 
@@ -161,8 +165,9 @@ class Report:
 def main(options: Report):
     gather(options.folders)
     results = measured()
-    if not results:
-        raise UserError(f"no result of {ENOUGH} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
+    usual = [r for r in results if not unusual(r)]
+    if not usual:
+        raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
     headline, everything = tables(results)
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):
@@ -170,7 +175,7 @@ def main(options: Report):
         for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
             text = between(text, marker, content)
         readme.write_text(text)
-    quality_against_time([r for r in results if not unusual(r)], ASSET / "quality.png")
+    quality_against_time(usual, ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 

@@ -102,8 +102,9 @@ def test_report(tmp_path, monkeypatch):
     (tmp_path / "README.md").write_text("above\n" + "".join(marked) + "below\n")
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 5.0, "fid": 3.217, "device": "cuda"},
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
         {**RESULT, "guidance": 1.5, "mnist_fd": 0.75, "processes": 2},
+        {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "floor": {"mnist_fd": 0.6}},
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
@@ -111,8 +112,8 @@ def test_report(tmp_path, monkeypatch):
         (tmp_path / "runs" / str(i)).mkdir(parents=True)
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
     report.main(report.Report(folders=(tmp_path / "runs",)))
-    names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
-    names.add("pytorch-ldm-dpmpp_2m-6-guidance1.5.json")
+    names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
@@ -120,6 +121,8 @@ def test_report(tmp_path, monkeypatch):
     assert row in readme and row in tables
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
     assert guided in tables and guided not in readme
+    fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 1.500 | 2.5 |"
+    assert fewer in tables and fewer not in readme
     assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
     assert "A CPU, 4 threads in 2 processes" in tables
     assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time

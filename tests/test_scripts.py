@@ -99,7 +99,7 @@ def test_sampling_needs_the_checkpoint_alone(trained, tmp_path, script, kind, na
         source.rename(trained.folder / kind / "checkpoint.safetensors")
     assert result.returncode == 0, result.stderr
     shapes = {
-        "samples": grid_shape(2, 10), "process": grid_shape(8, {"ldm": 7}.get(kind, 10)),
+        "samples": grid_shape(2, 10), "process": grid_shape(8, {"ddpm": 9}.get(kind, 7)),  # one more than calls
         "reconstructions": grid_shape(4, 10), "prior": grid_shape(2, 10),
     }  # fmt: skip
     for name in names:
