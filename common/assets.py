@@ -1,7 +1,7 @@
 """Every picture and table that the README shows, from the shipped weights: python -m common.assets
 
-Draws the pictures of both trees, scores every sampler setting (two hours on two cores; a setting whose result is there
-already is not drawn again), then writes the tables and the plot as common.report does. The README's own:
+Draws the pictures of both trees, scores every sampler setting (an hour and a half on two cores; a setting whose result
+is there already is not drawn again), then writes the tables and the plot as common.report does. The README's own:
     python -m common.assets --processes 2
 """
 import os

@@ -56,6 +56,11 @@ def name(result):
     return "-".join(parts).replace(" ", "")
 
 
+def title(model, tree, sampler):
+    """What a line of the plot is called."""
+    return ", ".join([MODELS[model], FRAMEWORKS[tree], SAMPLERS[sampler]])
+
+
 def gather(folders):
     """Copy the results under these folders to asset/results/."""
     (ASSET / "results").mkdir(parents=True, exist_ok=True)
@@ -175,7 +180,8 @@ def main(options: Report):
         for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
             text = between(text, marker, content)
         readme.write_text(text)
-    quality_against_time(usual, ASSET / "quality.png")
+    originals = {f"the original's {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in HEADLINE}
+    quality_against_time(usual, title, originals, ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 
