@@ -180,7 +180,7 @@ def main(options: Report):
         for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
             text = between(text, marker, content)
         readme.write_text(text)
-    originals = {f"the original's {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in HEADLINE}
+    originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in HEADLINE}
     quality_against_time(usual, title, originals, ASSET / "quality.png")
     describe_weights(results)
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
