@@ -6,15 +6,16 @@ Peers: diffusers (UNet2DModel, its DDPMPipeline with DPMSolverMultistepScheduler
 GaussianDiffusion with DDIM), each with three levels at 32x32 and about as many parameters as ours, trained by AdamW
 with averaged weights at the same batch size and precision (bf16 where the processor has it). Each has a process of its
 own; the rounds go A B C A B C. Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
-GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit.
+GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit;
+writes all of it to asset/bench.json.
 """
-import argparse
-import statistics
 import sys
+from importlib.metadata import version
 
-from frameworks import ROOT, SAMPLES, STEPS, build
-from rounds import compete, end, ratio, serve, start
+from frameworks import SAMPLES, STEPS, build
+from rounds import ROOT, compete, end, read_options, serve, start, write
 
+OURS, PEERS, LIMIT = "this repository", ("diffusers", "denoising-diffusion-pytorch"), "matrix product of 4096"
 BATCH = 128
 
 
@@ -84,11 +85,11 @@ def lucidrains(device, bf16):
 
 
 def limits(device, bf16):
-    """Matrix products of 4096, and our two networks' calls, in GFLOP and how often a second."""
+    """A matrix product, and our two networks' calls: functions that return how many GFLOP they went through."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from common.config import TrainDDPM, TrainLDM
+    from common.options.recipes import TrainDDPM, TrainLDM
     from model.unet import ConditionalUNet
 
     dtype = torch.bfloat16 if bf16 else torch.float32
@@ -97,7 +98,7 @@ def limits(device, bf16):
         "pixel UNet": (ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
         "latent UNet": (ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
     }
-    works = {"matmul": lambda: a @ a}
+    works = {LIMIT: lambda: a @ a}
     for name, (network, shape) in networks.items():
         network.to(device).eval()
         x, t = torch.randn(SAMPLES, *shape, device=device), torch.full((SAMPLES,), 500, device=device)
@@ -119,41 +120,42 @@ def limits(device, bf16):
     return measured
 
 
+def precision_of(device):
+    """bf16 where the hardware multiplies it, else fp32: what our tree chooses."""
+    sys.path[:0] = [str(ROOT / "pytorch")]
+    from device import describe, make_accelerator
+
+    return describe(make_accelerator(device, "auto"))["dtype"]
+
+
 def contestant(name, device):
-    """What a process of its own measures: images or GFLOP a call."""
-    if name == "ours":
+    """What a process of its own measures: images or GFLOP per call."""
+    if name == OURS:
         return build("pytorch", "ddpm", device, BATCH, precision="auto")
-    sys.path[:0] = [str(path) for path in (ROOT / "pytorch", ROOT)]
-    from device import make_accelerator
-
-    bf16 = make_accelerator(device, "auto").mixed_precision == "bf16"
-    return {"diffusers": diffusers, "lucidrains": lucidrains, "limits": limits}[name](device, bf16)
+    measure = {"diffusers": diffusers, "denoising-diffusion-pytorch": lucidrains, "limits": limits}[name]
+    return measure(device, precision_of(device) == "bf16")
 
 
-def compare(rounds, device):
-    names = ("ours", "diffusers", "lucidrains")
-    contestants = {name: start(__file__, "--worker", name, "--device", device) for name in names}
-    for what in ("training", "sampling"):
-        speeds = compete({name: (process, what) for name, process in contestants.items()}, rounds)
-        for name in names:
-            speed = f"{what} {name:10} {statistics.median(speeds[name]):6.0f} images/s"
-            print(f"{speed}, ours / it {ratio(speeds['ours'], speeds[name])}", flush=True)
+def compare(options):
+    """Measure training and sampling beside the peers, and the networks beside the machine's limit; write it down."""
+    device = ("--device", options.device)
+    contestants = {OURS: start(__file__, "--worker", OURS, *device)}
+    contestants |= {f"{name} {version(name)}": start(__file__, "--worker", name, *device) for name in PEERS}
+    ratios, results = {name: (OURS, name) for name in list(contestants)[1:]}, {}
+    for work in ("training", "sampling"):
+        asked = {name: (process, work) for name, process in contestants.items()}
+        results[work] = compete(asked, options.rounds, "images/s", ratios)
     end(contestants)
-    alone = start(__file__, "--worker", "limits", "--device", device)
-    speeds = compete({what: (alone, what) for what in ("matmul", "pixel UNet", "latent UNet")}, rounds)
-    for what, found in speeds.items():
-        speed = f"{what:11} {statistics.median(found):6.0f} GFLOP/s"
-        print(f"{speed}, of the matrix product's {ratio(found, speeds['matmul'])}", flush=True)
+    networks, alone = ("pixel UNet", "latent UNet"), start(__file__, "--worker", "limits", *device)
+    asked, ratios = {name: (alone, name) for name in (LIMIT, *networks)}, {name: (name, LIMIT) for name in networks}
+    results["limits"] = compete(asked, options.rounds, "GFLOP/s", ratios)
     end({"limits": alone})
+    write("peers", options, results, precision=precision_of(options.device), calls=STEPS)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of two seconds each (default 7)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    parser.add_argument("--worker", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.worker:
-        serve(contestant(arguments.worker, arguments.device))
+    options = read_options(__doc__)
+    if options.worker:
+        serve(contestant(options.worker, options.device))
     else:
-        compare(arguments.rounds, arguments.device)
+        compare(options)

@@ -1,1 +1,3 @@
-"""What is not framework code, once: numpy only, used by both trees."""
+"""What both trees share: whatever is not framework code."""
+
+SIZE = 32  # pixels to a side of every image

@@ -4,10 +4,7 @@ One file and one rename make a checkpoint atomic: after a kill at any moment the
 Its tensors: `model.*`, the averaged weights, which draw samples; of a latent model `vae.*` and
 `latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on.
 """
-import contextlib
-import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -17,50 +14,34 @@ from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from common.cli import UserError, naming, options
-from common.config import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
-from common.networks import VAEConfig
-from common.paths import CHECKPOINT
+from common.errors import UserError
+from common.files import CHECKPOINT, run_folder, shipped_weights, write_atomically
+from common.options.fields import NotNegative, options_class
+from common.options.networks import VAEConfig
+from common.options.recipes import RECIPES, Train
 
-OPTIONS = {cls.kind: cls for cls in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}
-SCRIPTS = {
-    "ddpm": "train_mnist.py",
-    "vae": "train_mnist_vae.py",
-    "ldm": "train_mnist_ldm.py",
-    "ldm-distilled": "distill_mnist_ldm.py",
-}
+FORMAT = 2  # of the header's JSON
+PREFIXES = ("model.", "train.", "vae.", "latent.")
 
 
-@options
+@options_class
 class Progress:
     """How far a run has come."""
 
     step: Annotated[int, Field(ge=0)] = 0
-    epoch: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    epoch: NotNegative = 0.0
+    seconds: NotNegative = 0.0
 
 
 @dataclass
 class Checkpoint:
     """A model and how it was trained."""
 
-    options: TrainDDPM | TrainVAE | TrainLDM | DistillLDM
+    options: Train
     tensors: dict[str, np.ndarray]
     progress: Progress = field(default_factory=Progress)
     vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
     path: Path | None = None
-
-    def check_contents(self):
-        """ValueError for a tensor of no known use, and for options that ask for a network larger than the tensors."""
-        for name in self.tensors:
-            if not name.startswith(("model.", "train.", "vae.", "latent.")):
-                raise ValueError(f"a tensor of no use, {name}")
-        longest = max((length for tensor in self.tensors.values() for length in tensor.shape), default=0)
-        networks = [getattr(self.options, name, None) for name in ("unet", "vae")] + [self.vae]
-        for network in filter(None, networks):
-            levels = len(network.channel_mults) * getattr(network, "blocks", 1)
-            if max(network.lengths()) > longest or levels > len(self.tensors):
-                raise ValueError("its options ask for a larger network than its tensors fill")
 
     def take(self, prefix, shapes):
         """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError where they differ."""
@@ -80,85 +61,81 @@ class Checkpoint:
             raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
+    def sampler(self, options):
+        """The model's own sampler, changed where a tst script's options say so.
+
+        UserError where they ask for guidance of a model that was never trained without a label.
+        """
+        chosen = options.override(self.options.sampler)
+        if chosen.guidance != 1 and not self.options.label_dropout:
+            raise UserError(f"{self.path} never saw a null label, which guidance needs: leave out --guidance")
+        return chosen
+
 
 def save_checkpoint(path, checkpoint: Checkpoint):
     """Write whole or not at all: a temporary name beside it, flushed to the disk, renamed."""
-    meta = {
+    header = {
+        "format": FORMAT,
         "kind": checkpoint.options.kind,
         "options": to_json(checkpoint.options),
         "progress": to_json(checkpoint.progress),
         "vae": checkpoint.vae and to_json(checkpoint.vae),
     }
     tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
-    write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(meta)}))
+    write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(header)}))
 
 
-def write_atomically(path, data: bytes, durable=True):
-    """Write whole or not at all. durable: also after the machine's failure, at some milliseconds a file."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with naming(path), open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    if not durable:
-        return
-    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+def find_checkpoint(path, tree, kind):
+    """The checkpoint named, else that of the tree's last run of a kind, else the shipped one."""
+    if path is not None:
+        return path
+    run, shipped = run_folder(tree, kind) / CHECKPOINT, shipped_weights(tree, kind)
+    for found in (run, shipped):
+        if found.is_file():
+            return found
+    script = f"{tree.name}/script/{RECIPES[kind].script}"
+    raise UserError(f"{run.parent} holds no trained model yet: run `python {script}` first")
 
 
-def write_json(path, value):
-    """Write a value as indented JSON, whole or not at all."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def digest(path):
-    """Which checkpoint this is: the first 16 digits of its file's sha256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
-
-
-def load_checkpoint(path, kind, *others) -> Checkpoint:
-    """Read a run's folder or a file that must hold a model of this kind or of another named; UserError otherwise."""
+def load_checkpoint(path, model=None) -> Checkpoint:
+    """Read a run's folder or a file, which must hold this model, if one is named; UserError otherwise."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
-        raise UserError(f"{path} does not exist: {retrain(kind)}")
+        raise UserError(f"{path} does not exist: {retrain(model)}")
     try:
         with safe_open(path, framework="np") as file:
-            meta = json.loads((file.metadata() or {})["simple_ldm"])
-            found = meta["kind"]
-            if found not in OPTIONS:
-                raise ValueError(found)
-            if found not in (kind, *others):
-                raise UserError(f"{path} holds a {found} model where a {kind} model is needed: {retrain(kind)}")
-            checkpoint = Checkpoint(
-                options=from_json(OPTIONS[found], meta["options"]),
-                tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118, not a dict
-                progress=from_json(Progress, meta["progress"]),
-                vae=meta["vae"] and from_json(VAEConfig, meta["vae"]),
+            header = json.loads((file.metadata() or {})["simple_ldm"])
+            if isinstance(header, dict) and "kind" in header and header.get("format") != FORMAT:
+                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(model)}")
+            recipe = RECIPES[header["kind"]]
+            if model and recipe.model != model:
+                raise UserError(f"{path} holds a {recipe.kind} model where a {model} model is needed: {retrain(model)}")
+            names = file.keys()
+            if unknown := [name for name in names if not name.startswith(PREFIXES)]:
+                raise ValueError(f"a tensor of no use, {unknown[0]}")
+            return Checkpoint(
+                options=from_json(recipe, header["options"]),
+                tensors={name: file.get_tensor(name) for name in names},
+                progress=from_json(Progress, header["progress"]),
+                vae=header["vae"] and from_json(VAEConfig, header["vae"]),
                 path=path,
             )
-            checkpoint.check_contents()
-            return checkpoint
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
+        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(model)}") from error
 
 
 def retrain(kind):
-    return f"run {SCRIPTS[kind]}, or name another with --checkpoint"
+    """What helps where a checkpoint is missing or of no use."""
+    return f"run {RECIPES[kind].script if kind else 'its training'}, or name another with --checkpoint"
 
 
 def to_json(value):
+    """Options as what JSON can hold."""
     return TypeAdapter(type(value)).dump_python(value, mode="json")
 
 
 def from_json(cls, value):
+    """Options from what JSON held; ValidationError where a value is unknown or out of its range."""
     return TypeAdapter(cls).validate_python(value)

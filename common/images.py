@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common.checkpoint import write_atomically
-from common.cli import UserError
-
-SIZE = 32  # pixels to a side of every image
+from common import SIZE
+from common.errors import UserError
+from common.files import write_atomically
 
 
 def from_uint8(images):

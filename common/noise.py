@@ -29,9 +29,9 @@ class StepNoise:
         """Uniform in 0..high - 1, (images of the part,) int64."""
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
-    def uniform(self):
-        """Uniform in [0, 1), (images of the part,) float64."""
-        return self.generator.random(self.batch_size)[self.part]
+    def drop_labels(self, labels, null_label, probability):
+        """The labels of the part's images, each replaced by the null label with this probability."""
+        return np.where(self.generator.random(self.batch_size)[self.part] < probability, null_label, labels)
 
 
 def data_order(seed, epoch, count):

@@ -4,12 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from common.cli import UserError
-from common.config import Train
-from common.networks import Diffusion
+from common.errors import UserError
+from common.options.networks import DiffusionConfig
 
 
-def betas(config: Diffusion):
+def betas(config: DiffusionConfig):
     """beta_t of the forward process, (timesteps,) float64 in (0, 1)."""
     if config.schedule == "linear":  # Ho et al. 2020, section 4
         return np.linspace(1e-4, 0.02, config.timesteps)
@@ -19,7 +18,7 @@ def betas(config: Diffusion):
     return np.minimum(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 0.999)
 
 
-def alphas_cumprod(config: Diffusion):
+def alphas_cumprod(config: DiffusionConfig):
     """alpha_bar_t, (timesteps + 1,) float64; the last entry, also index -1, is 1: the clean image."""
     return np.append(np.cumprod(1 - betas(config)), 1.0)
 
@@ -54,12 +53,12 @@ def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
     return rows
 
 
-def learning_rate(options: Train, step, progress):
+def learning_rate(options, step, progress):
     """Linear warm-up, then a cosine to 0; progress in [0, 1] is the share of the epochs or of the minutes spent."""
     warmup = min(1.0, (step + 1) / (options.warmup + 1))
     return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def ema_decay(options: Train, step):
+def ema_decay(options, step):
     """Decay of the averaged weights, smaller at first: else they stay near the initial ones for 1 / (1 - decay)."""
     return min(options.ema_decay, (1 + step) / (10 + step))

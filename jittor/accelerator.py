@@ -1,8 +1,7 @@
 """Stands in for the accelerate package, which knows PyTorch only: the same names, as far as the trainer uses them."""
 from contextlib import nullcontext
 
-import environment  # noqa: F401, settles what jittor needs: before jittor
-import jittor as jt
+from environment import jt
 
 
 class Accelerator:

@@ -1,14 +1,16 @@
-"""Where to compute, in which precision, and how arrays get there."""
+"""Where to compute, in which precision, and how arrays get there and back."""
 import os
+from contextlib import contextmanager
+from pathlib import Path
 
-import environment  # noqa: F401, settles what jittor needs: before jittor
-import jittor as jt
+import numpy as np
+
 from accelerator import Accelerator
-from jittor import nn  # noqa: F401, for the other modules, which import jittor from here
-from jittor.nn import interpolate, silu, softmax  # noqa: F401
-
-from common.cli import UserError
+from common.errors import UserError
 from common.machine import cpu_name
+from environment import jt
+
+TREE = Path(__file__).resolve().parent  # its runs/ and weights/
 
 
 def make_accelerator(device, precision):
@@ -32,6 +34,13 @@ def describe(accelerator):
     }
 
 
+@contextmanager
+def inference(accelerator):
+    """While inside, no gradients, and the accelerator's precision."""
+    with jt.no_grad(), accelerator.autocast():
+        yield
+
+
 def to_tensor(array, device):
     """A numpy array on the device."""
     return jt.array(array)
@@ -40,3 +49,15 @@ def to_tensor(array, device):
 def to_array(tensor):
     """A tensor as a numpy array of float32, wherever it was."""
     return tensor.numpy()
+
+
+def sum_over_processes(accelerator, numbers):
+    """What the processes that train together have in a list of numbers each, added up."""
+    return accelerator.reduce(jt.array(np.array(numbers, np.float32)), "sum").tolist()
+
+
+def load_weights(module, checkpoint, prefix):
+    """Fill a module with the checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
+    found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
+    module.load_state_dict({name: jt.array(array.astype(np.float32)) for name, array in found.items()})
+    return module

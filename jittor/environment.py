@@ -1,7 +1,8 @@
 """Settles what Jittor 1.3.11 wants before its import. A variable that the user has set wins.
 
 Without this, on a plain machine, `import jittor` dies where it finds an nvcc without a working CUDA, dies where it
-cannot download oneDNN (without which a convolution is 90 times slower), imports torch, and keeps a cache a git branch.
+cannot download oneDNN (without which a convolution is 90 times slower), imports torch, and keeps a cache for each
+git branch.
 """
 import atexit
 import ctypes
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.cli import UserError
+from common.errors import UserError
 
 
 def cuda_works():
@@ -101,3 +102,6 @@ def import_quietly():
 
 
 import_quietly()
+import jittor as jt  # noqa: E402, F401, for the other modules, which import it from here
+from jittor import nn  # noqa: E402, F401
+from jittor.nn import interpolate, silu, softmax  # noqa: E402, F401

@@ -2,7 +2,7 @@
 
 Its sums along the last axis run one number at a time; a matrix product with a column of ones runs at full speed.
 """
-from device import jt, nn
+from environment import jt, nn
 
 
 def row_sums(x, length):

@@ -1,18 +1,10 @@
-"""One training loop for the three train scripts."""
-import math
-import signal
-from pathlib import Path
+"""One training loop for all training scripts."""
+from functools import partial
 
-import numpy as np
-
-from common.checkpoint import Checkpoint, save_checkpoint
-from common.noise import StepNoise
-from common.runs import Run
+from common.run import Run
 from common.schedule import ema_decay
-from device import jt, to_array, to_tensor
-from sampler import load_weights
-
-TREE = Path(__file__).resolve().parent
+from device import TREE, load_weights, sum_over_processes, to_array
+from environment import jt
 
 
 class Trainer:
@@ -20,7 +12,7 @@ class Trainer:
 
     def __init__(self, options, accelerator, build):
         self.options, self.accelerator = options, accelerator
-        self.run = Run(options.out or TREE / "runs" / options.kind, options, accelerator.is_main_process)
+        self.run = Run(options, TREE, accelerator, partial(sum_over_processes, accelerator))
         jt.set_global_seed(options.seed, different_seed_for_mpi=False)  # the same weights everywhere
         self.model, self.ema = build(), build()
         self.ema.load_state_dict(self.model.state_dict(to="numpy"))  # a Var would be shared
@@ -34,97 +26,57 @@ class Trainer:
         if self.run.resumed:
             self.restore(self.run.resumed)
 
-    def start_from(self, checkpoint):
-        """Begin a new run with the weights of a trained model; a resumed run has its own."""
-        if not self.run.resumed:
-            load_weights(self.model, checkpoint, "model.")
-            load_weights(self.ema, checkpoint, "model.")
-
     def fit(self, losses, count, preview):
-        """Train on samples 0 to count - 1.
+        """Train to the end, as steps() does."""
+        for _ in self.steps(losses, count, preview):
+            pass
 
-        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model, path) draws a picture.
+    def steps(self, losses, count, preview):
+        """Train on samples 0 to count - 1, step by step, until the epochs or the minutes are spent or a signal comes.
+
+        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model) -> picture (H, W).
         """
-        for indices, learning_rate in self.run.batches(count):
-            self.step(losses, indices, learning_rate)
-            if self.run.save_due():
-                self.save()
-            if self.run.picture_due():
-                self.draw(preview)
-        if not self.run.save_due():
-            self.save()
-        self.run.interrupted()
-        if not self.run.picture_due():
-            self.draw(preview)
-        if self.run.writes:
-            progress = self.run.progress
-            print(f"{self.run.folder}: {progress.epoch:.1f} epochs in {progress.seconds / 60:.1f} minutes")
+        run, accelerator = self.run, self.accelerator
+        with run.training(count):
+            while not run.finished:
+                batch = run.next_batch()
+                with accelerator.autocast():
+                    parts = losses(self.wrapped, batch.indices, batch.noise)
+                accelerator.backward(parts["loss"] * batch.weight)
+                grad_norm = accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
+                parts = {name: part.item() for name, part in parts.items()}
 
-    def draw(self, preview):
-        """The averaged model's picture, and the losses'."""
-        if self.run.writes:
-            preview(self.ema, self.run.picture())
-            self.run.drawn()
+                for group in self.optimizer.param_groups:
+                    group["lr"] = batch.learning_rate
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+                with jt.no_grad():
+                    decay = ema_decay(self.options, run.progress.step)
+                    for average, weight in zip(self.ema.parameters(), self.model.parameters()):
+                        average.update(average + (1 - decay) * (weight - average))
+                jt.sync(self.ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
 
-    def step(self, losses, indices, learning_rate):
-        """One AdamW step on these samples, and what it does to the averaged weights."""
-        step, processes = self.run.progress.step, self.accelerator.num_processes
-        part = slice(self.accelerator.process_index, None, processes)  # of the batch: this process's
-        weight = len(indices[part]) * processes / len(indices)  # so that the mean over processes is the batch's
-        if weight == 0:
-            part = slice(0, 1)  # a batch smaller than the number of processes: any image, at no weight
-        with self.accelerator.autocast():
-            noise = StepNoise(self.options.seed, step, len(indices), part)
-            parts = losses(self.wrapped, indices[part], noise)
-        self.accelerator.backward(parts["loss"] * weight if processes > 1 else parts["loss"])
-        grad_norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
-        values, seconds = self.agree({name: part.item() for name, part in parts.items()}, weight)
-        if not math.isfinite(values["loss"] + grad_norm):
-            self.run.stop(f"training stopped: the loss is {values['loss']}, its gradient's norm {grad_norm},")
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        with jt.no_grad():
-            for average, weight in zip(self.ema.parameters(), self.model.parameters()):
-                average.update(average + (1 - ema_decay(self.options, step)) * (weight - average))
-        jt.sync(self.ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
-        self.run.record(
-            len(indices), values, seconds=seconds, grad_norm=grad_norm, learning_rate=learning_rate
-        )
-
-    def agree(self, values, weight):
-        """Losses of the whole batch and the first process's clock; a signal to one process becomes everyone's."""
-        run, processes = self.run, self.accelerator.num_processes
-        if processes == 1:
-            run.stopped_by = next(iter(run.signals), None)
-            return values, run.clock()
-        mine = [*(weight * value for value in values.values()), len(run.signals), run.writes * run.clock()]
-        mine = to_tensor(np.array(mine, np.float32), self.accelerator.device)
-        *sums, signals, seconds = to_array(self.accelerator.reduce(mine, "sum")).tolist()
-        if signals:
-            run.stopped_by = next(iter(run.signals), signal.SIGTERM)
-        return {name: value / processes for name, value in zip(values, sums)}, seconds
+                run.record(batch, parts, grad_norm)
+                if run.save_due:
+                    self.save()
+                if run.preview_due:
+                    run.save_preview(preview(self.ema))
+                yield
 
     def save(self):
         """Write the checkpoint: averaged weights, and all that --resume needs."""
-        if not self.run.writes:
-            return
         tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
         group = self.optimizer.param_groups[0]
         for (name, weight), exp_avg, exp_avg_sq in zip(self.model.named_parameters(), group["m"], group["values"]):
             tensors[f"train.weight.{name}"] = to_array(weight)
             tensors[f"train.exp_avg.{name}"] = to_array(exp_avg)
             tensors[f"train.exp_avg_sq.{name}"] = to_array(exp_avg_sq)
-        vae = self.latent_space.vae if self.latent_space else None
-        if vae:
-            tensors |= {f"vae.{name}": to_array(value) for name, value in vae.state_dict().items()}
-            tensors["latent.mean"] = to_array(self.latent_space.mean).ravel()
-            tensors["latent.std"] = to_array(self.latent_space.std).ravel()
-        self.run.flush()  # so that metrics.csv has every step before the checkpoint's
-        save_checkpoint(
-            self.run.checkpoint, Checkpoint(self.options, tensors, self.run.progress, vae.config if vae else None)
-        )
+        if self.latent_space is None:
+            return self.run.save(tensors)
+        vae, mean, std = self.latent_space.vae, self.latent_space.mean, self.latent_space.std
+        tensors |= {f"vae.{name}": to_array(value) for name, value in vae.state_dict().items()}
+        tensors |= {"latent.mean": to_array(mean).ravel(), "latent.std": to_array(std).ravel()}
+        return self.run.save(tensors, vae.config)
 
     def restore(self, checkpoint):
         """Go on from a checkpoint of this run, bit for bit."""

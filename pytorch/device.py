@@ -1,9 +1,15 @@
-"""Where to compute, in which precision, and how arrays get there."""
+"""Where to compute, in which precision, and how arrays get there and back."""
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
 import torch
 from accelerate import Accelerator
 
-from common.cli import UserError
+from common.errors import UserError
 from common.machine import cpu_name
+
+TREE = Path(__file__).resolve().parent  # its runs/ and weights/
 
 
 def make_accelerator(device, precision):
@@ -36,6 +42,13 @@ def describe(accelerator):
     }
 
 
+@contextmanager
+def inference(accelerator):
+    """While inside, no gradients, and the accelerator's precision."""
+    with torch.no_grad(), accelerator.autocast():
+        yield
+
+
 def to_tensor(array, device):
     """A numpy array on the device."""
     return torch.from_numpy(array).to(device)
@@ -44,3 +57,15 @@ def to_tensor(array, device):
 def to_array(tensor):
     """A tensor as a numpy array of float32, wherever it was."""
     return tensor.detach().float().cpu().numpy()
+
+
+def sum_over_processes(accelerator, numbers):
+    """What the processes that train together have in a list of numbers each, added up."""
+    return accelerator.reduce(torch.tensor(numbers, device=accelerator.device), "sum").tolist()
+
+
+def load_weights(module, checkpoint, prefix):
+    """Fill a module with the checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
+    found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
+    module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in found.items()})
+    return module

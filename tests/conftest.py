@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from common.checkpoint import Checkpoint, save_checkpoint
-from common.config import TrainDDPM, TrainLDM
-from common.networks import UNetConfig, VAEConfig
+from common.options.networks import UNetConfig, VAEConfig
+from common.options.recipes import TrainDDPM, TrainLDM
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
-MODULES = ["device", "model.ddpm", "model.unet", "model.vae", "data", "sampler", "trainer"]
+MODULES = [
+    "device", "model.blocks", "model.ddpm", "model.samplers", "model.unet", "model.vae", "pipeline", "trainer",
+]  # fmt: skip
 
 
 def load_tree(name):

@@ -1,4 +1,4 @@
-"""Checkpoints: what goes in comes out, and what is not a checkpoint is told in one line."""
+"""Checkpoints: what goes in comes out, and what is not a checkpoint is refused in one line."""
 import json
 import os
 import pickle
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
-from common.cli import UserError
-from common.config import TrainDDPM, TrainLDM, TrainVAE
-from common.networks import Diffusion, UNetConfig, VAEConfig
+from common.checkpoint import FORMAT, Checkpoint, Progress, load_checkpoint, save_checkpoint
+from common.errors import UserError
+from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
+from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
 
 TENSORS = {
     "model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32),
-    "train.c": np.ones(256, np.float32), "train.d": np.ones(1, np.float32),  # as long as the options' widest layer
+    "train.c": np.ones(256, np.float32), "train.d": np.ones(1, np.float32),
 }  # fmt: skip
 SHAPES = {"a": (2, 3), "b": (4,)}
 
@@ -28,7 +28,8 @@ def path(tmp_path):
 
 
 def test_round_trip(tmp_path):
-    options = TrainLDM(out=tmp_path, minutes=1.5, diffusion=Diffusion(schedule="linear"), unet=UNetConfig(blocks=2))
+    sizes = {"diffusion": DiffusionConfig(schedule="linear"), "unet": UNetConfig(blocks=2)}
+    options = TrainLDM(out=tmp_path, minutes=1.5, sampler=SamplerConfig(name="ddim", eta=0.5), **sizes)
     progress = Progress(step=7, epoch=0.25, seconds=3.5)
     save_checkpoint(tmp_path / "checkpoint.safetensors", Checkpoint(options, TENSORS, progress, VAEConfig()))
     loaded = load_checkpoint(tmp_path, "ldm")  # the folder will do
@@ -82,7 +83,7 @@ def damaged(path, damage):
     elif damage == "no metadata":
         save_file(TENSORS, path)
     else:
-        meta = {"kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+        meta = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
         changes = {
             "not JSON": "{",
             "list": "[]",
@@ -114,6 +115,25 @@ def test_damaged(path, damage):
     message = str(error.value)
     assert str(path) in message and "not a whole Simple-LDM checkpoint" in message and "train_mnist.py" in message
     assert "\n" not in message
+
+
+def test_whole_header(path):
+    """What the damaged ones are made from is read as it is."""
+    whole = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+    save_file(TENSORS, path, {"simple_ldm": json.dumps(whole)})
+    assert load_checkpoint(path, "ddpm").options == TrainDDPM()
+
+
+@pytest.mark.parametrize("version", [{}, {"format": 1}, {"format": FORMAT + 1}, {"format": None}])
+@pytest.mark.parametrize("model", ["ddpm", None])
+def test_another_version(path, version, model):
+    """An old header has no format: one line says what the file is, whatever else has changed in it."""
+    header = {"kind": "ddpm", "options": {"unet": {"in_channels": 1}, "colour": 3}, "progress": {}, "vae": None}
+    save_file(TENSORS, path, {"simple_ldm": json.dumps(header | version)})
+    with pytest.raises(UserError, match="another version of Simple-LDM") as error:
+        load_checkpoint(path, model)
+    message = str(error.value)
+    assert str(path) in message and "--checkpoint" in message and "\n" not in message
 
 
 def test_missing_and_other_model(path, tmp_path):

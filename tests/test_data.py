@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torchvision
 
-from common.cli import UserError
+from common.errors import UserError
+from common.files import DATA
 from common.images import from_uint8, grid, pairs, to_uint8
 from common.mnist import load_mnist
-from common.paths import DATA
 
 MD5 = {  # as published with the data set
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",

@@ -1,11 +1,11 @@
-"""The scheduler and the samplers: against diffusers, and against a distribution whose denoiser is known."""
+"""The scheduler, the denoiser and the samplers: against diffusers, and against data whose best denoiser is known."""
 import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-from common.cli import UserError
-from common.networks import Diffusion
+from common.errors import UserError
+from common.options.networks import DiffusionConfig
 from common.schedule import alphas_cumprod, distillation_timesteps, sampler_timesteps
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
@@ -21,7 +21,7 @@ def theirs(cls, schedule, prediction, clip=False, **options):
     )
     scheduler.set_timesteps(STEPS)
     # Its own are a float32 product, 1e-3 off at t = 999; test_schedule.py compares the schedules themselves.
-    scheduler.alphas_cumprod = torch.from_numpy(alphas_cumprod(Diffusion(schedule=schedule))[:-1])
+    scheduler.alphas_cumprod = torch.from_numpy(alphas_cumprod(DiffusionConfig(schedule=schedule))[:-1])
     return scheduler
 
 
@@ -32,7 +32,7 @@ def network(x, t):
 
 def trajectory(tree, schedule, prediction, sampler, noise=None, clip=False, **options):
     """Every x_t of a sampler from fixed noise, as numpy."""
-    ddpm = tree.ddpm.DDPM(Diffusion(schedule=schedule, prediction=prediction, clip=clip))
+    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction, clip=clip))
 
     def denoise(x_t, t):
         output = tree.device.to_tensor(network(tree.device.to_array(x_t), t).astype(np.float32), "cpu")
@@ -74,7 +74,7 @@ def test_ancestral_sampling_agrees_with_diffusers(tree, schedule, prediction, cl
     def noise():
         return tree.device.to_tensor(torch.randn(3, 1, 4, 4, generator=copy).numpy(), "cpu")
 
-    assert_close(trajectory(tree, schedule, prediction, tree.ddpm.sample_ddpm, noise, clip), expected)
+    assert_close(trajectory(tree, schedule, prediction, tree.samplers.sample_ddpm, noise, clip), expected)
 
 
 @kinds
@@ -92,7 +92,7 @@ def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
     def noise():
         return tree.device.to_tensor(next(again), "cpu")
 
-    ours = trajectory(tree, schedule, prediction, tree.ddpm.sample_ddim, noise, clip, eta=eta)
+    ours = trajectory(tree, schedule, prediction, tree.samplers.sample_ddim, noise, clip, eta=eta)
     assert_close(ours, follow(scheduler, step))
 
 
@@ -100,12 +100,12 @@ def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
 def test_dpm_solver_agrees_with_diffusers(tree, schedule, prediction):
     scheduler = theirs(DPMSolverMultistepScheduler, schedule, prediction)
     expected = follow(scheduler, lambda o, t, x: scheduler.step(o, t, x).prev_sample)
-    assert_close(trajectory(tree, schedule, prediction, tree.ddpm.sample_dpmpp_2m), expected)
+    assert_close(trajectory(tree, schedule, prediction, tree.samplers.sample_dpmpp_2m), expected)
 
 
 @kinds
 def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
-    ddpm = tree.ddpm.DDPM(Diffusion(schedule=schedule, prediction=prediction))
+    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction))
     scheduler = theirs(DDPMScheduler, schedule, prediction)
     rng = np.random.default_rng(3)
     x_0, eps = rng.standard_normal((2, 8, 1, 4, 4)).astype(np.float32)
@@ -116,8 +116,43 @@ def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
 
     velocity = scheduler.get_velocity(*map(torch.from_numpy, (x_0, eps, t)))
     expected = ((0.5 * x_t - (velocity if prediction == "v" else torch.from_numpy(eps))) ** 2).mean().item()
-    loss = ddpm.loss(lambda x, _: 0.5 * x, our_x_0, t, our_eps)
+    labels, given = np.arange(8), []
+
+    def unet(x_t, steps, y):
+        given.append((tree.device.to_array(x_t), np.asarray(steps), y))
+        return 0.5 * x_t
+
+    loss = ddpm.loss(unet, our_x_0, t, our_eps, labels)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
+    ((noisy, steps, y),) = given
+    np.testing.assert_allclose(noisy, x_t.numpy(), atol=1e-5)
+    np.testing.assert_array_equal(steps, t)
+    assert y is labels
+
+
+@kinds
+@pytest.mark.parametrize("clip", [False, True])
+def test_denoiser(tree, schedule, prediction, clip):
+    """One time step for all images or one for each: the x_0 that diffusers computes from the network's output."""
+    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction, clip=clip))
+    scheduler = theirs(DDIMScheduler, schedule, prediction, clip)
+    labels = tree.device.to_tensor(np.array([3, 1, 4]), "cpu")
+
+    def unet(x_t, t, y):
+        assert y is labels
+        steps = np.asarray(t).reshape(-1, 1, 1, 1)
+        assert len(steps) == len(x_t)  # a time step for each image
+        return tree.device.to_tensor(network(tree.device.to_array(x_t), steps).astype(np.float32), "cpu")
+
+    denoise, x_t = tree.ddpm.Denoiser(unet, ddpm, labels), tree.device.to_tensor(start(), "cpu")
+    steps = np.array([999, 500, 0])
+    alone = [tree.device.to_array(denoise(x_t, int(t)))[i] for i, t in enumerate(steps)]
+    np.testing.assert_allclose(tree.device.to_array(denoise(x_t, steps)), np.stack(alone), rtol=1e-5, atol=1e-6)
+    for i, t in enumerate(steps):
+        x = torch.from_numpy(start()[i : i + 1])
+        output = torch.from_numpy(network(x.numpy(), t).astype(np.float32))
+        expected = scheduler.step(output, int(t), x).pred_original_sample.numpy()[0]
+        np.testing.assert_allclose(alone[i], expected, rtol=1e-5, atol=1e-5 * max(1, np.abs(expected).max()))
 
 
 # Gaussian data N(MEAN, STD^2): the best denoiser is E[x_0 | x_t] in closed form, and a deterministic sampler an affine
@@ -125,7 +160,7 @@ def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
 MEAN, STD = 0.3, 0.25
 
 
-ABAR = alphas_cumprod(Diffusion())
+ABAR = alphas_cumprod(DiffusionConfig())
 
 
 def denoise_gaussian(x_t, t):
@@ -143,7 +178,7 @@ def gaussian_error(tree, sampler, steps):
 
 @pytest.mark.parametrize("name, tolerance", [("sample_ddim", 0.01), ("sample_dpmpp_2m", 3e-4)])
 def test_deterministic_samplers_recover_a_gaussian(tree, name, tolerance):
-    sampler = getattr(tree.ddpm, name)
+    sampler = getattr(tree.samplers, name)
     mean_error, std_error = gaussian_error(tree, sampler, 100)
     assert mean_error < 1e-3 and std_error < tolerance
     errors = [gaussian_error(tree, sampler, steps)[1] for steps in (10, 20, 50, 100)]
@@ -156,7 +191,7 @@ def test_ancestral_sampling_recovers_a_gaussian(tree):
     def noise():
         return tree.device.to_tensor(rng.standard_normal((20_000, 1, 1, 1)).astype(np.float32), "cpu")
 
-    for x_t in tree.ddpm.sample_ddpm(denoise_gaussian, noise(), ABAR, sampler_timesteps(1000, 200), noise):
+    for x_t in tree.samplers.sample_ddpm(denoise_gaussian, noise(), ABAR, sampler_timesteps(1000, 200), noise):
         x_0 = tree.device.to_array(x_t)  # at every step: Jittor would put all steps into one graph
     assert abs(x_0.mean() - MEAN) < 0.01 and abs(x_0.std() - STD) < 0.01
 
@@ -164,24 +199,24 @@ def test_ancestral_sampling_recovers_a_gaussian(tree):
 @pytest.mark.parametrize("steps, substeps", [(4, 1), (3, 3), (1, 8)])
 def test_distillation_target_is_where_ddim_ends(tree, steps, substeps):
     """One step by the target v ends where sample_ddim ends after all the teacher's steps."""
-    ddpm = tree.ddpm.DDPM(Diffusion(clip=False))
+    ddpm = tree.ddpm.DDPM(DiffusionConfig(clip=False))
     tensor = lambda array: tree.device.to_tensor(np.asarray(array, np.float32), "cpu")  # noqa: E731
     rows = distillation_timesteps(1000, steps, substeps)
     x_0, eps = (rng.standard_normal((steps, 1, 4, 4)) for rng in map(np.random.default_rng, (1, 2)))
     alphas = np.sqrt(ddpm.alphas_cumprod)
     sigmas = np.sqrt(1 - ddpm.alphas_cumprod)
-    teacher = lambda x, t: tensor(network(tree.device.to_array(x), 500))  # noqa: E731
+    velocity = lambda x: tensor(network(tree.device.to_array(x), 500))  # noqa: E731
+    teacher = lambda x, t: ddpm.predict_x_0(velocity(x), x, t)  # noqa: E731
     expected = []
     for i, row in enumerate(rows):
         t, s = row[0], row[-1]
         x_t = tensor(alphas[t] * x_0[i : i + 1] + sigmas[t] * eps[i : i + 1])
-        denoise = lambda x, t: ddpm.predict_x_0(teacher(x, t), x, t)  # noqa: E731
-        *_, end = tree.ddpm.sample_ddim(denoise, x_t, ddpm.alphas_cumprod, [int(t) for t in row], None)
+        *_, end = tree.samplers.sample_ddim(teacher, x_t, ddpm.alphas_cumprod, [int(t) for t in row], None)
         end, x_t = tree.device.to_array(end), tree.device.to_array(x_t)
         clean = (end - sigmas[s] / sigmas[t] * x_t) / (alphas[s] - sigmas[s] / sigmas[t] * alphas[t])  # Salimans and Ho
         expected.append((alphas[t] * x_t - clean) / sigmas[t])
-    student = lambda x, t: tensor(np.concatenate(expected) + 0.1)  # noqa: E731
-    loss = ddpm.distillation_loss(student, teacher, tensor(x_0), rows.T, tensor(eps))
+    student = lambda x, t, labels: tensor(np.concatenate(expected) + 0.1)  # noqa: E731
+    loss = ddpm.distillation_loss(student, teacher, tensor(x_0), rows.T, tensor(eps), labels=None)
     assert float(tree.device.to_array(loss).item()) == pytest.approx(0.01, rel=1e-2)
 
 

@@ -1,9 +1,12 @@
 """The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
+import csv
+
 import numpy as np
 import pytest
 
-from common.config import TrainDDPM, TrainLDM, TrainVAE
-from common.networks import Diffusion, UNetConfig
+from common.checkpoint import load_checkpoint
+from common.options.networks import DiffusionConfig, UNetConfig
+from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
 from common.schedule import distillation_timesteps, sampler_timesteps
 
 rng = np.random.default_rng(0)
@@ -73,10 +76,16 @@ def losses_of(tree, kind):
     eps = data.standard_normal((8, *((4, 8, 8) if kind == "vae" else NETWORKS[kind][1]))).astype(np.float32)
     t, y = data.integers(0, 1000, 8), data.integers(0, 11, 8)
     x, eps, y = (tree.device.to_tensor(array, "cpu") for array in (x, eps, y))
-    ddpm = tree.ddpm.DDPM(Diffusion())
+    ddpm = tree.ddpm.DDPM(DiffusionConfig())
     if kind == "vae":
         return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)["loss"]
-    return lambda network: ddpm.loss(lambda x_t, steps: network(x_t, steps, y), x, t, eps)
+    return lambda network: ddpm.loss(network, x, t, eps, y)
+
+
+def rows_of(folder):
+    """metrics.csv of a run."""
+    with open(folder / "metrics.csv", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 def test_training_step(pair, tmp_path):
@@ -87,23 +96,30 @@ def test_training_step(pair, tmp_path):
     for tree, network in networks:
         accelerator = tree.device.make_accelerator("cpu", "fp32")
         trainer = tree.trainer.Trainer(
-            options(out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5),
+            options(out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5, save_every=1),
             accelerator, build=NETWORKS[kind][0].__get__(tree),
         )
         state = {name: tree.device.to_array(value) for name, value in network.state_dict().items()}
         for module in (trainer.model, trainer.ema):
             module.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in state.items()})
-        loss = losses_of(tree, kind)
-        rows = []
-        trainer.run.record = lambda images, values, rows=rows, **rest: rows.append({**values, **rest})
-        for _ in range(2):
-            trainer.step(lambda model, indices, noise, loss=loss: {"loss": loss(model)}, np.arange(8), 1e-3)
-        trainer.run.flush = lambda: None
-        trainer.save()
-        found.append((rows, tree.sampler.load_checkpoint(tmp_path / tree.name, kind).tensors, state))
+        loss, computed = losses_of(tree, kind), []
+
+        def losses(model, indices, noise, loss=loss, computed=computed):
+            computed.append(loss(model))
+            return {"loss": computed[-1]}
+
+        steps = trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8))
+        assert len(list(steps)) == 2  # epochs of 8 samples each
+        rows = rows_of(tmp_path / tree.name)
+        for row, value in zip(rows, computed):  # metrics.csv has six digits
+            row["exact"] = float(tree.device.to_array(value).item())
+            assert row["loss"] == pytest.approx(row["exact"], rel=1e-5)
+        checkpoint = load_checkpoint(tmp_path / tree.name, kind)
+        assert checkpoint.progress.step == len(rows) == len(computed) == 2
+        found.append((rows, checkpoint.tensors, state))
     (rows, tensors, state), (other_rows, other_tensors, _) = found
     for row, other in zip(rows, other_rows):
-        assert other["loss"] == pytest.approx(row["loss"], rel=1e-5)
+        assert other["exact"] == pytest.approx(row["exact"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-4)
     assert list(tensors) == list(other_tensors)
     for name in state:
@@ -127,12 +143,10 @@ def test_distillation(trees):
         weights = weights or [weights_of(unet) for unet in unets]
         for unet, arrays in zip(unets, weights):
             unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in arrays.items()})
-        teacher = tree.sampler.Pipeline(tree.device.make_accelerator("cpu", "fp32"), unets[0], Diffusion(clip=False))
+        ddpm = tree.ddpm.DDPM(DiffusionConfig(clip=False))
         y, z, e = (tree.device.to_tensor(array, "cpu") for array in (np.arange(6), z_0, eps))
-        loss = teacher.ddpm.distillation_loss(
-            lambda z_t, t, unet=unets[1], y=y: unet(z_t, t, y),
-            lambda z_t, t, teacher=teacher, y=y: teacher.predict(z_t, t, y, 1.5), z, times, e,
-        )
+        teacher = tree.ddpm.Denoiser(unets[0], ddpm, y, guidance=1.5)
+        loss = ddpm.distillation_loss(unets[1], teacher, z, times, e, y)
         losses.append(float(tree.device.to_array(loss).item()))
     assert losses[0] > 0.01 and losses[1] == pytest.approx(losses[0], rel=1e-4)
 
@@ -146,20 +160,15 @@ def test_trajectories(trees, sampler):
         unet = tree.unet.ConditionalUNet(config)
         weights = weights or weights_of(unet)
         unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
-        pipeline = tree.sampler.Pipeline(tree.device.make_accelerator("cpu", "fp32"), unet, Diffusion(clip=False))
-        noise = np.random.default_rng(5)
+        ddpm, noise = tree.ddpm.DDPM(DiffusionConfig(clip=False)), np.random.default_rng(5)
         y = tree.device.to_tensor(np.array([1, 5, 9]), "cpu")
-
-        def denoise(x_t, t, tree=tree, pipeline=pipeline, y=y):
-            steps = tree.device.to_tensor(np.full(3, t), "cpu")
-            output = pipeline.predict(x_t, steps, y, 2.0)
-            return pipeline.ddpm.predict_x_0(output, x_t, t)
+        denoise = tree.ddpm.Denoiser(unet, ddpm, y, guidance=2.0)
 
         def draw(tree=tree, noise=noise):
             return tree.device.to_tensor(noise.standard_normal((3, 4, 8, 8)).astype(np.float32), "cpu")
 
-        sample = tree.ddpm.SAMPLERS[sampler]
-        trajectory = sample(denoise, draw(), pipeline.ddpm.alphas_cumprod, sampler_timesteps(1000, 20), draw)
+        sample = tree.samplers.SAMPLERS[sampler]
+        trajectory = sample(denoise, draw(), ddpm.alphas_cumprod, sampler_timesteps(1000, 20), draw)
         states.append([tree.device.to_array(x) for x in trajectory])
     assert len(states[0]) == len(states[1]) == 20
     for a, b in zip(*states):

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
 
-from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from common.cli import UserError
-from common.config import ScoreLDM, TrainDDPM, TrainLDM, TrainVAE
+from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.errors import UserError
+from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
+from common.options.sampling import ScoreLDM
 
 STEPS = 24
 RUN = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 2, "--vae.base-channels", 8)
@@ -126,7 +127,8 @@ def test_a_read_only_disk(tree, tmp_path):
 
 
 TENSORS = {"model.a": np.ones((4, 256), np.float32), "model.b": np.ones(1, np.float32)}
-FILE = save(TENSORS, {"simple_ldm": json.dumps({"kind": "ddpm", "options": {}, "progress": {}, "vae": None})})
+WHOLE = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+FILE = save(TENSORS, {"simple_ldm": json.dumps(WHOLE)})
 FLOATS = st.floats(allow_subnormal=False)  # Jittor's -Ofast, where it is imported too, has none
 forgiving = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 json_values = st.recursive(
@@ -161,21 +163,21 @@ def test_any_damage_to_a_checkpoint_is_told(tmp_path, data):
 
 
 @forgiving
-@given(meta=json_values, field=st.sampled_from(["kind", "options", "progress", "vae", None]))
+@given(meta=json_values, field=st.sampled_from([*WHOLE, None]))
 def test_any_json_in_a_checkpoint_is_told(tmp_path, meta, field):
-    whole = {"kind": "ddpm", "options": {}, "progress": {}, "vae": None}
     path = tmp_path / "weights.safetensors"
-    save_file(TENSORS, path, {"simple_ldm": json.dumps(meta if field is None else {**whole, field: meta})})
+    save_file(TENSORS, path, {"simple_ldm": json.dumps(meta if field is None else {**WHOLE, field: meta})})
     read(path)
 
 
+UNSET = ("steps", "shift", "guidance", "eta", "digit", "minutes", "limit")  # numbers that are None by default
 NUMBERS = st.integers(-(10**12), 10**12).map(str) | FLOATS.map(str) | st.sampled_from(["nan", "-1", "0", "1e999"])
 
 
 @forgiving
 @given(cls=st.sampled_from([TrainDDPM, TrainVAE, TrainLDM, ScoreLDM]), data=st.data())
 def test_option_values_are_in_range_or_refused(cls, data, capsys):
-    names = [name for name, value in vars(cls()).items() if type(value) in (int, float)]
+    names = [name for name, value in vars(cls()).items() if type(value) in (int, float) or name in UNSET]
     name, value = data.draw(st.sampled_from(names)), data.draw(NUMBERS | st.text(max_size=5))
     try:
         options = tyro.cli(cls, args=[f"--{name.replace('_', '-')}={value}"])
@@ -183,6 +185,9 @@ def test_option_values_are_in_range_or_refused(cls, data, capsys):
         assert error.code in (2, 0) and "Traceback" not in capsys.readouterr().err
         return
     found = getattr(options, name)
+    if found is None:
+        assert name in UNSET and value == "None"
+        return
     assert np.isfinite(found)
     if name not in ("guidance",):
         assert found >= 0
@@ -191,13 +196,12 @@ def test_option_values_are_in_range_or_refused(cls, data, capsys):
 
 
 def test_nothing_is_unpickled():
-    """No pickle, no torch.load but for plain tensors, no numpy file that may hold objects."""
-    for folder in ("common", "pytorch", "jittor", "bench"):
+    """No pickle, no torch.load, no numpy file that may hold objects. By scoring/metric.py torch loads tensors alone."""
+    for folder in ("common", "scoring", "publish", "pytorch", "jittor", "bench"):
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text()
-            for word in ("import pickle", "allow_pickle", "jt.load(", "joblib", "dill"):
+            for word in ("import pickle", "allow_pickle", "torch.load(", "jt.load(", "joblib", "dill"):
                 assert word not in text, path
-            assert text.count("torch.load(") == text.count("weights_only=True"), path
 
 
 def test_save_leaves_nothing_behind_where_it_fails(tmp_path):

@@ -42,6 +42,7 @@ print("fine")
 def test_scripts_never_import_torch(script, tmp_path):
     result = run(f"""
 import runpy
+sys.path.insert(0, "{TREE / 'script'}")  # as python does for a script
 sys.argv = ["{script}", "--checkpoint" if "tst" in "{script}" else "--vae.base-channels", "8", "--out", "{tmp_path}"]
 sys.argv += [] if "tst" in "{script}" else ["--limit", "128", "--epochs", "1"]
 try:
@@ -65,7 +66,7 @@ def test_a_missing_compiler_is_told(tmp_path):
 def test_missing_headers_are_told():
     result = run("""
 import sysconfig
-from common.cli import UserError
+from common.errors import UserError
 sysconfig.get_path = lambda name: "/nowhere"
 try:
     import environment
@@ -132,12 +133,12 @@ def test_group_norm_far_from_zero(jt, trees):
     x = (100 + np.random.default_rng(0).standard_normal((4, 16, 16, 16))).astype(np.float32)
     error = lambda module: np.abs(module(jt.array(x)).numpy() - reference(x, 8)).max()  # noqa: E731
     assert error(jt.nn.GroupNorm(8, 16)) > 1e-2  # the fault
-    assert error(trees["jittor"].unet.GroupNorm(8, 16)) < 1e-4
+    assert error(trees["jittor"].blocks.GroupNorm(8, 16)) < 1e-4
 
 
 def test_gradients_of_our_operations(jt, trees):
     """Ours against Jittor's own, which are slow but right."""
-    unet, rng = trees["jittor"].unet, np.random.default_rng(0)
+    blocks, rng = trees["jittor"].blocks, np.random.default_rng(0)
     array = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
     x, g = array(3, 16, 4, 4), array(3, 16, 4, 4)
     weight, bias, a, b, h = array(16), array(16), array(2, 3, 5, 4), array(2, 3, 4, 6), array(2, 3, 5, 6)
@@ -150,13 +151,13 @@ def test_gradients_of_our_operations(jt, trees):
         return jt.nn.group_norm(x, 8, weight, bias)
 
     def ours(x, weight, bias):
-        norm = unet.GroupNorm(8, 16)
+        norm = blocks.GroupNorm(8, 16)
         norm.weight, norm.bias = weight, bias
         return norm(x)
 
     for theirs, mine in (
         (gradients(library, g, x, weight, bias), gradients(ours, g, x, weight, bias)),
-        (gradients(jt.matmul, h, a, b), gradients(unet.Matmul.apply, h, a, b)),
+        (gradients(jt.matmul, h, a, b), gradients(blocks.Matmul.apply, h, a, b)),
     ):
         for expected, found in zip(theirs, mine):
             np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -188,7 +189,7 @@ def test_load_state_dict_is_silent_about_missing_tensors(jt):
 
 def test_length_of_the_dataset_counts_batches(jt):
     dataset = jt.dataset.MNIST(f"{ROOT / 'data' / 'MNIST' / 'raw'}/", train=False, download=False)
-    assert len(dataset) == 625 and dataset.total_len == 10_000  # why data.py uses total_len
+    assert len(dataset) == 625 and dataset.total_len == 10_000  # why no tree counts by it
 
 
 def test_version_is_the_one_that_was_tested(jt):

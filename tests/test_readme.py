@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from common.report import between, measured, pictures, tables, trainings
+from publish.report import between, blocks, measured, tables
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -57,7 +57,7 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
-    text = path.read_text()
-    assert between(text, "results", tables(measured())[0]) == text
-    assert between(text, "training", trainings()) == text
-    assert between(text, "pictures", pictures()) == text
+    text, made = path.read_text(), blocks(tables(measured())[0], path.name)
+    assert set(made) == {"results", "speed", "pictures", "training"}
+    for marker, content in made.items():
+        assert between(text, marker, content) == text

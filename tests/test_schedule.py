@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
 
-from common.cli import UserError
-from common.config import Train
-from common.networks import Diffusion
+from common.errors import UserError
 from common.noise import SampleNoise, StepNoise, data_order
+from common.options.networks import DiffusionConfig
+from common.options.recipes import Train
 from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, sampler_timesteps
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
@@ -15,7 +15,7 @@ BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 @pytest.mark.parametrize("schedule", BETAS)
 def test_betas_agree_with_diffusers(schedule):
     theirs = DDPMScheduler(num_train_timesteps=1000, beta_schedule=BETAS[schedule])
-    config = Diffusion(schedule=schedule)
+    config = DiffusionConfig(schedule=schedule)
     np.testing.assert_allclose(betas(config), theirs.betas.numpy(), rtol=1e-5, atol=1e-7)
     ours = alphas_cumprod(config)
     np.testing.assert_allclose(ours[:-1], theirs.alphas_cumprod.numpy(), atol=1e-5)

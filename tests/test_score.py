@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tyro
 from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
 
-from common import report
-from common.cli import UserError
-from common.config import SampleLDM, ScoreDDPM, ScoreLDM
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.errors import UserError
 from common.images import read_images
-from common.metric import digits
+from common.mnist import random_images
+from common.options.networks import SamplerConfig
+from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM
+from common.options.sampling import SampleDDPM, SampleLDM, ScoreDDPM, ScoreLDM
+from publish import report
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 
@@ -25,7 +30,7 @@ def test_draws_exports_and_scores(untrained, tmp_path, name, script, kind):
     checkpoint = untrained / f"{kind}.safetensors"
     result = run_script(name, script, *FAST, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
     assert result.returncode == 0, result.stderr
-    np.testing.assert_array_equal(read_images(tmp_path / "real"), digits(False, 40))
+    np.testing.assert_array_equal(read_images(tmp_path / "real"), random_images(False, 40))
     assert read_images(tmp_path / "fake").std() > 5
     found = json.loads((tmp_path / "result.json").read_text())
     told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
@@ -79,12 +84,53 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
     assert_user_error(run_script(name, "tst_mnist_fid.py", *arguments), tmp_path / "file", "Not a directory")
 
 
+OWN = [
+    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=8, shift=3.0, guidance=1.0, eta=0.0)),
+    (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=6, shift=2.0, guidance=1.0, eta=0.0)),
+    (DistillLDM, SamplerConfig(name="ddim", steps=3, shift=2.0, guidance=1.0, eta=0.0)),
+]
+
+
+@pytest.mark.parametrize("recipe, own", OWN)
+@pytest.mark.parametrize("cls", [SampleDDPM, SampleLDM, ScoreDDPM, ScoreLDM])
+def test_a_model_draws_by_its_own_sampler(recipe, own, cls):
+    """What is named on the command line wins; the rest stays the model's own."""
+    assert recipe().sampler == own
+    options = cls()
+    assert (options.sampler, options.steps, options.shift, options.guidance, options.eta) == (None,) * 5
+    assert options.override(own) == own
+    named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "guidance": 0.0, "eta": 0.25}
+    for name, value in named.items():
+        options = tyro.cli(cls, args=[f"--{name}", str(value)])
+        assert options.override(own) == replace(own, **{"name" if name == "sampler" else name: value})
+    arguments = [word for name, value in named.items() for word in (f"--{name}", str(value))]
+    expected = SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0, eta=0.25)
+    assert tyro.cli(cls, args=arguments).override(own) == expected
+    assert (options.num, options.digit) == (100 if cls in (SampleDDPM, SampleLDM) else 10_000, None)
+
+
 def test_defaults():
     """Each class's own default wins, whatever it inherits."""
-    ddpm, ldm, sample = ScoreDDPM(), ScoreLDM(), SampleLDM()
-    assert (ddpm.num, ddpm.sampler, ddpm.steps) == (10_000, "dpmpp_2m", 8)
-    assert (ldm.num, ldm.sampler, ldm.steps, ldm.shift, ldm.guidance, ldm.fid) == (10_000, None, None, None, 1, True)
-    assert (sample.num, sample.steps, sample.process_rows) == (100, None, 8)
+    assert (ScoreDDPM().num, ScoreLDM().num, ScoreLDM().fid) == (10_000, 10_000, True)
+    assert (SampleLDM().num, SampleLDM().process_rows) == (100, 8)
+
+
+@pytest.mark.parametrize("recipe, own", OWN)
+def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
+    """Saved and loaded with other steps than the recipe's. Guidance is for a model trained with the null label."""
+    trained = replace(own, steps=4, shift=1.5, eta=0.5)
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(recipe(sampler=trained), {}))
+    checkpoint = load_checkpoint(tmp_path / "model.safetensors")
+    assert checkpoint.sampler(ScoreLDM()) == trained
+    assert checkpoint.sampler(ScoreLDM(steps=7)) == replace(trained, steps=7)
+    if recipe is DistillLDM:
+        with pytest.raises(UserError, match=r"model\.safetensors never saw a null label.*leave out --guidance"):
+            checkpoint.sampler(ScoreLDM(guidance=0.0))
+    else:
+        assert checkpoint.sampler(ScoreLDM(guidance=0.0)) == replace(trained, guidance=0.0)
+        without = replace(checkpoint, options=replace(checkpoint.options, label_dropout=0.0))
+        with pytest.raises(UserError, match="leave out --guidance"):
+            without.sampler(ScoreLDM(guidance=2.0))
 
 
 RESULT = {
@@ -95,11 +141,31 @@ RESULT = {
 }  # fmt: skip
 
 
+def measured(speed, ratio=None):
+    """A contestant's entry in bench.json."""
+    spread = lambda median: {"median": median, "min": median / 2, "max": 2 * median}  # noqa: E731
+    return {"speed": spread(speed), **({"ratio": spread(ratio)} if ratio else {})}
+
+
+BENCH = {"hardware": "A CPU, 2 cores", "date": "2026-11-25", "rounds": 7, "precision": "bf16", "calls": 5}
+BENCHES = {
+    "peers": {**BENCH, "results": {
+        "training": {"this repository": measured(231.4), "diffusers 0.42": measured(75, 2.96)},
+        "sampling": {"this repository": measured(163), "diffusers 0.42": measured(61, 2.69)},
+        "limits": {"matrix product of 4096": measured(394), "pixel UNet": measured(248, 0.63)},
+    }},
+    "frameworks": {**BENCH, "results": {"ddpm training": {"pytorch": measured(152), "jittor": measured(125, 0.81)}}},
+}  # fmt: skip
+
+
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("results", "pictures", "training")]
-    (tmp_path / "README.md").write_text("above\n" + "".join(marked) + "below\n")
+    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("results", "speed", "pictures", "training")]
+    for name in ("README.md", "README.zh.md"):
+        (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
+    (tmp_path / "asset").mkdir()
+    (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
@@ -128,3 +194,10 @@ def test_report(tmp_path, monkeypatch):
     assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables
     assert (tmp_path / "asset" / "quality.png").stat().st_size > 10_000
+    assert "| this repository | 231 |  | 163 |  |" in readme
+    assert "| diffusers 0.42 | 75 | 2.96 (1.48-5.92) | 61 | 2.69 (1.34-5.38) |" in readme
+    assert "| pixel UNet | 248 | 0.63 (0.32-1.26) |" in readme and "| matrix product of 4096 | 394 |  |" in readme
+    assert "| DDPM, training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
+    assert "`python bench/peers.py`: A CPU, 2 cores, bf16, medians of 7 interleaved rounds, 2026-11-25" in readme
+    chinese = (tmp_path / "README.zh.md").read_text()
+    assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "7 轮交替测量的中位数" in chinese and row in chinese

@@ -15,9 +15,10 @@ from conftest import ROOT, TREES, assert_user_error, run_script
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common import ship
 from common.checkpoint import Progress, load_checkpoint, save_checkpoint
-from common.cli import UserError
+from common.errors import UserError
+from common.files import digest
+from publish import ship
 
 SHORT = {
     "vae": ("train_mnist_vae.py", "--limit", 3000, "--epochs", 3, "--warmup", 10),
@@ -51,6 +52,11 @@ def assert_picture(path, shape=None):
         pixels = np.asarray(image)
     assert shape is None or pixels.shape == shape, f"{path}: {pixels.shape}"
     assert pixels.std() > 5, path
+
+
+def news(result):
+    """What a script wrote to stderr, but for Jittor's line on what it compiles for the first time."""
+    return [line for line in result.stderr.splitlines() if line and not line.lstrip().startswith("Compiling Operators")]
 
 
 def grid_shape(rows, columns):
@@ -105,8 +111,7 @@ def test_sampling_needs_the_checkpoint_alone(trained, tmp_path, script, kind, na
     for name in names:
         assert_picture(tmp_path / f"{name}.png", shapes[name])
         assert str(tmp_path / f"{name}.png") in result.stdout
-    news = [line for line in result.stderr.splitlines() if line and not line.lstrip().startswith("Compiling Operators")]
-    assert news == []  # no warnings on the happy path; Jittor tells of what it compiles for the first time
+    assert news(result) == []  # no warnings on the happy path
 
 
 @pytest.mark.parametrize("arguments", [
@@ -141,19 +146,45 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
 
 def test_distillation(trained, tmp_path):
     """The student starts as its teacher, its loss falls, and it is drawn with its own steps."""
-    arguments = ("--limit", 1500, "--epochs", 4, "--warmup", 5, "--steps", 2, "--substeps", 2, "--guidance", 1.5)
-    arguments += ("--learning-rate", 1e-3)
+    arguments = ("--limit", 1500, "--epochs", 4, "--warmup", 5, "--sampler.steps", 2, "--substeps", 2)
+    arguments += ("--guidance", 1.5, "--sampler.shift", 1.5, "--learning-rate", 1e-3)
     teacher, student = ("--teacher", trained.folder / "ldm"), ("--checkpoint", tmp_path)
     result = run_script(trained.tree, "distill_mnist_ldm.py", *teacher, *arguments, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     loss = read_metrics(tmp_path)["loss"]
     assert loss[-8:].mean() < 0.9 * loss[:8].mean() and len(list(tmp_path.glob("epoch-*.png"))) == 2
-    assert load_checkpoint(tmp_path, "ldm-distilled").options.unet.base_channels == 32  # the teacher's
+    options = load_checkpoint(tmp_path, "ldm").options
+    assert options.kind == "ldm-distilled" and options.unet.base_channels == 32  # the teacher's
+    assert (options.sampler.name, options.sampler.steps, options.sampler.shift) == ("ddim", 2, 1.5)
+    assert options.teacher_digest == digest(trained.folder / "ldm" / "checkpoint.safetensors")
     result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--out", tmp_path, "--num", 20)
     assert result.returncode == 0, result.stderr
     assert_picture(tmp_path / "process.png", grid_shape(8, 3))  # the noise and two steps
     result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--guidance", 2)
     assert_user_error(result, tmp_path / "checkpoint.safetensors", "leave out --guidance")
+
+
+def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
+    """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
+    path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
+    shutil.copy(trained.folder / "ldm" / "checkpoint.safetensors", path)
+    arguments = ("--limit", 256, "--warmup", 1, "--sampler.steps", 2, "--substeps", 2, "--out", out)
+    run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)  # noqa: E731
+    result = run("--teacher", path, "--epochs", 1)
+    assert result.returncode == 0, result.stderr
+    path.rename(moved)
+    result = run("--teacher", moved, "--epochs", 2, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert load_checkpoint(out, "ldm").progress.step == 4
+    teacher = load_checkpoint(moved, "ldm")
+    teacher.tensors["model.unet.head.bias"] += 1
+    save_checkpoint(path, teacher)
+    before = (out / "checkpoint.safetensors").read_bytes()
+    for named in (("--teacher", path), ()):
+        result = run(*named, "--epochs", 3, "--resume")
+        assert_user_error(result, out / "checkpoint.safetensors", f"teacher_digest={digest(moved)}", "--out")
+        assert len(news(result)) == 1
+    assert (out / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_shipping(trained, tmp_path):
@@ -256,7 +287,7 @@ def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
     assert [image.step for image in events.Images("samples")] == [16, 24]
 
 
-@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*.py")))
+@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*_mnist*.py")))
 @pytest.mark.parametrize("tree_name", TREES)
 def test_help_is_quick_and_explains_every_option(tree_name, script):
     start = time.perf_counter()

@@ -5,8 +5,9 @@ import torch
 from diffusers.models.embeddings import get_timestep_embedding
 from torch.nn import functional as F
 
-from common.config import SampleLDM, TrainDDPM, TrainLDM
-from common.networks import Diffusion, UNetConfig
+from common.options.networks import DiffusionConfig, UNetConfig
+from common.options.recipes import TrainDDPM, TrainLDM
+from common.options.sampling import SampleLDM
 
 SMALL = UNetConfig(in_channels=2, patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
 rng = np.random.default_rng(0)
@@ -52,7 +53,7 @@ def test_timestep_embedding_agrees_with_diffusers(tree):
 @pytest.mark.parametrize("context_dim", [None, 8])
 def test_attention_agrees_with_torch(tree, context_dim):
     """The written-out attention against torch's fused one."""
-    attention = filled(tree, tree.unet.Attention(16, head_dim=8, context_dim=context_dim))
+    attention = filled(tree, tree.blocks.Attention(16, head_dim=8, context_dim=context_dim))
     weights = {k: torch.from_numpy(tree.device.to_array(v)) for k, v in attention.state_dict().items()}
     x = tensor(tree, 2, 16, 4, 4)
     context = tensor(tree, 2, 5, 8) if context_dim else None
@@ -91,16 +92,19 @@ def test_labels_are_contexts_and_a_dropped_label_is_the_null_one(tree):
 def test_guidance(tree):
     """Scale 1 is plain conditional, 0 unconditional, and between and beyond them it is a straight line."""
     unet = filled(tree, tree.unet.ConditionalUNet(SMALL))
-    accelerator = tree.device.make_accelerator("cpu", "fp32")
-    pipeline = tree.sampler.Pipeline(accelerator, unet, Diffusion())
+    ddpm = tree.ddpm.DDPM(DiffusionConfig())
     x, t, labels = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), integers(tree, 3, 7)
     conditional = run(tree, unet, x, t, labels)
     unconditional = run(tree, unet, x, t, integers(tree, 10, 10))
 
     def guided(scale):
-        return run(tree, pipeline.predict, x, t, labels, scale)
+        return run(tree, tree.ddpm.Denoiser(unet, ddpm, labels, scale).predict, x, t)
 
     np.testing.assert_array_equal(guided(1), conditional)
     np.testing.assert_allclose(guided(0), unconditional, atol=1e-5)
     np.testing.assert_allclose(guided(2.5), unconditional + 2.5 * (conditional - unconditional), atol=1e-4)
-    assert SampleLDM().guidance == 1
+    x_0 = run(tree, tree.ddpm.Denoiser(unet, ddpm, labels, 2.5), x, 10)
+    output = tree.device.to_tensor(guided(2.5), "cpu")
+    np.testing.assert_allclose(x_0, run(tree, ddpm.predict_x_0, output, x, 10), atol=1e-4)
+    assert tree.ddpm.Denoiser(unet, ddpm, labels).guidance == 1
+    assert SampleLDM().override(TrainLDM().sampler).guidance == 1

@@ -1,17 +1,16 @@
-"""The UNet that predicts noise: eps_theta(x_t, t) of DDPM, and eps_theta(z_t, t, y) of latent diffusion.
+"""The UNet: what it predicts from (x_t, t), or from (x_t, t, y) with a class y, is the scheduler's choice (ddpm.py).
 
-Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B (residual blocks, self-attention);
-Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3 (cross-attention).
+Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B;
+Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3.
 """
 import math
 
 import numpy as np
-from ops import GroupNorm, Matmul
 
-from common.networks import UNetConfig
-from device import interpolate, jt, nn, silu, softmax
-
-GROUPS = 8  # of every GroupNorm; each width is a multiple of it
+from common.options.networks import UNetConfig
+from environment import jt, nn, silu
+from model.blocks import GROUPS, Attention, ResidualBlock, Upsample, pixel_shuffle, pixel_unshuffle
+from ops import GroupNorm
 
 
 def timestep_embedding(t, dim):
@@ -19,58 +18,6 @@ def timestep_embedding(t, dim):
     frequencies = np.exp(-math.log(10_000) * np.arange(dim // 2) / (dim // 2)).astype(np.float32)
     angles = t.float32()[:, None] * jt.array(frequencies)[None, :]
     return jt.concat([jt.cos(angles), jt.sin(angles)], dim=1)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around the time embedding. x (B, in, H, W), time (B, time_dim) -> (B, out, H, W)."""
-
-    def __init__(self, in_channels, out_channels, time_dim):
-        super().__init__()
-        self.norm1 = GroupNorm(GROUPS, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.time = nn.Linear(time_dim, out_channels)
-        self.norm2 = GroupNorm(GROUPS, out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zero_(self.conv2.weight)  # the block starts as the identity
-
-    def execute(self, x, time):
-        h = self.conv1(silu(self.norm1(x)))
-        h = h + self.time(time)[:, :, None, None]
-        h = self.conv2(silu(self.norm2(h)))
-        return self.skip(x) + h
-
-
-class Attention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V over the pixels (self) or over the context's tokens (cross).
-
-    x (B, C, H, W), context (B, L, context_dim) or None for self-attention -> (B, C, H, W).
-    """
-
-    def __init__(self, channels, head_dim, context_dim=None):
-        super().__init__()
-        self.heads = channels // head_dim
-        self.norm = GroupNorm(GROUPS, channels)
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(context_dim or channels, channels, bias=False)
-        self.value = nn.Linear(context_dim or channels, channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zero_(self.out.weight)
-
-    def split(self, x):
-        """(B, L, C) -> (B, heads, L, C / heads)."""
-        batch, length, channels = x.shape
-        return x.reshape(batch, length, self.heads, channels // self.heads).permute(0, 2, 1, 3)
-
-    def execute(self, x, context=None):
-        batch, channels, height, width = x.shape
-        tokens = self.norm(x).reshape(batch, channels, height * width).permute(0, 2, 1)  # (B, HW, C)
-        context = tokens if context is None else context
-        q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
-        scores = Matmul.apply(q, k.permute(0, 1, 3, 2)) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
-        h = Matmul.apply(softmax(scores, dim=-1), v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
-        h = self.out(h.reshape(batch, height * width, channels))
-        return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
 
 class UNetBlock(nn.Module):
@@ -92,36 +39,10 @@ class UNetBlock(nn.Module):
         return x
 
 
-def fold(x, side):
-    """Squares of side x side pixels to channels. (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
-    batch, channels, height, width = x.shape
-    x = x.reshape(batch, channels, height // side, side, width // side, side).permute(0, 1, 3, 5, 2, 4)
-    return x.reshape(batch, channels * side * side, height // side, width // side)
-
-
-def unfold(x, side):
-    """The inverse of fold. (B, C side^2, H, W) -> (B, C, side H, side W)."""
-    batch, channels, height, width = x.shape
-    x = x.reshape(batch, channels // side**2, side, side, height, width).permute(0, 1, 4, 2, 5, 3)
-    return x.reshape(batch, channels // side**2, side * height, side * width)
-
-
-class Upsample(nn.Module):
-    """Nearest-neighbour doubling and a 3x3 convolution. (B, in, H, W) -> (B, out, 2H, 2W)."""
-
-    def __init__(self, in_channels, out_channels):
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-
-    def execute(self, x):
-        return self.conv(interpolate(x, scale_factor=2, mode="nearest"))
-
-
 class UNet(nn.Module):
-    """eps_theta(x_t, t) or, with config.context_dim, eps_theta(x_t, t, context).
+    """x_t (B, in_channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, in_channels, H, W).
 
-    x_t (B, in_channels, H, W), t (B,) integers in 0..999, context (B, L, context_dim) -> (B, in_channels, H, W).
-    H and W are multiples of patch_size * 2 ** (levels - 1).
+    H and W are multiples of patch_size * 2 ** (levels - 1). Without config.context_dim there is no context.
     """
 
     def __init__(self, config: UNetConfig):
@@ -162,7 +83,7 @@ class UNet(nn.Module):
 
     def execute(self, x, t, context=None):
         time = silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
-        x = self.stem(fold(x, self.config.patch_size))
+        x = self.stem(pixel_unshuffle(x, self.config.patch_size))  # (B, base_channels, H / patch, W / patch)
         skips = []
         for blocks, downsample in zip(self.down, self.downsample):
             for block in blocks:
@@ -175,18 +96,20 @@ class UNet(nn.Module):
             x = upsample(x)
             for block in blocks:
                 x = block(jt.concat([x, skips.pop()], dim=1), time, context)
-        return unfold(self.head(silu(self.norm(x))), self.config.patch_size)
+        return pixel_shuffle(self.head(silu(self.norm(x))), self.config.patch_size)
 
 
 class ConditionalUNet(nn.Module):
-    """eps_theta(x_t, t, tau_theta(y)) of latent diffusion (equation 3): y is a class, tau_theta a table of tokens.
+    """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): y is a class, tau_theta a table of tokens.
 
-    x_t (B, in_channels, H, W), t (B,), labels (B,) integers in 0..num_classes; num_classes is the null label, no class.
+    x_t (B, in_channels, H, W), t (B,) integers, labels (B,) integers in 0..num_classes, of which num_classes is the
+    null label, no class -> (B, in_channels, H, W).
     """
 
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
+        self.null_label = config.num_classes
         self.context = nn.Embedding(config.num_classes + 1, config.context_tokens * config.context_dim)
         self.unet = UNet(config)
 

@@ -5,28 +5,11 @@ Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, s
 import math
 from itertools import pairwise
 
+from common import SIZE
+from common.options.networks import VAEConfig, downsampling_factor
+from environment import jt, nn
+from model.blocks import GROUPS, ResidualBlock, Upsample, pixel_shuffle, pixel_unshuffle
 from ops import GroupNorm
-
-from common.networks import VAEConfig, shrinking
-from device import jt, nn, silu
-from model.unet import GROUPS, Upsample, fold, unfold
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, without the UNet's time. x (B, in, H, W) -> (B, out, H, W)."""
-
-    def __init__(self, in_channels, out_channels):
-        super().__init__()
-        self.norm1 = GroupNorm(GROUPS, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = GroupNorm(GROUPS, out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-
-    def execute(self, x):
-        h = self.conv1(silu(self.norm1(x)))
-        h = self.conv2(silu(self.norm2(h)))
-        return self.skip(x) + h
 
 
 class Encoder(nn.Module):
@@ -35,7 +18,7 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig):
         super().__init__()
         widths = [config.base_channels * mult for mult in config.channel_mults]
-        layers = [nn.Conv2d(config.in_channels * config.patch_size**2, widths[0], 3, padding=1)]
+        layers = [nn.Conv2d(config.patch_size**2, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
         layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
@@ -44,7 +27,7 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def execute(self, x):
-        return self.layers(fold(x, self.patch_size))
+        return self.layers(pixel_unshuffle(x, self.patch_size))
 
 
 class Decoder(nn.Module):
@@ -57,16 +40,16 @@ class Decoder(nn.Module):
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
         layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], config.in_channels * config.patch_size**2, 3, padding=1)]
+        layers += [nn.Conv2d(widths[-1], config.patch_size**2, 3, padding=1)]
         self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
     def execute(self, z):
-        return unfold(self.layers(z), self.patch_size)
+        return pixel_shuffle(self.layers(z), self.patch_size)
 
 
 class DiagonalGaussian:
-    """The posterior q(z | x) = N(mean, diag(exp(logvar))). parameters (B, 2 C, H, W), mean over logvar."""
+    """The posterior q(z | x) = N(mean, diag(exp(logvar))). parameters (B, 2 C, H, W): C means, then C log-variances."""
 
     def __init__(self, parameters):
         self.mean, logvar = parameters.chunk(2, dim=1)
@@ -96,9 +79,9 @@ class VAE(nn.Module):
     def decode(self, z):
         return self.decoder(z)
 
-    def latent_shape(self, size=32):
-        """(channels, height, width) of the latent of an image of this size in pixels."""
-        side = size // shrinking(self.config)
+    def latent_shape(self):
+        """(channels, height, width) of an image's latent."""
+        side = SIZE // downsampling_factor(self.config)
         return self.config.latent_channels, side, side
 
     def execute(self, x, eps):
@@ -108,30 +91,32 @@ class VAE(nn.Module):
 
 
 def vae_loss(vae, x, eps, kl_weight):
-    """The loss, squared error a pixel + kl_weight * KL a latent element and its parts."""
+    """The loss and its parts: {"loss": reconstruction + kl_weight * kl, "reconstruction": ..., "kl": ...}, scalars.
+
+    reconstruction: mean squared error per pixel; kl: KL(q(z | x) || N(0, I)) in nats per latent element.
+    x (B, 1, 32, 32), eps (B, latent_channels, 8, 8).
+    """
     reconstruction, posterior = vae(x, eps)
-    squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3])  # of each image
+    squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3])  # (B,)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
     loss = (squared_error + kl_weight * kl).mean()
     return {"loss": loss, "reconstruction": squared_error.mean(), "kl": kl.mean()}
 
 
 class LatentSpace:
-    """What latent diffusion sees: posterior means, normalised by the training set's mean and std of each channel."""
+    """What latent diffusion sees: posterior means, normalised by the training set's mean and std of each channel.
+
+    mean, std: arrays (latent_channels,).
+    """
 
     def __init__(self, vae, mean, std):
-        """mean and std: arrays (latent_channels,)."""
         self.vae = vae
         self.mean, self.std = (jt.array(a).reshape(1, -1, 1, 1) for a in (mean, std))
 
-    def encode(self, x):
-        """Images (B, 1, 32, 32) -> z (B, latent_channels, 8, 8) of about zero mean and unit variance."""
-        return self.normalize(self.vae.encode(x).mean)
-
     def normalize(self, mean):
-        """The posterior's mean -> z."""
+        """Posterior means -> z (B, latent_channels, 8, 8), of about zero mean and unit variance."""
         return (mean - self.mean) / self.std
 
     def decode(self, z):
-        """z -> images."""
+        """z -> images (B, 1, 32, 32)."""
         return self.vae.decode(z * self.std + self.mean)

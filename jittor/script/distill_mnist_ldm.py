@@ -1,34 +1,36 @@
-"""Distil latent diffusion to a few network calls: python script/distill_mnist_ldm.py [--steps 2] [--help]"""
-import sys
-from pathlib import Path
+"""Distil latent diffusion to a few network calls: python script/distill_mnist_ldm.py [--sampler.steps 2] [--help]"""
+import paths
 
-sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
-
-from common.cli import UserError, run
-from common.config import DistillLDM, SampleLDM
+from common.options.command_line import run
+from common.options.recipes import DistillLDM
 
 
 def main(options: DistillLDM):
-    """Load the teacher, start the student from it, train the student to take the teacher's guided steps in one."""
+    """Load the teacher, start the student from it, train the student to take several of the teacher's steps in one."""
     from dataclasses import replace  # a framework is loaded after --help was answered
 
-    from common.images import grid, save_png
+    from common.draw import preview_samples
+    from common.errors import UserError
+    from common.files import digest
     from common.mnist import load_mnist
+    from common.options.sampling import SampleLDM
     from common.schedule import distillation_timesteps
-    from data import encode_latents
-    from device import to_tensor
+    from device import load_weights, to_tensor
+    from model.ddpm import Denoiser
     from model.unet import ConditionalUNet
-    from sampler import Pipeline, load_ldm
+    from pipeline import Pipeline, encode_latents, load_pipeline
     from trainer import Trainer
 
-    teacher = load_ldm(SampleLDM(checkpoint=options.teacher, device=options.device, precision=options.precision))
-    accelerator, ddpm, space = teacher.accelerator, teacher.ddpm, teacher.latent_space
+    named = SampleLDM(checkpoint=options.teacher, device=options.device, precision=options.precision)
+    teacher = load_pipeline(named, "ldm")
+    accelerator, ddpm, space, path = teacher.accelerator, teacher.ddpm, teacher.latent_space, teacher.checkpoint.path
     if ddpm.config.prediction != "v":
-        raise UserError(f"{teacher.checkpoint.path} does not predict v: train one with --diffusion.prediction v")
-    options = replace(options, diffusion=ddpm.config, unet=teacher.unet.config)
-    times = distillation_timesteps(options.diffusion.timesteps, options.steps, options.substeps, options.shift)
-    trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
-    trainer.start_from(teacher.checkpoint)
+        raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
+    options = replace(options, teacher_digest=digest(path), diffusion=ddpm.config, unet=teacher.unet.config)
+    steps, shift = options.sampler.steps, options.sampler.shift
+    times = distillation_timesteps(ddpm.config.timesteps, steps, options.substeps, shift)
+    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")  # noqa: E731
+    trainer = Trainer(options, accelerator, build)
     trainer.latent_space = space
     images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
     options.unet.check_input(*space.vae.latent_shape()[:2], classes=labels.max() + 1)
@@ -37,15 +39,13 @@ def main(options: DistillLDM):
     def losses(unet, indices, noise):
         z_0 = space.normalize(to_tensor(latents[indices], accelerator.device))
         y = to_tensor(labels[indices], accelerator.device)
-        t = times[noise.integers(options.steps)].T  # (substeps + 1, B)
+        t = times[noise.integers(steps)].T  # (substeps + 1, B)
         eps = to_tensor(noise.normal(*z_0.shape[1:]), accelerator.device)
-        guided = lambda z_t, t: teacher.predict(z_t, t, y, options.guidance)  # noqa: E731
-        return {"loss": ddpm.distillation_loss(lambda z_t, t: unet(z_t, t, y), guided, z_0, t, eps)}
+        denoise = Denoiser(teacher.unet, ddpm, y, options.guidance)
+        return {"loss": ddpm.distillation_loss(unet, denoise, z_0, t, eps, y)}
 
-    def preview(unet, path):
-        pipeline = Pipeline(accelerator, unet, options.diffusion, space)
-        sample = SampleLDM(seed=options.seed, sampler="ddim", steps=options.steps, shift=options.shift)
-        save_png(path, grid(pipeline.images(sample), columns=10))
+    def preview(unet):
+        return preview_samples(Pipeline(accelerator, unet, ddpm, options.sampler, space), options.seed)
 
     trainer.fit(losses, len(latents), preview)
 

@@ -1,19 +1,16 @@
 """Draw digits with latent diffusion: python script/tst_mnist_ldm.py [--digit 7] [--guidance 2] [--help]"""
-import sys
-from pathlib import Path
+import paths
 
-sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
-
-from common.cli import run
-from common.config import SampleLDM
+from common.options.command_line import run
+from common.options.sampling import SampleLDM
 
 
 def main(options: SampleLDM):
     """Load the model and the VAE it carries, draw a grid of samples and the denoising of the first ones, decoded."""
-    from sampler import draw, load_ldm  # a framework is loaded after --help was answered
+    from common.draw import draw  # a framework is loaded after --help was answered
+    from pipeline import load_pipeline
 
-    pipeline = load_ldm(options)
-    draw(pipeline, pipeline.settle(options), pipeline.kind)
+    draw(load_pipeline(options, "ldm-distilled" if options.distilled else "ldm"), options)
 
 
 if __name__ == "__main__":

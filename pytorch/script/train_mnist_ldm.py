@@ -1,48 +1,44 @@
 """Train latent diffusion on MNIST: python script/train_mnist_ldm.py [--minutes 30] [--help]"""
-import sys
-from pathlib import Path
+import paths
 
-sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
-
-from common.cli import run
-from common.config import SampleLDM, TrainLDM
+from common.options.command_line import run
+from common.options.recipes import TrainLDM
 
 
 def main(options: TrainLDM):
-    """Build the conditional UNet, load data, encode it once with the trained VAE, train on the latents."""
-    import numpy as np  # a framework is loaded after --help was answered
-
-    from common.images import grid, save_png
+    """Load the digits, encode them once with the trained VAE, train the conditional UNet on the latents."""
+    from common.draw import preview_samples  # a framework is loaded after --help was answered
     from common.mnist import load_mnist
-    from data import encode_latents
     from device import make_accelerator, to_tensor
     from model.ddpm import DDPM
     from model.unet import ConditionalUNet
     from model.vae import LatentSpace
-    from sampler import Pipeline, load_vae
+    from pipeline import Pipeline, encode_latents, load_latent_space, load_vae
     from trainer import Trainer
 
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
-    ddpm = DDPM(options.diffusion)
-    vae = load_vae(options.vae_checkpoint, accelerator.device, trainer.run.resumed)
+    ddpm, resumed = DDPM(options.diffusion), trainer.run.resumed
+    if resumed:
+        vae = load_latent_space(resumed, accelerator.device).vae
+    else:
+        vae = load_vae(options.vae_checkpoint, accelerator.device)
     images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
     options.unet.check_input(*vae.latent_shape()[:2], classes=labels.max() + 1)
     latents = encode_latents(vae, images, accelerator.device)
-    mean, std = latents.mean(axis=(0, 2, 3)), latents.std(axis=(0, 2, 3))
-    space = trainer.latent_space = LatentSpace(vae, mean, std)
+    space = LatentSpace(vae, mean=latents.mean(axis=(0, 2, 3)), std=latents.std(axis=(0, 2, 3)))
+    trainer.latent_space = space
 
     def losses(unet, indices, noise):
         z_0 = space.normalize(to_tensor(latents[indices], accelerator.device))
         t = noise.integers(options.diffusion.timesteps)
         eps = to_tensor(noise.normal(*z_0.shape[1:]), accelerator.device)
-        y = np.where(noise.uniform() < options.label_dropout, options.unet.num_classes, labels[indices])
+        y = noise.drop_labels(labels[indices], options.unet.num_classes, options.label_dropout)
         y = to_tensor(y, accelerator.device)
-        return {"loss": ddpm.loss(lambda z_t, t: unet(z_t, t, y), z_0, t, eps)}
+        return {"loss": ddpm.loss(unet, z_0, t, eps, y)}
 
-    def preview(unet, path):
-        pipeline = Pipeline(accelerator, unet, options.diffusion, space)
-        save_png(path, grid(pipeline.images(pipeline.settle(SampleLDM(seed=options.seed))), columns=10))
+    def preview(unet):
+        return preview_samples(Pipeline(accelerator, unet, ddpm, options.sampler, space), options.seed)
 
     trainer.fit(losses, len(latents), preview)
 

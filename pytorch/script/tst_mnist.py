@@ -1,18 +1,16 @@
 """Draw digits with the pixel DDPM: python script/tst_mnist.py [--steps 20] [--help]"""
-import sys
-from pathlib import Path
+import paths
 
-sys.path[:0] = map(str, Path(__file__).resolve().parents[1:3])  # this tree, then the repository
-
-from common.cli import run
-from common.config import SampleDDPM
+from common.options.command_line import run
+from common.options.sampling import SampleDDPM
 
 
 def main(options: SampleDDPM):
     """Load the model, draw a grid of samples and the denoising of the first ones."""
-    from sampler import draw, load_ddpm  # a framework is loaded after --help was answered
+    from common.draw import draw  # a framework is loaded after --help was answered
+    from pipeline import load_pipeline
 
-    draw(load_ddpm(options), options, "ddpm")
+    draw(load_pipeline(options, "ddpm"), options)
 
 
 if __name__ == "__main__":

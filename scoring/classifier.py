@@ -1,4 +1,4 @@
-"""The digit classifier whose features the offline metric compares: python -m common.classifier trains it anew.
+"""The digit classifier whose features the offline metric compares: python -m scoring.classifier trains it anew.
 
 A small convolutional network; the 128 numbers before its last layer are what the Frechet distance, precision and recall
 see. It scores pictures and takes no part in drawing them. Torch is imported where it is needed, not with the module.
@@ -12,13 +12,14 @@ import numpy as np
 from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
-from common.checkpoint import write_atomically
-from common.cli import Count, Positive, Seed, UserError, options, run
+from common.errors import UserError
+from common.files import ROOT, write_atomically
 from common.images import from_uint8
 from common.mnist import load_mnist
-from common.paths import ROOT
+from common.options.command_line import run
+from common.options.fields import Count, Positive, Seed, options_class
 
-WEIGHTS = ROOT / "common" / "classifier.safetensors"
+WEIGHTS = ROOT / "scoring" / "classifier.safetensors"
 FEATURES = 128
 
 
@@ -38,7 +39,7 @@ def build():
 
 
 @cache
-def trained():
+def trained_network():
     """The shipped network, ready to use. UserError where its file is not whole."""
     import torch
 
@@ -49,11 +50,11 @@ def trained():
     return network.eval()
 
 
-def look(images, batch_size=500):
-    """What the classifier sees in images (N, 1, 32, 32) uint8: features (N, 128) and probabilities (N, 10), float64."""
+def classify(images, batch_size=500):
+    """The features (N, 128) and the classes' probabilities (N, 10) of images (N, 1, 32, 32) uint8, float64."""
     import torch
 
-    network = trained()
+    network = trained_network()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device)
     features, probabilities = [], []
@@ -67,7 +68,7 @@ def look(images, batch_size=500):
 
 def accuracy(images, labels):
     """Share of the images (N, 1, 32, 32) uint8 that the shipped network classifies as labelled."""
-    return float((look(images)[1].argmax(axis=1) == labels).mean())
+    return float((classify(images)[1].argmax(axis=1) == labels).mean())
 
 
 def distort(x):
@@ -82,14 +83,14 @@ def distort(x):
     return grid_sample(x, affine_grid(theta, x.shape, align_corners=False), padding_mode="border", align_corners=False)
 
 
-@options
+@options_class
 class TrainClassifier:
-    """Train the classifier of the offline metric and write it to common/classifier.safetensors."""
+    """Train the classifier of the offline metric and write it to scoring/classifier.safetensors."""
 
     epochs: Count = 12
     """Passes over the training set."""
     batch_size: Count = 128
-    """Images a step."""
+    """Images per step."""
     learning_rate: Positive = 3e-3
     """Peak learning rate of AdamW; it decays along a cosine to 0."""
     seed: Seed = 0

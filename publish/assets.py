@@ -1,20 +1,21 @@
-"""Every picture and table that the README shows, from the shipped weights: python -m common.assets
+"""Every picture and table that the README shows, from the shipped weights: python -m publish.assets
 
 Draws the pictures of both trees, scores every sampler setting (an hour and a half on two cores; a setting whose result
-is there already is not drawn again), then writes the tables and the plot as common.report does. The README's own:
-    python -m common.assets --processes 2
+is there already is not drawn again), then writes the tables and the plot as publish.report does. The README's own:
+    python -m publish.assets --processes 2
 """
 import os
 import shutil
 import subprocess
 import sys
 
-from common.cli import Count, options, run
-from common.config import DistillLDM
 from common.figure import loss_curve
-from common.paths import ROOT
-from common.report import ASSET, FRAMEWORKS, HEADLINE, MODELS, USUAL_NUM, Report
-from common.report import main as report
+from common.files import ROOT, run_folder, shipped_weights
+from common.options.command_line import run
+from common.options.fields import Count, options_class
+from publish.plot import FRAMEWORKS, MODELS
+from publish.report import ASSET, OWN_SAMPLERS, USUAL_NUM, Report
+from publish.report import main as report
 
 PICTURES = {
     "ddpm": ("tst_mnist.py", ["samples", "process"]),
@@ -22,20 +23,19 @@ PICTURES = {
     "ldm": ("tst_mnist_ldm.py", ["samples", "process"]),
     "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "process"]),
 }
-SETTINGS = {  # sampler and images: network calls, in PyTorch; in Jittor, which draws the same, the headline's alone
+SETTINGS = {  # beside a model's own, in PyTorch alone, for Jittor draws the same. Sampler and images: network calls
     "ddpm": {
-        ("dpmpp_2m", 10_000): (5, 8, 10, 20), ("ddim", 10_000): (10, 20), ("ddpm", 10_000): (20,),
+        ("dpmpp_2m", 10_000): (5, 10, 20), ("ddim", 10_000): (10, 20), ("ddpm", 10_000): (20,),
         ("dpmpp_2m", 1_000): (8,), ("ddpm", 1_000): (1_000,),  # the original's; of 10,000 images it would take hours
     },
     "ldm": {
-        ("dpmpp_2m", 10_000): (4, 6, 10, 20), ("ddim", 10_000): (10, 50), ("ddpm", 10_000): (50,),
+        ("dpmpp_2m", 10_000): (4, 10, 20), ("ddim", 10_000): (10, 50), ("ddpm", 10_000): (50,),
         ("dpmpp_2m", 1_000): (6,), ("ddpm", 1_000): (1_000,),
     },
-    "ldm-distilled": {("ddim", 10_000): (DistillLDM().steps,)},
 }  # fmt: skip
 
 
-@options
+@options_class
 class Assets:
     """Regenerate asset/ and the README's tables."""
 
@@ -49,7 +49,7 @@ class Assets:
 
 def call(tree, script, kind, *arguments, processes=1):
     """Run a tree's script on the shipped weights of a kind, in several processes by mpirun."""
-    weights = ROOT / tree / "weights" / f"{kind}.safetensors"
+    weights = shipped_weights(ROOT / tree, kind)
     command = [sys.executable, ROOT / tree / "script" / script, "--checkpoint", weights, *arguments]
     launcher, environment = [], os.environ
     if processes > 1:
@@ -59,19 +59,19 @@ def call(tree, script, kind, *arguments, processes=1):
 
 def main(options: Assets):
     ASSET.mkdir(exist_ok=True)
-    shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_csv(tree, kind).is_file()]
+    shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_weights(ROOT / tree, kind).is_file()]
     for tree, kind in shipped if options.pictures else ():
         script, names, *arguments = PICTURES[kind]
-        folder = ROOT / tree / "runs" / "pictures" / kind
+        folder = run_folder(ROOT / tree, "pictures") / kind
         call(tree, script, kind, "--out", folder, *arguments)
         for name in names:
             shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
-        loss_curve(shipped_csv(tree, kind), ASSET / f"{tree}-{kind}-loss.png", title)
+        loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():
         processes = options.processes if tree == "jittor" else 1
         for sampler, num, steps in settings(tree, kind):
-            folder = ROOT / tree / "runs" / f"{kind}-{sampler}-{steps}-{num}"
+            folder = run_folder(ROOT / tree, f"{kind}-{sampler}-{steps}-{num}")
             if not (folder / "result.json").is_file():
                 script = "tst_mnist_fid.py" if kind == "ddpm" else "tst_mnist_ldm_fid.py"
                 chosen = ("--sampler", sampler, "--num", num, "--steps", steps, "--out", folder)
@@ -80,15 +80,11 @@ def main(options: Assets):
 
 
 def settings(tree, kind):
-    """What to score: sampler, images, network calls."""
-    if tree == "jittor":
-        headline = (row for rows in HEADLINE.values() for row in rows)
-        return [(sampler, USUAL_NUM, steps) for model, sampler, steps in headline if model == kind]
-    return [(*sampled, steps) for sampled, counts in SETTINGS.get(kind, {}).items() for steps in counts]
-
-
-def shipped_csv(tree, kind):
-    return ROOT / tree / "weights" / f"{kind}.csv"
+    """What to score: sampler, images, network calls; a model's own first."""
+    own = OWN_SAMPLERS.get(kind)
+    others = SETTINGS.get(kind, {}) if tree == "pytorch" else {}
+    chosen = [(own.name, USUAL_NUM, own.steps)] if own else []
+    return chosen + [(*sampled, steps) for sampled, counts in others.items() for steps in counts]
 
 
 if __name__ == "__main__":

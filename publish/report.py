@@ -1,37 +1,32 @@
-"""The tables and the plot of the README, from every result.json: python -m common.report
+"""The tables and the plot of the READMEs, from every result.json and from asset/bench.json: python -m publish.report
 
 Results of 1,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
-README between its markers, asset/quality.png. A number that was not measured is not in a table.
+READMEs between their markers, asset/quality.png. A number that was not measured is not in a table.
 """
 import json
 from pathlib import Path
 
 from tyro.conf import Positional
 
-from common.checkpoint import digest, write_atomically, write_json
-from common.cli import UserError, options, run
-from common.config import LATENT_SHIFT, LATENT_STEPS, DiffusionSample, DistillLDM
-from common.figure import quality_against_time
-from common.paths import ROOT
+from common.errors import UserError
+from common.files import ROOT, shipped_weights, write_atomically
+from common.options.command_line import run
+from common.options.fields import options_class
+from common.options.recipes import RECIPES
+from publish.plot import FRAMEWORKS, MODELS, SAMPLERS, quality_against_time
+from publish.speed import speed_tables, table
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
-MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
 SHOWN = ("samples", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
-FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
     ("ddpm", "jittor"): (2231, 42.18),
     ("ldm", "pytorch"): (219, 128.87),
     ("ldm", "jittor"): (244, 112.82),
 }
-HEADLINE = {  # of each original, what is shown beside it: model, sampler, network calls
-    "ddpm": [("ddpm", "dpmpp_2m", DiffusionSample().steps)],
-    "ldm": [("ldm", "dpmpp_2m", LATENT_STEPS), ("ldm-distilled", "ddim", DistillLDM().steps)],
-}
-SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
+OWN_SAMPLERS = {kind: recipe().sampler for kind, recipe in RECIPES.items() if kind != "vae"}
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD", "x floor", "precision", "recall", "on")
-MEASURES = ("mnist_fd", "precision", "recall", "fid", "seconds", "hardware")
 NOTES = """\
 Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of a digit classifier's features against the 10,000
 test images; its floor is what 10,000 training images score. Precision and recall: Kynkäänniemi et al. 2019.
@@ -44,8 +39,9 @@ themselves.
 
 def unusual(result):
     """The settings of a result that its sampler and network calls do not tell, as words."""
-    shift = DiffusionSample().shift if result["model"] == "ddpm" else LATENT_SHIFT
-    usual = {"num": USUAL_NUM, "shift": shift, "eta": 0, "guidance": 1, "digit": None, "real": "test"}
+    own = OWN_SAMPLERS[result["model"]]
+    usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
+    usual |= {"digit": None, "real": "test"}
     return [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
 
 
@@ -56,9 +52,10 @@ def name(result):
     return "-".join(parts).replace(" ", "")
 
 
-def title(model, tree, sampler):
-    """What a line of the plot is called."""
-    return ", ".join([MODELS[model], FRAMEWORKS[tree], SAMPLERS[sampler]])
+def is_headline(result):
+    """Whether a result is of its model's own sampler."""
+    own = OWN_SAMPLERS[result["model"]]
+    return not unusual(result) and (result["sampler"], result["steps"]) == (own.name, own.steps)
 
 
 def gather(folders):
@@ -99,41 +96,34 @@ def row(result):
     )
 
 
-def table(rows, header=HEADER):
-    """Rows of cells as Markdown, under a header."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
 def tables(results):
     """The headline table, each model and framework at the scripts' own setting beside the original, and all results."""
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
         headline.append(cells)
-        usual = [r for r in results if r["tree"] == tree and not unusual(r)]
-        shown = [r for r in usual if (r["model"], r["sampler"], r["steps"]) in HEADLINE[model]]
-        headline += map(row, shown)
+        same = [r for r in results if r["tree"] == tree and RECIPES[r["model"]].model == model]
+        headline += map(row, filter(is_headline, same))
     real = next(r for r in results if not unusual(r))["floor"]
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
     floor += f"recall {real['recall']:.3f}.\n"
-    return table(headline) + "\n" + NOTES + floor, table(map(row, results)) + FEWER
+    return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + FEWER
 
 
 def trainings():
     """What the shipped weights took, as Markdown."""
     rows = []
     for kind, tree in ((kind, tree) for kind in MODELS for tree in FRAMEWORKS):
-        path = ROOT / tree / "weights" / f"{kind}.json"
+        path = shipped_weights(ROOT / tree, kind).with_suffix(".json")
         if path.is_file():
-            told = json.loads(path.read_text())
-            numbers = f"{told['epochs']:g}", f"{60 * told['hours']:.0f}"
-            rows.append((MODELS[kind], FRAMEWORKS[tree], *numbers, told["hardware"], told["date"]))
+            about = json.loads(path.read_text())
+            numbers = f"{about['epochs']:g}", f"{60 * about['hours']:.0f}"
+            rows.append((MODELS[kind], FRAMEWORKS[tree], *numbers, about["hardware"], about["date"]))
     return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
 
 
 def pictures():
-    """What there is in asset/, a row a model and picture, the frameworks side by side, as Markdown."""
+    """What there is in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
     rows = []
     for kind, name in ((kind, name) for kind in MODELS for name in SHOWN):
         paths = [ASSET / f"{tree}-{kind}-{name}.png" for tree in FRAMEWORKS]
@@ -150,16 +140,13 @@ def between(text, marker, content):
     return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
 
 
-def describe_weights(results):
-    """Write into the JSON beside each of the shipped weights what they scored, by setting."""
-    for path in ROOT.glob("*/weights/*.json"):
-        weights = digest(path.with_suffix(".safetensors"))
-        scored = [r for r in results if r["checkpoint"] == weights and r["tree"] == path.parents[1].name]
-        told = {", ".join([f"{r['sampler']} {r['steps']}", *unusual(r)]): {m: r[m] for m in MEASURES} for r in scored}
-        write_json(path, {**json.loads(path.read_text()), "scores": told})
+def blocks(headline, readme):
+    """What stands between a README's markers."""
+    speed = speed_tables(json.loads((ASSET / "bench.json").read_text()), chinese=readme.endswith(".zh.md"))
+    return {"results": headline, "speed": speed, "pictures": pictures(), "training": trainings()}
 
 
-@options
+@options_class
 class Report:
     """Collect every result.json and draw the tables and the plot."""
 
@@ -177,12 +164,11 @@ def main(options: Report):
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):
         text = readme.read_text()
-        for marker, content in (("results", headline), ("pictures", pictures()), ("training", trainings())):
+        for marker, content in blocks(headline, readme.name).items():
             text = between(text, marker, content)
         readme.write_text(text)
-    originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in HEADLINE}
-    quality_against_time(usual, title, originals, ASSET / "quality.png")
-    describe_weights(results)
+    originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}
+    quality_against_time(usual, originals, ASSET / "quality.png")
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 
 

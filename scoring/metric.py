@@ -1,27 +1,29 @@
 """How good drawn digits are: FID as the field measures it, and a measure that needs neither network nor GPU.
 
-    python -m common.metric FAKE REAL           # two folders of 32x32 PNGs, anyone's
+    python -m scoring.metric FAKE REAL           # two folders of 32x32 PNGs, anyone's
     python -m pytorch_fid FAKE REAL             # FID alone, by the same package
 
 Torch is imported where it is needed, not with the module.
 """
 import hashlib
+import os
 from functools import cache
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 from tyro.conf import Positional
 
-from common.checkpoint import write_json
-from common.classifier import look
-from common.cli import UserError, options, run
+from common.errors import UserError
+from common.files import write_atomically, write_json
 from common.images import read_images
-from common.mnist import load_mnist
+from common.mnist import random_images
+from common.options.command_line import run
+from common.options.fields import options_class
+from scoring.classifier import classify
 
 INCEPTION = "6726825d"  # how the sha256 of pytorch-fid's weights begins
 NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3)
-REMEMBERED = 2000  # images whose nearest training image is looked for
+MEMORY_SAMPLE = 2000  # images whose nearest training image is searched
 
 
 class NotMeasured(Exception):
@@ -44,8 +46,8 @@ def squared_distances(a, b, rows=500):
         yield np.maximum((part * part).sum(axis=1)[:, None] + norms - 2 * part @ b.T, 0)
 
 
-def share_inside(points, centres):
-    """Share of the points in a ball around any centre that reaches to the centre's 3rd neighbour among the centres.
+def fraction_in_manifold(points, centres):
+    """Fraction of the points within the manifold of the centres: balls that reach to each centre's 3rd neighbour.
 
     Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2).
     """
@@ -56,37 +58,25 @@ def share_inside(points, centres):
 
 def distance_to_training(images, folder=None):
     """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
-    both = images[:REMEMBERED], digits(True, folder=folder)
+    both = images[:MEMORY_SAMPLE], random_images(True, folder=folder)
     points, training = (x.reshape(len(x), -1).astype(np.float32) for x in both)
     nearest = [part.min(axis=1) for part in squared_distances(points, training)]
     return float(np.sqrt(np.concatenate(nearest)).mean())
 
 
 @cache
-def digits(train, count=None, folder=None):
-    """The images of the training or the test set, or so many of them at random, always the same, (N, 1, 32, 32) uint8.
-
-    Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as its like.
-    """
-    if count is None:
-        return load_mnist(train, folder)[0]
-    images = digits(train, folder=folder)  # read once
-    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
-
-
-@cache
 def floor(count, folder=None):
     """What so many training images score against as many test images: what real digits reach."""
-    return compare(digits(True, count, folder), digits(False, count, folder))[0]
+    return compare(random_images(True, count, folder), random_images(False, count, folder))[0]
 
 
 def compare(fake, real):
     """The four measures that have a floor, and the classes' probabilities of the fake images (N, 10)."""
-    (a, probabilities), (b, _) = look(fake), look(real)
+    (a, probabilities), (b, _) = classify(fake), classify(real)
     measures = {
         "mnist_fd": frechet_distance(a, b),
-        "precision": share_inside(a, b),
-        "recall": share_inside(b, a),
+        "precision": fraction_in_manifold(a, b),
+        "recall": fraction_in_manifold(b, a),
         "confident": float((probabilities.max(axis=1) > 0.9).mean()),
     }
     return measures, probabilities
@@ -94,7 +84,7 @@ def compare(fake, real):
 
 def mnist_fd(fake, real):
     """Frechet distance of the classifier's features of images (N, 1, 32, 32) uint8 to those of real ones."""
-    return frechet_distance(look(fake)[0], look(real)[0])
+    return frechet_distance(classify(fake)[0], classify(real)[0])
 
 
 def offline_metric(fake, real, folder=None):
@@ -105,7 +95,7 @@ def offline_metric(fake, real, folder=None):
     training image, in units of how far test images are (well below 1: memorised); and the `floor` of the first four.
     """
     measures, probabilities = compare(fake, real)
-    memory = distance_to_training(digits(False, REMEMBERED, folder), folder)
+    memory = distance_to_training(random_images(False, MEMORY_SAMPLE, folder), folder)
     return {
         **measures,
         "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
@@ -114,8 +104,8 @@ def offline_metric(fake, real, folder=None):
     }
 
 
-def inception_weights(path=None):
-    """The file of pytorch-fid's Inception weights: the one named, else torch's own copy, else downloaded to there.
+def cache_inception_weights(path=None):
+    """Have pytorch-fid's Inception weights where torch looks for them: there already, copied from path, or downloaded.
 
     UserError where the file is another; NotMeasured where there is none and it cannot be downloaded.
     """
@@ -123,6 +113,8 @@ def inception_weights(path=None):
     from pytorch_fid.inception import FID_WEIGHTS_URL
 
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(FID_WEIGHTS_URL).name
+    if path is not None and not path.is_file():
+        raise UserError(f"{path} does not exist: name the file {cached.name} with --inception-weights")
     if path is None and not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
@@ -130,12 +122,12 @@ def inception_weights(path=None):
         except (OSError, RuntimeError) as error:  # no network; a file cut short
             advice = f"download {FID_WEIGHTS_URL}\nand put it at {cached}, or name it with --inception-weights"
             raise NotMeasured(f"Inception's weights are not here ({error}): {advice}") from error
-    path = Path(path or cached)
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: name the file {cached.name} with --inception-weights")
-    if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(INCEPTION):
-        raise UserError(f"{path} is not pytorch-fid's {cached.name}: download it again from {FID_WEIGHTS_URL}")
-    return path
+    content = (path or cached).read_bytes()
+    if not hashlib.sha256(content).hexdigest().startswith(INCEPTION):
+        raise UserError(f"{path or cached} is not pytorch-fid's {cached.name}: download it from {FID_WEIGHTS_URL}")
+    if path is not None:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cached, content)
 
 
 def fid(fake, real, weights=None, batch_size=50):
@@ -143,16 +135,13 @@ def fid(fake, real, weights=None, batch_size=50):
 
     The statistics of real are kept beside it, as pytorch-fid's --save-stats keeps them.
     """
-    weights = inception_weights(weights)
+    cache_inception_weights(weights)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # nothing in the file is unpickled
     import torch
     from pytorch_fid import fid_score, inception
 
-    def load(url, progress):  # the same file, but nothing in it is unpickled
-        return torch.load(weights, map_location="cpu", weights_only=True)
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with patch.object(inception, "load_state_dict_from_url", load):
-        network = inception.InceptionV3([3]).to(device)
+    network = inception.InceptionV3([3]).to(device)
     kept = Path(f"{real}-inception-{INCEPTION}.npz")
     moments, size = [], min(batch_size, len(list(Path(fake).glob("*.png"))))
     for source in (str(fake), str(kept) if kept.is_file() else str(real)):
@@ -180,7 +169,7 @@ def score_folders(fake, real, with_fid=True, weights=None, folder=None):
     return result
 
 
-@options
+@options_class
 class Metric:
     """Score a folder of drawn digits against a folder of real ones, 32x32 PNGs."""
 

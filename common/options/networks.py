@@ -1,20 +1,34 @@
-"""The sizes of the networks and the diffusion process: what a checkpoint needs besides its tensors."""
+"""The sizes of the networks, the diffusion process and its sampler: what a checkpoint needs besides its tensors."""
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from common.cli import Size, UserError, options
+from common import SIZE
+from common.errors import UserError
+from common.options.fields import Channels, Count, Finite, Fraction, Positive, Size, options_class
 
 Mults = Annotated[tuple[Size, ...], Field(min_length=1)]
+LARGEST = 3e8  # parameters of a network, roughly: a checkpoint cannot ask for one larger than memory
 
 
-def shrinking(config):
-    """By how much a network's patches and levels together shrink the side of an image."""
+def downsampling_factor(config):
+    """By how much a network's patches and levels together shrink the sides of an image."""
     return config.patch_size * 2 ** (len(config.channel_mults) - 1)
 
 
-@options
-class Diffusion:
+def check_parameters(config, blocks, ends, context=0):
+    """ValueError where a network has too many parameters, counted as if every block were as wide as the widest.
+
+    blocks: per level; ends: channels of its input and output; context: numbers in the table of tokens.
+    """
+    widest = config.base_channels * max(config.channel_mults)
+    inner = 3 * widest * blocks * len(config.channel_mults)  # two convolutions, the first of up to twice the channels
+    if 9 * widest * (inner + ends * config.patch_size**2) + context > LARGEST:
+        raise ValueError(f"a network of more than {LARGEST:.0e} parameters")
+
+
+@options_class
+class DiffusionConfig:
     """The forward process and what the network predicts."""
 
     timesteps: Annotated[int, Field(ge=2, le=10_000)] = 1000
@@ -27,45 +41,57 @@ class Diffusion:
     """Clip every estimate of the clean image to [-1, 1] while sampling: for pixels, not for latents."""
 
 
-@options
+@options_class
+class SamplerConfig:
+    """How a diffusion model draws, unless a tst script's options say otherwise."""
+
+    name: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
+    """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
+    steps: Count = 8
+    """Network calls."""
+    shift: Positive = 3.0
+    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
+    guidance: Finite = 1.0
+    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
+    eta: Fraction = 0.0
+    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+
+
+@options_class
 class UNetConfig:
     """The size of the UNet."""
 
     in_channels: Size = 1
     """Channels of x_t: 1 for pixels, the VAE's for latents."""
     patch_size: Size = 2
-    """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
-    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 64
+    """Each square of so many pixels to a side becomes one position, before the first convolution."""
+    base_channels: Channels = 64
     """Channels of the finest level, a multiple of 8."""
     channel_mults: Mults = (1, 2)
     """Channels of each level, as multiples of base_channels, from fine to coarse."""
     blocks: Size = 1
-    """Residual blocks of a level, on the way down and on the way up."""
+    """Residual blocks per level, on the way down and on the way up."""
     attention_levels: tuple[int, ...] = (1,)
     """Levels with attention, counted from 0, the finest."""
     head_dim: Size = 32
     """Channels of one attention head."""
-    context_dim: Annotated[int, Field(ge=0, le=4096)] = 0
+    context_dim: Annotated[int, Field(ge=0, le=4096)] = 64
     """Channels of a context token, for cross-attention; 0: the network takes no context."""
     context_tokens: Size = 4
     """Tokens that describe one class."""
     num_classes: Size = 10
-    """Classes that the context tells apart; one more token group stands for no class."""
-
-    def lengths(self):
-        """How long some of its weights' axes are: what a checkpoint's options are held against before it is built."""
-        context = (self.context_tokens * self.context_dim, self.num_classes + 1) if self.context_dim else ()
-        widths = (self.base_channels * mult for mult in self.channel_mults)
-        return *widths, self.in_channels * self.patch_size**2, *context
+    """Classes that the context tells apart; one more group of tokens stands for no class."""
 
     @model_validator(mode="after")
-    def check_attention(self):
+    def check(self):
         levels = len(self.channel_mults)
         if not all(0 <= level < levels for level in self.attention_levels):
             raise ValueError(f"attention_levels: the levels are 0 to {levels - 1}")
         attended = (*self.attention_levels, levels - 1)  # the middle attends too
         if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
             raise ValueError("head_dim: it must divide the channels of every level with attention")
+        context = self.context_tokens * self.context_dim * (self.num_classes + 1)
+        check_parameters(self, 2 * self.blocks, 2 * self.in_channels, context)
         return self
 
     def check_input(self, channels, side, classes=1):
@@ -74,34 +100,27 @@ class UNetConfig:
             raise UserError(f"--unet.in-channels {self.in_channels}: its images have {channels}")
         if classes > self.num_classes:
             raise UserError(f"--unet.num-classes {self.num_classes}: the labels are 0 to {classes - 1}")
-        factor = shrinking(self)
+        factor = downsampling_factor(self)
         if side % factor:
             raise UserError(f"--unet.patch-size and the levels of --unet.channel-mults shrink {side} by {factor}")
 
 
-@options
+@options_class
 class VAEConfig:
     """The size of the autoencoder."""
 
-    in_channels: Size = 1
-    """Channels of an image."""
     latent_channels: Size = 4
     """Channels of a latent."""
     patch_size: Size = 2
-    """Pixels to a side that become one position with patch_size^2 channels, before the first convolution."""
-    base_channels: Annotated[int, Field(ge=8, le=4096, multiple_of=8)] = 32
+    """Each square of so many pixels to a side becomes one position, before the first convolution."""
+    base_channels: Channels = 32
     """Channels of the finest resolution, a multiple of 8."""
     channel_mults: Mults = (1, 2)
     """Channels of each resolution, as multiples of base_channels; each after the first halves the image's sides."""
 
-    def lengths(self):
-        """How long some of its weights' axes are, as UNetConfig.lengths."""
-        widths = (self.base_channels * mult for mult in self.channel_mults)
-        return *widths, self.in_channels * self.patch_size**2, 2 * self.latent_channels
-
     @model_validator(mode="after")
-    def check_size(self):
-        factor = shrinking(self)
-        if self.in_channels != 1 or 32 % factor:
-            raise ValueError(f"images have 1 channel of 32 pixels; patch_size and channel_mults shrink it by {factor}")
+    def check(self):
+        if SIZE % downsampling_factor(self):
+            raise ValueError(f"patch_size and channel_mults shrink {SIZE} pixels by {downsampling_factor(self)}")
+        check_parameters(self, blocks=2, ends=2 * self.latent_channels)
         return self

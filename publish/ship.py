@@ -1,4 +1,4 @@
-"""From a finished run to the weights in the repository: python -m common.ship pytorch/runs/ldm
+"""From a finished run to the weights in the repository: python -m publish.ship pytorch/runs/ldm
 
 Writes weights/NAME.safetensors of the run's tree, the averaged weights in half precision; beside it NAME.json, the
 recipe and what it took, and NAME.csv, the losses, 500 rows.
@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from tyro.conf import Positional
 
-from common.checkpoint import SCRIPTS, Checkpoint, load_checkpoint, save_checkpoint, to_json, write_json
-from common.cli import UserError, options, run
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, to_json
+from common.errors import UserError
+from common.files import shipped_weights, write_json
 from common.machine import cpu_name
+from common.options.command_line import run
+from common.options.fields import options_class
 
 ROWS = 500
 
@@ -32,7 +35,7 @@ def thin(source, target):
         writer.writerows([header, *([f"{value:.5g}" for value in part.mean(axis=0)] for part in stretches)])
 
 
-@options
+@options_class
 class Ship:
     """Put the models of finished runs into their tree's weights/ folder."""
 
@@ -42,14 +45,13 @@ class Ship:
 
 def main(options: Ship):
     for folder in options.runs:
-        checkpoint = load_checkpoint(folder, *SCRIPTS)
+        checkpoint = load_checkpoint(folder)
         kind, progress = checkpoint.options.kind, checkpoint.progress
         if progress.epoch < checkpoint.options.epochs and not checkpoint.options.minutes:
             raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
-        weights = folder.resolve().parents[1] / "weights"
-        weights.mkdir(exist_ok=True)
+        path = shipped_weights(folder.resolve().parents[1], kind)
+        path.parent.mkdir(exist_ok=True)
         tensors = {name: half(name, a) for name, a in checkpoint.tensors.items() if not name.startswith("train.")}
-        path = weights / f"{kind}.safetensors"
         save_checkpoint(path, Checkpoint(checkpoint.options, tensors, progress, checkpoint.vae))
         about = {"recipe": to_json(checkpoint.options), "epochs": progress.epoch, "hours": progress.seconds / 3600}
         about |= {"hardware": cpu_name(), "date": date.today().isoformat()}

@@ -1,0 +1,75 @@
+"""Where things live, and writing them so that a kill or a full disk leaves nothing half written."""
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from common.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "data" / "MNIST" / "raw"
+CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder
+
+
+def run_folder(tree, name):
+    """Where a tree's scripts write, unless --out names another folder."""
+    return tree / "runs" / name
+
+
+def shipped_weights(tree, kind):
+    """Where a tree keeps its trained model of a kind; the recipe (.json) and the losses (.csv) lie beside it."""
+    return tree / "weights" / f"{kind}.safetensors"
+
+
+def write_atomically(path, data: bytes, durable=True):
+    """Write whole or not at all. durable: also after a failure of the machine, at some milliseconds per file."""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with os_errors_about(path), open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    if not durable:
+        return
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def write_json(path, value):
+    """Write a value as indented JSON, whole or not at all."""
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def digest(path):
+    """Which file this is: the first 16 digits of its sha256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def os_errors_about(path):
+    """While inside, an OSError names this file: a failed write knows no name, a temporary file's says little."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def lock(folder):
+    """Hold a folder until this process ends, however it ends; keep what this returns. UserError where another does."""
+    held = FileLock(folder / ".lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder} is in use by another process: wait until it ends, or name another --out") from None
+    return held

@@ -1,0 +1,37 @@
+"""From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
+import errno
+import os
+import sys
+from typing import get_type_hints
+
+import tyro
+
+from common.errors import UserError
+
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
+
+CURES = {
+    errno.ENOSPC: "free some space there; what was written before is whole",
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a folder that can be written with --out"),
+}
+
+
+def run(main):
+    """Call main(options), the options read from the command line as main's own annotation says."""
+    (options_type,) = get_type_hints(main).values()
+    try:
+        main(tyro.cli(options_type))
+    except UserError as error:
+        fail(str(error))
+    except OSError as error:
+        cure = CURES.get(error.errno)
+        fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
+    except KeyboardInterrupt:  # before training begins
+        raise SystemExit(130) from None
+
+
+def fail(message):
+    """Say it once, whatever the number of processes."""
+    if int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0))) == 0:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+    raise SystemExit(2)

@@ -1,0 +1,17 @@
+"""What options are made of: a dataclass that refuses what it does not know, and the ranges of its numbers."""
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+options_class = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+# The ranges hold for the command line and for a checkpoint's JSON alike.
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Size = Annotated[int, Field(ge=1, le=4096)]
+Channels = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]  # 8 groups normalise them
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]

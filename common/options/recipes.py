@@ -1,0 +1,140 @@
+"""The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default."""
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+from tyro.conf import Suppress
+from tyro.constructors import PrimitiveConstructorSpec
+
+from common.options.fields import Count, Finite, Fraction, NotNegative, Positive, Seed, options_class
+from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
+
+OneOptionalWord: Any = PrimitiveConstructorSpec(
+    (0, 1), "[auto]",
+    instance_from_str=lambda words: words[0] if words else True,
+    is_instance=lambda value: value is not None, str_from_instance=lambda value: [str(value)],
+)  # fmt: skip
+
+
+@options_class
+class Train:
+    """What the training scripts have in common."""
+
+    kind: ClassVar[str]  # names the run's folder and the shipped weights
+    model: ClassVar[str]  # what it is, for scripts that take several kinds
+    script: ClassVar[str]
+
+    out: Path | None = None
+    """Folder of the run (None: runs/NAME beside the script's folder)."""
+    resume: Annotated[bool | Literal["auto"], OneOptionalWord] = False
+    """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
+    data: Path | None = None
+    """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
+    epochs: Count = 10
+    """Passes over the training set."""
+    minutes: Positive | None = None
+    """Wall-clock budget in minutes, if that ends sooner than the epochs; the learning rate decays to fit it."""
+    batch_size: Count = 128
+    """Images per step, over all processes."""
+    learning_rate: Positive = 1e-3
+    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    warmup: Annotated[int, Field(ge=0)] = 200
+    """Steps of linear warm-up."""
+    weight_decay: NotNegative = 0.01
+    """Decoupled weight decay of AdamW."""
+    clip_norm: Positive = 1.0
+    """Largest norm of the gradient."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay per step of the averaged weights, which draw every sample; smaller in the first steps."""
+    seed: Seed = 0
+    """Of the initial weights, the data order and the noise."""
+    limit: Count | None = None
+    """Use the first so many training images only."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+    save_every: Count = 500
+    """Steps between checkpoints."""
+    preview_every: Count = 2
+    """Epochs between pictures."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files too, to the run's folder."""
+
+
+@options_class
+class TrainDDPM(Train):
+    """Train the pixel DDPM on MNIST at 32x32."""
+
+    kind: ClassVar[str] = "ddpm"
+    model: ClassVar[str] = "ddpm"
+    script: ClassVar[str] = "train_mnist.py"
+
+    epochs: Count = 16
+    """Passes over the training set."""
+    label_dropout: Fraction = 0.15
+    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
+    diffusion: DiffusionConfig = DiffusionConfig()
+    unet: UNetConfig = UNetConfig()
+    sampler: SamplerConfig = SamplerConfig()
+
+
+@options_class
+class TrainVAE(Train):
+    """Train the KL-regularised autoencoder on MNIST at 32x32."""
+
+    kind: ClassVar[str] = "vae"
+    model: ClassVar[str] = "vae"
+    script: ClassVar[str] = "train_mnist_vae.py"
+
+    kl_weight: NotNegative = 1e-4
+    """Weight of the KL divergence (nats per latent element) beside the squared error (per pixel)."""
+    vae: VAEConfig = VAEConfig()
+
+
+@options_class
+class TrainLDM(Train):
+    """Train the latent UNet, conditioned on the digit, on the latents of a trained VAE."""
+
+    kind: ClassVar[str] = "ldm"
+    model: ClassVar[str] = "ldm"
+    script: ClassVar[str] = "train_mnist_ldm.py"
+
+    epochs: Count = 40
+    """Passes over the training set."""
+    vae_checkpoint: Path | None = None
+    """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
+    label_dropout: Fraction = 0.15
+    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
+    diffusion: DiffusionConfig = DiffusionConfig(clip=False)
+    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1)
+    sampler: SamplerConfig = SamplerConfig(steps=6, shift=2.0)
+
+
+@options_class
+class DistillLDM(Train):
+    """Distil a latent model into one that needs a few network calls, without guidance beside them."""
+
+    kind: ClassVar[str] = "ldm-distilled"
+    model: ClassVar[str] = "ldm"
+    script: ClassVar[str] = "distill_mnist_ldm.py"
+    label_dropout: ClassVar[float] = 0.0
+
+    epochs: Count = 4
+    """Passes over the training set."""
+    learning_rate: Positive = 3e-4
+    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    teacher: Path | None = None
+    """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
+    substeps: Count = 3
+    """DDIM steps of the teacher in each step of the distilled model's sampler."""
+    guidance: Finite = 1.0
+    """Classifier-free guidance scale of the teacher, which the distilled model has built in; not 1 costs twice."""
+    sampler: SamplerConfig = SamplerConfig(name="ddim", steps=3, shift=2.0)
+    # Of the teacher, filled in by the script:
+    teacher_digest: Annotated[str | None, Suppress] = None
+    diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig(clip=False)
+    unet: Annotated[UNetConfig, Suppress] = UNetConfig(in_channels=4, patch_size=1)
+
+
+RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}

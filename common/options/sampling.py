@@ -1,0 +1,102 @@
+"""The options of the tst scripts: what to draw, with which model, and how it is scored."""
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from common.options.fields import Count, Finite, Fraction, Positive, Seed, options_class
+from common.options.networks import SamplerConfig
+
+
+@options_class
+class Sample:
+    """What the tst scripts have in common."""
+
+    checkpoint: Path | None = None
+    """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
+    out: Path | None = None
+    """Folder for the PNGs (None: runs/NAME beside the script's folder)."""
+    num: Count = 100
+    """Images to draw."""
+    seed: Seed = 0
+    """Of the noise: image i of a seed is the same for any --num and --batch-size."""
+    batch_size: Count = 500
+    """Images computed at once."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+
+
+@options_class
+class SampleVAE(Sample):
+    """Reconstruct test digits with the VAE, and decode latents drawn from its prior."""
+
+    data: Path | None = None
+    """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
+
+
+@options_class
+class DiffusionSample(Sample):
+    """What sampling from either diffusion model has in common."""
+
+    sampler: Literal["ddpm", "ddim", "dpmpp_2m"] | None = None
+    """Ancestral DDPM, DDIM, or DPM-Solver++(2M) (None: the model's own, as its checkpoint has it)."""
+    steps: Count | None = None
+    """Network calls of the sampler (None: the model's own)."""
+    shift: Positive | None = None
+    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little (None: the
+    model's own)."""
+    guidance: Finite | None = None
+    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits
+    (None: the model's own)."""
+    eta: Fraction | None = None
+    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling (None: the model's own)."""
+    digit: Annotated[int, Field(ge=0, le=9)] | None = None
+    """Draw this digit only (None: 0 to 9 in turn)."""
+
+    def override(self, sampler: SamplerConfig) -> SamplerConfig:
+        """A model's own sampler, changed where these options say so."""
+        named = {**vars(self), "name": self.sampler}
+        return replace(sampler, **{name: named[name] for name in vars(sampler) if named[name] is not None})
+
+
+@options_class
+class SampleDDPM(DiffusionSample):
+    """Draw digits with the pixel DDPM: a grid, and the denoising process."""
+
+    process_rows: Count = 8
+    """Samples whose denoising is drawn."""
+
+
+@options_class
+class ScoreDDPM(DiffusionSample):
+    """Draw fake/ with the pixel DDPM, export real/, score one against the other, and write result.json."""
+
+    num: Annotated[int, Field(ge=2, le=10**6)] = 10_000
+    """Images to draw, and real ones to export, if there are as many."""
+    data: Path | None = None
+    """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
+    real: Literal["test", "train"] = "test"
+    """Where the real images are from: the held-out test set, or the training set."""
+    fid: bool = True
+    """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
+    inception_weights: Path | None = None
+    """A local copy of pytorch-fid's weights (None: torch's own copy, else downloaded)."""
+
+
+@options_class
+class SampleLDM(SampleDDPM):
+    """Draw digits with the latent diffusion model: a grid, and the denoising process, decoded."""
+
+    distilled: bool = False
+    """Draw with the distilled model, if --checkpoint names none."""
+
+
+@options_class
+class ScoreLDM(ScoreDDPM):
+    """Draw fake/ with the latent diffusion model, export real/, score one against the other, and write result.json."""
+
+    distilled: bool = False
+    """Draw with the distilled model, if --checkpoint names none."""

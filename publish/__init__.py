@@ -1,0 +1,1 @@
+"""What maintainers run: weights, pictures and tables for the repository."""

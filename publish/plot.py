@@ -1,0 +1,44 @@
+"""The plot of the README: how good the digits are against how long they take."""
+from matplotlib.figure import Figure
+
+from common.figure import plain_numbers, save_figure
+
+MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
+FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
+SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
+COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ldm-distilled": "tab:green"}
+DASHES = {"pytorch": "-", "jittor": "--"}
+MARKERS = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}
+
+
+def quality_against_time(results, marks, path):
+    """A point per result: seconds for all its images, and MNIST-FD over its floor; a line per model, tree and sampler.
+
+    marks: {text: seconds}, vertical lines.
+    """
+    figure = Figure(figsize=(8, 4.5))
+    axes = figure.subplots()
+    timed = [r for r in results if r["device"] == "cpu" and r["drawn"] == r["num"]]
+    for line in sorted({(r["model"], r["tree"], r["sampler"]) for r in timed}):
+        model, tree, sampler = line
+        found = [r for r in timed if (r["model"], r["tree"], r["sampler"]) == line]
+        points = sorted((r["seconds"], r["mnist_fd"] / r["floor"]["mnist_fd"], r["steps"]) for r in found)
+        style = {"color": COLORS[model], "linestyle": DASHES[tree], "marker": MARKERS[sampler]}
+        style["markerfacecolor"] = COLORS[model] if tree == "pytorch" else "white"
+        label = ", ".join([MODELS[model], FRAMEWORKS[tree], SAMPLERS[sampler]])
+        axes.plot(*list(zip(*points))[:2], label=label, linewidth=1, **style)
+        for *point, steps in points:
+            axes.annotate(steps, point, textcoords="offset points", xytext=(4, 4), fontsize=8)
+    for text, seconds in marks.items():
+        axes.axvline(seconds, color="grey", linestyle=":", linewidth=1)
+        place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "va": "top"}
+        axes.annotate(text, (seconds, 0.98), color="grey", fontsize=8, **place)
+    axes.axhline(1, color="grey", linewidth=1)
+    axes.annotate("real digits", (0.01, 1), xycoords=("axes fraction", "data"), va="bottom", color="grey")
+    axes.set(xlabel="seconds for 10,000 images (numbers: network calls)", ylabel="MNIST-FD / floor")
+    axes.set(xscale="log", yscale="log", title="Quality against time on the CPU")
+    plain_numbers(axes.xaxis)
+    plain_numbers(axes.yaxis)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8)
+    save_figure(path, figure)

@@ -1,0 +1,103 @@
+"""From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
+from functools import partial
+
+import numpy as np
+import torch
+
+from common import SIZE
+from common.checkpoint import find_checkpoint, load_checkpoint
+from common.images import from_uint8
+from common.noise import SampleNoise
+from common.options.recipes import RECIPES
+from common.schedule import sampler_timesteps
+from device import TREE, describe, inference, load_weights, make_accelerator, to_array, to_tensor
+from model.ddpm import DDPM, Denoiser
+from model.samplers import SAMPLERS, sample_ddim
+from model.unet import ConditionalUNet
+from model.vae import VAE, LatentSpace
+
+
+class Pipeline:
+    """A trained UNet with all that it takes to draw: noise in, images (N, 1, 32, 32) float32 in [-1, 1] out."""
+
+    tree = TREE
+
+    def __init__(self, accelerator, unet, ddpm, sampler, latent_space=None, checkpoint=None):
+        self.accelerator, self.unet, self.ddpm, self.sampler = accelerator, unet, ddpm, sampler
+        self.latent_space = latent_space  # of a latent model
+        self.checkpoint = checkpoint  # that all this was loaded from
+        self.hardware = describe(accelerator)
+        self.shape = latent_space.vae.latent_shape() if latent_space else (1, SIZE, SIZE)
+
+    def trajectory(self, seed, indices, labels):
+        """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. labels (N,)."""
+        device, sampler = self.accelerator.device, self.sampler
+        noise = SampleNoise(seed, indices, self.shape)
+        draw_noise = lambda: to_tensor(noise(), device)  # noqa: E731
+        denoise = Denoiser(self.unet, self.ddpm, to_tensor(labels, device), sampler.guidance)
+        sample = partial(sample_ddim, eta=sampler.eta) if sampler.name == "ddim" else SAMPLERS[sampler.name]
+        timesteps = sampler_timesteps(self.ddpm.config.timesteps, sampler.steps, sampler.shift)
+        x_t = draw_noise()
+        yield x_t
+        yield from sample(denoise, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise)
+
+    def decode(self, x_t):
+        """x_t, or the latents, as images (N, 1, 32, 32)."""
+        return to_array(self.latent_space.decode(x_t) if self.latent_space else x_t)
+
+    def sample(self, seed, indices, labels):
+        """The images with these indices of a seed, (N, 1, 32, 32)."""
+        with inference(self.accelerator):
+            for x_t in self.trajectory(seed, indices, labels):
+                x_0 = x_t  # the last one; a list of them all would not fit into memory
+            return self.decode(x_0)
+
+    def denoising(self, seed, indices, labels, count):
+        """The same images on their way from noise, at most `count` states of it, evenly spaced: arrays in a list."""
+        with inference(self.accelerator):
+            states = list(self.trajectory(seed, indices, labels))
+            shown = np.linspace(0, len(states) - 1, min(count, len(states))).round().astype(int)
+            return [self.decode(states[i]) for i in shown]
+
+
+def load_pipeline(options, kind):
+    """The diffusion model that a tst script's options name, else the tree's own of this kind, ready to draw."""
+    accelerator = make_accelerator(options.device, options.precision)
+    checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, TREE, kind), RECIPES[kind].model)
+    unet = load_weights(ConditionalUNet(checkpoint.options.unet), checkpoint, "model.").to(accelerator.device).eval()
+    latent_space = load_latent_space(checkpoint, accelerator.device) if checkpoint.vae else None
+    ddpm, sampler = DDPM(checkpoint.options.diffusion), checkpoint.sampler(options)
+    return Pipeline(accelerator, unet, ddpm, sampler, latent_space, checkpoint)
+
+
+def load_latent_space(checkpoint, device):
+    """What a latent model's checkpoint carries: the VAE, and the statistics of the latents that it was trained on."""
+    vae = load_weights(VAE(checkpoint.vae), checkpoint, "vae.").to(device).eval()
+    shape = (checkpoint.vae.latent_channels,)
+    return LatentSpace(vae, **checkpoint.take("latent.", {"mean": shape, "std": shape}))
+
+
+def load_vae(path, device):
+    """The VAE of the checkpoint named, else the tree's own, ready to use."""
+    checkpoint = load_checkpoint(find_checkpoint(path, TREE, "vae"), "vae")
+    return load_weights(VAE(checkpoint.options.vae), checkpoint, "model.").to(device).eval()
+
+
+def encode_latents(vae, images, device):
+    """Posterior means of images (N, 1, 32, 32) uint8, (N, C, 8, 8) float32: what LatentSpace normalises."""
+    with torch.no_grad():
+        batches = (to_tensor(from_uint8(images[i : i + 500]), device) for i in range(0, len(images), 500))
+        return np.concatenate([to_array(vae.encode(x).mean) for x in batches])
+
+
+def reconstruct(accelerator, vae, images):
+    """Images (N, 1, 32, 32) uint8 through the VAE's posterior mean and back, (N, 1, 32, 32) float32."""
+    with inference(accelerator):
+        return to_array(vae.decode(vae.encode(to_tensor(from_uint8(images), accelerator.device)).mean))
+
+
+def decode_prior(accelerator, vae, seed, num):
+    """Images of latents drawn from the VAE's prior N(0, I), (num, 1, 32, 32)."""
+    z = to_tensor(SampleNoise(seed, range(num), vae.latent_shape())(), accelerator.device)
+    with inference(accelerator):
+        return to_array(vae.decode(z))

@@ -1,0 +1,63 @@
+"""What both networks are made of: against torch, and one class for both."""
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from common.options.networks import UNetConfig, VAEConfig
+
+rng = np.random.default_rng(0)
+
+
+def arrays(*shape):
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def compute(tree, function, *inputs):
+    """A function of tensors and plain values, as numpy."""
+    tensors = [tree.device.to_tensor(x, "cpu") if isinstance(x, np.ndarray) else x for x in inputs]
+    return tree.device.to_array(function(*tensors))
+
+
+@pytest.mark.parametrize("side", [1, 2, 4])
+def test_pixel_shuffles_agree_with_torch_and_are_inverses(tree, side):
+    x = arrays(2, 3, 8, 12)
+    folded = compute(tree, tree.blocks.pixel_unshuffle, x, side)
+    assert folded.shape == (2, 3 * side**2, 8 // side, 12 // side)
+    np.testing.assert_array_equal(folded, F.pixel_unshuffle(torch.from_numpy(x), side).numpy())
+    np.testing.assert_array_equal(compute(tree, tree.blocks.pixel_shuffle, folded, side), x)
+    channels = arrays(2, 3 * side**2, 4, 5)
+    unfolded = compute(tree, tree.blocks.pixel_shuffle, channels, side)
+    np.testing.assert_array_equal(unfolded, F.pixel_shuffle(torch.from_numpy(channels), side).numpy())
+    np.testing.assert_array_equal(compute(tree, tree.blocks.pixel_unshuffle, unfolded, side), channels)
+
+
+def test_both_networks_share_one_residual_block(tree):
+    assert tree.unet.ResidualBlock is tree.vae.ResidualBlock is tree.blocks.ResidualBlock
+    small = UNetConfig(base_channels=16, head_dim=8, context_dim=8)
+    for network in (tree.unet.ConditionalUNet(small), tree.vae.VAE(VAEConfig(base_channels=8))):
+        blocks = [module for module in network.modules() if type(module).__name__ == "ResidualBlock"]
+        assert len(blocks) >= 4 and {type(block) for block in blocks} == {tree.blocks.ResidualBlock}
+
+
+@pytest.mark.parametrize("out_channels", [16, 24])
+@pytest.mark.parametrize("time_dim", [None, 12])
+def test_residual_block_agrees_with_torch(tree, out_channels, time_dim):
+    """With a time embedding and without, as a UNet's and as a VAE's block; new, it adds a bias alone."""
+    block = tree.blocks.ResidualBlock(16, out_channels, time_dim)
+    x, time = arrays(3, 16, 4, 4), (arrays(3, time_dim),) if time_dim else ()
+    if out_channels == 16:
+        bias = tree.device.to_array(block.conv2.bias)[:, None, None]
+        np.testing.assert_allclose(compute(tree, block, x, *time), x + bias, atol=1e-6)
+    weights = {name: arrays(*value.shape) / 3 for name, value in block.state_dict().items()}
+    block.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
+    w = {name: torch.from_numpy(value) for name, value in weights.items()}
+    plain = torch.from_numpy(x)
+    h = F.silu(F.group_norm(plain, 8, w["norm1.weight"], w["norm1.bias"]))
+    h = F.conv2d(h, w["conv1.weight"], w["conv1.bias"], padding=1)
+    if time_dim:
+        h = h + F.linear(torch.from_numpy(time[0]), w["time.weight"], w["time.bias"])[:, :, None, None]
+    h = F.silu(F.group_norm(h, 8, w["norm2.weight"], w["norm2.bias"]))
+    h = F.conv2d(h, w["conv2.weight"], w["conv2.bias"], padding=1)
+    skip = F.conv2d(plain, w["skip.weight"], w["skip.bias"]) if out_channels != 16 else plain
+    np.testing.assert_allclose(compute(tree, block, x, *time), (skip + h).numpy(), atol=1e-4)

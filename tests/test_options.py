@@ -1,0 +1,48 @@
+"""The options themselves: how --resume is read, and networks of a size that a machine can hold."""
+import pytest
+import tyro
+from pydantic import ValidationError
+
+from common.options.networks import UNetConfig, VAEConfig
+from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
+
+
+@pytest.mark.parametrize("recipe", [TrainVAE, TrainDDPM, TrainLDM, DistillLDM])
+@pytest.mark.parametrize("arguments, expected", [
+    ([], False), (["--resume"], True), (["--resume", "auto"], "auto"),
+    (["--resume", "--epochs", "3"], True), (["--epochs", "3", "--resume"], True),
+    (["--resume", "auto", "--epochs", "3"], "auto"),
+])  # fmt: skip
+def test_resume_is_read(recipe, arguments, expected):
+    options = tyro.cli(recipe, args=arguments)
+    assert options.resume is expected or (options.resume, expected) == ("auto", "auto")
+    assert options.epochs == (3 if "3" in arguments else recipe().epochs)
+
+
+@pytest.mark.parametrize("word", ["other", "Auto", "automatic", "3", ""])
+def test_another_word_to_resume_is_refused(word, capsys):
+    with pytest.raises(SystemExit) as error:
+        tyro.cli(TrainVAE, args=["--resume", word])
+    assert error.value.code == 2
+    assert "resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [
+    UNetConfig(), UNetConfig(base_channels=128, channel_mults=(1, 2, 2), blocks=2),
+    UNetConfig(base_channels=128, channel_mults=(1, 2, 4), blocks=3, attention_levels=(1, 2)),
+    UNetConfig(in_channels=16, patch_size=1), VAEConfig(), VAEConfig(base_channels=256, channel_mults=(1, 2, 4)),
+])  # fmt: skip
+def test_usual_sizes_are_allowed(config):
+    assert config == type(config)(**vars(config))
+
+
+@pytest.mark.parametrize("cls, sizes", [
+    (UNetConfig, {"base_channels": 4096, "channel_mults": (1, 4)}), (UNetConfig, {"blocks": 4096}),
+    (UNetConfig, {"patch_size": 4096}), (UNetConfig, {"context_tokens": 4096, "num_classes": 4096}),
+    (UNetConfig, {"channel_mults": (1,) * 20_000, "base_channels": 32}), (VAEConfig, {"base_channels": 4096}),
+    (VAEConfig, {"latent_channels": 4096, "base_channels": 4096, "channel_mults": (1,)}),
+])  # fmt: skip
+def test_networks_larger_than_memory_are_refused(cls, sizes):
+    """On the command line and in a checkpoint alike, before anything is built."""
+    with pytest.raises(ValidationError, match=r"a network of more than 3e\+08 parameters"):
+        cls(**sizes)
