@@ -24,7 +24,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     sys.path[:0] = [str(ROOT / tree)]
     import numpy as np
 
-    from common.draw import draw_samples
+    from common.draw import sample_images
     from common.options.networks import SamplerConfig
     from common.options.recipes import RECIPES
     from device import make_accelerator, to_tensor
@@ -37,8 +37,8 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     out = Path(tempfile.mkdtemp())
     options = RECIPES[kind](out=out, batch_size=batch, device=device, precision=precision, **ENDLESS)
     accelerator = make_accelerator(options.device, options.precision)
-    build = (lambda: VAE(options.vae)) if kind == "vae" else (lambda: ConditionalUNet(options.unet))
-    trainer = Trainer(options, accelerator, build)
+    make_network = (lambda: VAE(options.vae)) if kind == "vae" else (lambda: ConditionalUNet(options.unet))
+    trainer = Trainer(options, accelerator, make_network)
     vae, ddpm = VAE(RECIPES["vae"]().vae), DDPM(RECIPES["ldm"]().diffusion)
     space = LatentSpace(vae.eval(), np.zeros(4, np.float32), np.ones(4, np.float32)) if kind == "ldm" else None
     pipeline = Pipeline(accelerator, trainer.ema, ddpm, SamplerConfig(steps=STEPS), space)
@@ -51,15 +51,18 @@ def build(tree, kind, device, batch=128, precision="fp32"):
             return vae_loss(model, x, eps, options.kl_weight)
         return {"loss": ddpm.loss(model, x, noise.integers(1000), eps, to_tensor(indices % 11, accelerator.device))}
 
-    steps = trainer.steps(losses, batch, preview=None)
+    steps, nowhere = trainer.steps(losses, batch, preview=None), open(os.devnull, "w")  # noqa: SIM115
 
     def training():
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # the bar, made in the first step
+        with contextlib.redirect_stderr(nowhere):  # for the progress bar, which the first step makes
             next(steps)
         return batch
 
     def sampling():
-        _ = decode_prior(accelerator, trainer.ema, 0, SAMPLES) if kind == "vae" else draw_samples(pipeline, num=SAMPLES)
+        if kind == "vae":
+            decode_prior(accelerator, trainer.ema, 0, SAMPLES)
+        else:
+            sample_images(pipeline, num=SAMPLES)
         return SAMPLES
 
     return {"training": training, "sampling": sampling}
@@ -80,7 +83,7 @@ def compare(options):
 
 
 if __name__ == "__main__":
-    options = read_options(__doc__, kind=str)
+    options = read_options(__doc__)
     if options.worker:
         serve(build(options.worker, options.kind, options.device))
     else:

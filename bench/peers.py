@@ -43,8 +43,6 @@ def wrap(network, loss, sample, device, bf16):
             assert len(sample()) == SAMPLES
         return SAMPLES
 
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    print(f"{parameters / 1e6:.2f} M parameters", file=sys.stderr)
     return {"training": training, "sampling": sampling}
 
 

@@ -71,18 +71,20 @@ def compete(asked, rounds, unit, ratios):
 
 def write(part, options, results, **about):
     """Put the results of one script into asset/bench.json, from which `python -m publish.report` makes the tables."""
+    if options.rounds < 7:
+        return print(f"fewer than 7 rounds: {RESULTS} stays as it is")
     before = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     on_cpu = f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores"
     about |= {"hardware": on_cpu if options.device == "cpu" else options.device, "rounds": options.rounds}
     write_json(RESULTS, before | {part: {**about, "date": date.today().isoformat(), "results": results}})
-    print(RESULTS)
+    return print(RESULTS)
 
 
-def read_options(text, **others):
-    """The command line of a script with this docstring; others: {name: type} of what only its workers are told."""
+def read_options(text):
+    """The command line of a script with this docstring. --worker, --kind: what a process of its own measures."""
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="rounds of two seconds each (default 7)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    for name, type_ in {"worker": str, **others}.items():
-        parser.add_argument(f"--{name}", type=type_, help=argparse.SUPPRESS)
+    for name in ("--worker", "--kind"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
     return parser.parse_args()

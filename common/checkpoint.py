@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
+from pydantic_core import to_jsonable_python
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -61,7 +62,7 @@ class Checkpoint:
             raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
-    def sampler(self, options):
+    def choose_sampler(self, options):
         """The model's own sampler, changed where a tst script's options say so.
 
         UserError where they ask for guidance of a model that was never trained without a label.
@@ -77,9 +78,9 @@ def save_checkpoint(path, checkpoint: Checkpoint):
     header = {
         "format": FORMAT,
         "kind": checkpoint.options.kind,
-        "options": to_json(checkpoint.options),
-        "progress": to_json(checkpoint.progress),
-        "vae": checkpoint.vae and to_json(checkpoint.vae),
+        "options": to_jsonable_python(checkpoint.options),
+        "progress": to_jsonable_python(checkpoint.progress),
+        "vae": checkpoint.vae and to_jsonable_python(checkpoint.vae),
     }
     tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
     write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(header)}))
@@ -97,45 +98,36 @@ def find_checkpoint(path, tree, kind):
     raise UserError(f"{run.parent} holds no trained model yet: run `python {script}` first")
 
 
-def load_checkpoint(path, model=None) -> Checkpoint:
-    """Read a run's folder or a file, which must hold this model, if one is named; UserError otherwise."""
+def load_checkpoint(path, family=None) -> Checkpoint:
+    """Read a run's folder or a file, which must hold a model of this family, if one is named; UserError otherwise."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     if not path.is_file():
-        raise UserError(f"{path} does not exist: {retrain(model)}")
+        raise UserError(f"{path} does not exist: {retrain(family)}")
     try:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["simple_ldm"])
             if isinstance(header, dict) and "kind" in header and header.get("format") != FORMAT:
-                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(model)}")
+                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(family)}")
             recipe = RECIPES[header["kind"]]
-            if model and recipe.model != model:
-                raise UserError(f"{path} holds a {recipe.kind} model where a {model} model is needed: {retrain(model)}")
+            if family and recipe.family != family:
+                needed = f"where a {family} model is needed: {retrain(family)}"
+                raise UserError(f"{path} holds a {recipe.kind} model {needed}")
             names = file.keys()
             if unknown := [name for name in names if not name.startswith(PREFIXES)]:
                 raise ValueError(f"a tensor of no use, {unknown[0]}")
             return Checkpoint(
-                options=from_json(recipe, header["options"]),
+                options=recipe(**header["options"]),
                 tensors={name: file.get_tensor(name) for name in names},
-                progress=from_json(Progress, header["progress"]),
-                vae=header["vae"] and from_json(VAEConfig, header["vae"]),
+                progress=Progress(**header["progress"]),
+                vae=header["vae"] and VAEConfig(**header["vae"]),
                 path=path,
             )
     except (SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(model)}") from error
+        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(family)}") from error
 
 
 def retrain(kind):
     """What helps where a checkpoint is missing or of no use."""
-    return f"run {RECIPES[kind].script if kind else 'its training'}, or name another with --checkpoint"
-
-
-def to_json(value):
-    """Options as what JSON can hold."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
-
-
-def from_json(cls, value):
-    """Options from what JSON held; ValidationError where a value is unknown or out of its range."""
-    return TypeAdapter(cls).validate_python(value)
+    return f"run {RECIPES[kind].script}, or name another with --checkpoint" if kind else "train it again"

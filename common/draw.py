@@ -18,23 +18,23 @@ def batches_of(num, batch_size):
     return [np.arange(start, min(start + batch_size, num)) for start in range(0, num, batch_size)]
 
 
-def draw_samples(pipeline, seed=0, num=100, batch_size=500, digit=None):
+def sample_images(pipeline, seed=0, num=100, batch_size=500, digit=None):
     """The images 0 to num - 1 of a seed, (num, 1, 32, 32) float32 in [-1, 1]."""
     batches = batches_of(num, batch_size)
     bar = tqdm(batches, desc="sampling", unit="batch", leave=False, disable=None)  # None: not in a log file
     return np.concatenate([pipeline.sample(seed, indices, labels_of(indices, digit)) for indices in bar])
 
 
-def draw_process(pipeline, seed, rows, digit=None, columns=10):
+def process_grid(pipeline, seed, rows, digit=None, columns=10):
     """The denoising of the first samples, a row each from noise to digit: a grid, uint8 (H, W)."""
     indices = np.arange(rows)
     states = pipeline.denoising(seed, indices, labels_of(indices, digit), columns)
     return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
 
 
-def preview_samples(pipeline, seed):
+def sample_grid(pipeline, seed):
     """Ten samples of each digit: a grid, uint8 (H, W)."""
-    return grid(draw_samples(pipeline, seed), columns=10)
+    return grid(sample_images(pipeline, seed), columns=10)
 
 
 def output_folder(options, tree, name):
@@ -44,13 +44,13 @@ def output_folder(options, tree, name):
     return folder
 
 
-def draw(pipeline, options):
+def write_pictures(pipeline, options):
     """Write samples.png, a grid, and process.png, a row per sample from noise to digit; print where they are."""
     folder = output_folder(options, pipeline.tree, pipeline.checkpoint.options.kind)
     start = time.perf_counter()
-    images = draw_samples(pipeline, options.seed, options.num, options.batch_size, options.digit)
+    images = sample_images(pipeline, options.seed, options.num, options.batch_size, options.digit)
     seconds = time.perf_counter() - start
     save_png(folder / "samples.png", grid(images, columns=10))
-    save_png(folder / "process.png", draw_process(pipeline, options.seed, options.process_rows, options.digit))
+    save_png(folder / "process.png", process_grid(pipeline, options.seed, options.process_rows, options.digit))
     print(f"{folder / 'samples.png'}: {options.num} images in {seconds:.1f} s, {options.num / seconds:.0f} images/s")
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")

@@ -62,7 +62,7 @@ def write_images(folder, indices, images):
 def read_images(folder):
     """The PNGs of a folder in the order of their names, (N, 1, 32, 32) uint8; colours become grey.
 
-    UserError where there are fewer than 2, or one is not an image of 32x32 pixels.
+    UserError where there are fewer than 2, or one is not an image of 32x32 pixels of at most 8 bits per colour.
     """
     folder = Path(folder)
     files = sorted(folder.glob("*.png"))
@@ -74,7 +74,11 @@ def read_images(folder):
             with Image.open(file) as opened:
                 if opened.size != (SIZE, SIZE):
                     raise UserError(f"{file} is {opened.width}x{opened.height}: images of {SIZE}x{SIZE} are compared")
+                if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
+                    raise UserError(f"{file} has 16 bits per pixel: save it with 8")
                 image[0] = opened.convert("L")
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file
+        except Image.DecompressionBombError as error:
+            raise UserError(f"{file} claims to be huge: images of {SIZE}x{SIZE} are compared") from error
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file, or for a folder
             raise UserError(f"{file} is not a whole image: delete it or draw it again") from error
     return images

@@ -1,11 +1,11 @@
 """What this machine is, for reports."""
 import platform
+import re
 from pathlib import Path
 
 
 def cpu_name():
     """The processor's model, as the system calls it."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.is_file() else None
+    return found[1] if found else platform.processor() or platform.machine()

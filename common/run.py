@@ -5,18 +5,16 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from typing import NamedTuple
 
-import numpy as np
+from pydantic_core import to_jsonable_python
 from tqdm import tqdm
 
-from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint, to_json
+from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.figure import loss_curve
 from common.files import CHECKPOINT, lock, os_errors_about, run_folder, write_atomically, write_json
 from common.images import save_png
 from common.noise import StepNoise, data_order
-from common.schedule import learning_rate
 
 MAY_CHANGE = (  # between the parts of a run
     "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard",
@@ -25,21 +23,11 @@ MAY_CHANGE = (  # between the parts of a run
 ROWS_IN_MEMORY = 50
 
 
-class Batch(NamedTuple):
-    """What one training step is made of, in this process."""
-
-    indices: np.ndarray  # of this process's samples
-    size: int  # samples over all processes
-    weight: float  # of this process's loss, so that the mean over processes is the whole batch's
-    noise: StepNoise
-    learning_rate: float
-
-
 class Run:
     """options.json, metrics.csv (a row per step), loss.png, epoch-*.png and checkpoint.safetensors in one folder.
 
     UserError where the folder holds a run already, or none to resume, or another process is at it. Of several processes
-    that train together only the first writes; sum_over_processes([number, ...]) adds up what they have.
+    that train together only the first writes; sum_over_processes(accelerator, numbers) adds up what they have.
     """
 
     def __init__(self, options, tree, accelerator, sum_over_processes):
@@ -61,21 +49,22 @@ class Run:
         self.stopped_by = None  # the signal that ends the run after this step, in all processes
         self.rows = []  # of metrics.csv, not yet written
         if self.is_main_process:
-            write_json(self.folder / "options.json", to_json(options))
+            write_json(self.folder / "options.json", to_jsonable_python(options))
         self.events = None
         if self.is_main_process and options.tensorboard:
-            from tensorboardX import SummaryWriter  # costs nothing where it is off
+            from common.events import Events  # costs nothing where it is off
 
-            self.events = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.progress.step)
+            self.events = Events(self.folder / "tensorboard", self.progress.step)
 
     def load(self):
         """The checkpoint to go on from; UserError where its run had other options, beyond MAY_CHANGE."""
-        checkpoint = load_checkpoint(self.checkpoint, self.options.model)
-        before, now = ({"kind": o.kind, **to_json(o)} for o in (checkpoint.options, self.options))
-        other = {name: before.get(name) for name in now if name not in MAY_CHANGE and before.get(name) != now[name]}
-        if other:
-            had = ", ".join(f"{name}={value}" for name, value in other.items())
-            raise UserError(f"{self.checkpoint} has {had}: resume with that, or choose another --out")
+        checkpoint = load_checkpoint(self.checkpoint, self.options.family)
+        if checkpoint.options.kind != self.options.kind:
+            raise UserError(f"{self.folder} holds a run of {checkpoint.options.script}: choose another --out")
+        before, now = to_jsonable_python(checkpoint.options), to_jsonable_python(self.options)
+        changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
+        if changed:
+            raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
         return checkpoint
 
     @contextmanager
@@ -123,55 +112,55 @@ class Run:
         return self.is_main_process and due and not self.stopped_by
 
     def next_batch(self):
-        """This process's part of the next step's samples; each epoch has each sample once."""
+        """This process's part of the next step: (indices of samples, StepNoise, weight of its loss).
+
+        Each epoch has each sample once. The weights make the mean over the processes the whole batch's.
+        """
         step, options, accelerator = self.progress.step, self.options, self.accelerator
         epoch, position = divmod(step, self.steps_per_epoch)
         if position == 0 or step == self.first_step:
             self.order = data_order(options.seed, epoch, self.count)
-        indices = self.order[position * options.batch_size : (position + 1) * options.batch_size]
+        batch = self.order[position * options.batch_size : (position + 1) * options.batch_size]
         part = slice(accelerator.process_index, None, accelerator.num_processes)
-        weight = len(indices[part]) * accelerator.num_processes / len(indices)
-        if weight == 0:
+        self.batch_size, self.weight = len(batch), len(batch[part]) * accelerator.num_processes / len(batch)
+        if self.weight == 0:
             part = slice(0, 1)  # fewer samples than processes: any of them, at no weight
-        noise = StepNoise(options.seed, step, len(indices), part)
-        return Batch(indices[part], len(indices), weight, noise, learning_rate(options, step, self.fraction_done))
+        return batch[part], StepNoise(options.seed, step, len(batch), part), self.weight
 
-    def record(self, batch, losses, grad_norm):
-        """Count a step, and keep its row for metrics.csv. UserError where its loss or gradient is not finite."""
-        losses, seconds = self.mean_over_processes(batch, losses)
-        step = self.progress.step
+    def check(self, losses, grad_norm):
+        """The losses of the whole batch, over all processes. UserError where the loss or the gradient is not finite."""
+        seconds = time.perf_counter() - self.start
+        came, count = next(iter(self.signals), None), self.accelerator.num_processes
+        if count > 1:  # the first process's clock is everyone's, and so is a signal to any
+            mine = [*(self.weight * loss for loss in losses.values()), seconds * self.is_main_process]
+            *sums, seconds, signals = self.sum_over_processes(self.accelerator, [*mine, len(self.signals)])
+            losses = {name: total / count for name, total in zip(losses, sums)}
+            came = came or (signal.SIGTERM if signals else None)
+        self.seconds, self.stopped_by = seconds, came
         if not math.isfinite(losses["loss"] + grad_norm):
             self.bar.close()
-            saved = self.checkpoint.is_file()
+            saved, step = self.checkpoint.is_file(), self.progress.step
             last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
             reason = f"training stopped: the loss is {losses['loss']}, its gradient's norm {grad_norm}, at step {step}"
             raise UserError(f"{reason}; {last}; try a smaller --learning-rate")
-        speed = batch.size / (seconds - self.progress.seconds)
+        return losses
+
+    def record(self, losses, **others):
+        """Count a step, and keep its numbers for metrics.csv."""
+        step, seconds = self.progress.step, self.seconds
+        speed = self.batch_size / (seconds - self.progress.seconds)
         if step == self.first_step:  # --minutes leaves out the first step: it waits for the framework's kernels
             self.start += seconds - self.progress.seconds
             seconds = self.progress.seconds
         self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
-        values = {"epoch": self.progress.epoch, **losses, "grad_norm": grad_norm}
-        values |= {"learning_rate": batch.learning_rate, "images_per_second": speed}
+        values = {"epoch": self.progress.epoch, **losses, **others, "images_per_second": speed}
         self.rows.append({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
-        for name, value in values.items() if self.events else ():
-            self.events.add_scalar(name, value, step)
+        if self.events:
+            self.events.scalars(step, **values)
         if len(self.rows) >= ROWS_IN_MEMORY:
             self.write_metrics()
         self.bar.update()
         self.bar.set_postfix_str(f"loss {losses['loss']:.4f}, {speed:.0f} img/s", refresh=False)
-
-    def mean_over_processes(self, batch, losses):
-        """The whole batch's losses and the first process's clock; a signal to one process becomes everyone's."""
-        seconds = time.perf_counter() - self.start
-        count = self.accelerator.num_processes
-        if count > 1:
-            mine = [*(batch.weight * loss for loss in losses.values()), seconds * self.is_main_process]
-            *sums, seconds, signals = self.sum_over_processes([*mine, len(self.signals)])
-            losses = {name: total / count for name, total in zip(losses, sums)}
-            self.signals = self.signals or [signal.SIGTERM] * int(signals)
-        self.stopped_by = next(iter(self.signals), None)
-        return losses, seconds
 
     def save(self, tensors, vae=None):
         """Write the checkpoint, after the metrics, so that those of every step before it are there."""
@@ -181,10 +170,11 @@ class Run:
     def save_preview(self, picture):
         """Write a picture, uint8 (H, W), of what the model has come to, and loss.png from metrics.csv."""
         self.write_metrics()
-        save_png(self.folder / f"epoch-{self.progress.epoch:05.1f}.png", picture)
+        path = self.folder / f"epoch-{self.progress.epoch:05.1f}.png"
+        save_png(path, picture)
         loss_curve(self.metrics, self.folder / "loss.png", f"{self.options.kind}: training loss")
         if self.events:
-            self.events.add_image("samples", picture, self.progress.step, dataformats="HW")
+            self.events.picture(self.progress.step, path)
             self.events.flush()
 
     def write_metrics(self):
@@ -213,8 +203,8 @@ class Run:
 def signals_noted():
     """While inside, SIGINT and SIGTERM end nothing: they are appended to the list that this yields."""
     came = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in numbers}
+    note = lambda number, frame: came.append(number)  # noqa: E731
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield came
     finally:

@@ -24,12 +24,12 @@ def alphas_cumprod(config: DiffusionConfig):
 
 
 def sampler_timesteps(timesteps, steps, shift=1.0):
-    """Where a sampler of so many steps calls the network, then -1, the clean image: (steps + 1,) integers, falling.
+    """Where a sampler of so many steps calls the network, then -1, the clean image: a list of steps + 1 integers.
 
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
     first call is always at the last time step, where training saw pure noise. A shift of more than 1 moves the others
-    towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23), whose steps decide what
-    is drawn. UserError for steps it does not have.
+    towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23): what is drawn is decided
+    where there is much of it. UserError for steps it does not have.
     """
     if not 1 <= steps <= timesteps:
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
@@ -53,10 +53,10 @@ def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
     return rows
 
 
-def learning_rate(options, step, progress):
-    """Linear warm-up, then a cosine to 0; progress in [0, 1] is the share of the epochs or of the minutes spent."""
+def learning_rate(options, step, fraction_done):
+    """Linear warm-up, then a cosine to 0; fraction_done in [0, 1]: of the epochs or of the minutes."""
     warmup = min(1.0, (step + 1) / (options.warmup + 1))
-    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(fraction_done, 1.0)))
 
 
 def ema_decay(options, step):

@@ -1,6 +1,5 @@
 """Where to compute, in which precision, and how arrays get there and back."""
 import os
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +31,6 @@ def describe(accelerator):
         "dtype": "fp32",
         "threads": int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))),
     }
-
-
-@contextmanager
-def inference(accelerator):
-    """While inside, no gradients, and the accelerator's precision."""
-    with jt.no_grad(), accelerator.autocast():
-        yield
 
 
 def to_tensor(array, device):

@@ -4,7 +4,6 @@ Draws the pictures of both trees, scores every sampler setting (an hour and a ha
 is there already is not drawn again), then writes the tables and the plot as publish.report does. The README's own:
     python -m publish.assets --processes 2
 """
-import os
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from common.figure import loss_curve
 from common.files import ROOT, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
-from publish.plot import FRAMEWORKS, MODELS
+from publish import FRAMEWORKS, MODELS
 from publish.report import ASSET, OWN_SAMPLERS, USUAL_NUM, Report
 from publish.report import main as report
 
@@ -51,10 +50,8 @@ def call(tree, script, kind, *arguments, processes=1):
     """Run a tree's script on the shipped weights of a kind, in several processes by mpirun."""
     weights = shipped_weights(ROOT / tree, kind)
     command = [sys.executable, ROOT / tree / "script" / script, "--checkpoint", weights, *arguments]
-    launcher, environment = [], os.environ
-    if processes > 1:
-        launcher, environment = ["mpirun", "-np", processes], {**os.environ, "OMP_NUM_THREADS": "1"}
-    subprocess.run([str(part) for part in (*launcher, *command)], check=True, env=environment)
+    launcher = ["env", "OMP_NUM_THREADS=1", "mpirun", "-np", processes] if processes > 1 else []
+    subprocess.run([str(part) for part in (*launcher, *command)], check=True)
 
 
 def main(options: Assets):

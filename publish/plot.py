@@ -2,10 +2,8 @@
 from matplotlib.figure import Figure
 
 from common.figure import plain_numbers, save_figure
+from publish import FRAMEWORKS, MODELS, SAMPLERS
 
-MODELS = {"vae": "VAE", "ddpm": "DDPM", "ldm": "LDM", "ldm-distilled": "LDM, distilled"}
-FRAMEWORKS = {"pytorch": "PyTorch", "jittor": "Jittor"}
-SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++"}
 COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ldm-distilled": "tab:green"}
 DASHES = {"pytorch": "-", "jittor": "--"}
 MARKERS = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}

@@ -13,7 +13,8 @@ from common.files import ROOT, shipped_weights, write_atomically
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import RECIPES
-from publish.plot import FRAMEWORKS, MODELS, SAMPLERS, quality_against_time
+from publish import FRAMEWORKS, MODELS, SAMPLERS
+from publish.plot import quality_against_time
 from publish.speed import speed_tables, table
 
 ASSET = ROOT / "asset"
@@ -102,7 +103,7 @@ def tables(results):
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
         headline.append(cells)
-        same = [r for r in results if r["tree"] == tree and RECIPES[r["model"]].model == model]
+        same = [r for r in results if r["tree"] == tree and RECIPES[r["model"]].family == model]
         headline += map(row, filter(is_headline, same))
     real = next(r for r in results if not unusual(r))["floor"]
     floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
@@ -142,7 +143,10 @@ def between(text, marker, content):
 
 def blocks(headline, readme):
     """What stands between a README's markers."""
-    speed = speed_tables(json.loads((ASSET / "bench.json").read_text()), chinese=readme.endswith(".zh.md"))
+    bench = ASSET / "bench.json"
+    if not bench.is_file():
+        raise UserError(f"{bench} is missing: run `python bench/peers.py` and `python bench/frameworks.py`")
+    speed = speed_tables(json.loads(bench.read_text()), chinese=readme.endswith(".zh.md"))
     return {"results": headline, "speed": speed, "pictures": pictures(), "training": trainings()}
 
 

@@ -8,9 +8,10 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 from tyro.conf import Positional
 
-from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, to_json
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.files import shipped_weights, write_json
 from common.machine import cpu_name
@@ -53,8 +54,8 @@ def main(options: Ship):
         path.parent.mkdir(exist_ok=True)
         tensors = {name: half(name, a) for name, a in checkpoint.tensors.items() if not name.startswith("train.")}
         save_checkpoint(path, Checkpoint(checkpoint.options, tensors, progress, checkpoint.vae))
-        about = {"recipe": to_json(checkpoint.options), "epochs": progress.epoch, "hours": progress.seconds / 3600}
-        about |= {"hardware": cpu_name(), "date": date.today().isoformat()}
+        about = {"recipe": to_jsonable_python(checkpoint.options), "epochs": progress.epoch}
+        about |= {"hours": progress.seconds / 3600, "hardware": cpu_name(), "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

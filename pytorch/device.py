@@ -1,5 +1,4 @@
 """Where to compute, in which precision, and how arrays get there and back."""
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +17,13 @@ def make_accelerator(device, precision):
     if not here.get(device, True):
         raise UserError(f"--device {device}: torch finds none here; leave the option out, or use --device cpu")
     if precision == "auto":
-        on_cuda = here["cuda"] and device in ("auto", "cuda")
-        precision = "bf16" if (torch.cuda.is_bf16_supported() if on_cuda else cpu_has_bf16()) else "fp32"
+        cpu = torch.cpu.get_capabilities()  # where it does not multiply bf16 itself, autocast only slows it down
+        bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+        if here["cuda"] and device in ("auto", "cuda"):
+            bf16 = torch.cuda.is_bf16_supported()
+        precision = "bf16" if bf16 else "fp32"
     on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
     return Accelerator(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
-
-
-def cpu_has_bf16():
-    """Whether this processor multiplies bf16 itself: elsewhere autocast only slows it down."""
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def describe(accelerator):
@@ -40,13 +36,6 @@ def describe(accelerator):
         "dtype": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
         "threads": torch.get_num_threads(),
     }
-
-
-@contextmanager
-def inference(accelerator):
-    """While inside, no gradients, and the accelerator's precision."""
-    with torch.no_grad(), accelerator.autocast():
-        yield
 
 
 def to_tensor(array, device):

@@ -1,6 +1,4 @@
 """From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
-from functools import partial
-
 import numpy as np
 import torch
 
@@ -10,9 +8,9 @@ from common.images import from_uint8
 from common.noise import SampleNoise
 from common.options.recipes import RECIPES
 from common.schedule import sampler_timesteps
-from device import TREE, describe, inference, load_weights, make_accelerator, to_array, to_tensor
+from device import TREE, describe, load_weights, make_accelerator, to_array, to_tensor
 from model.ddpm import DDPM, Denoiser
-from model.samplers import SAMPLERS, sample_ddim
+from model.samplers import SAMPLERS
 from model.unet import ConditionalUNet
 from model.vae import VAE, LatentSpace
 
@@ -35,11 +33,11 @@ class Pipeline:
         noise = SampleNoise(seed, indices, self.shape)
         draw_noise = lambda: to_tensor(noise(), device)  # noqa: E731
         denoise = Denoiser(self.unet, self.ddpm, to_tensor(labels, device), sampler.guidance)
-        sample = partial(sample_ddim, eta=sampler.eta) if sampler.name == "ddim" else SAMPLERS[sampler.name]
+        eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
         timesteps = sampler_timesteps(self.ddpm.config.timesteps, sampler.steps, sampler.shift)
         x_t = draw_noise()
         yield x_t
-        yield from sample(denoise, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise)
+        yield from SAMPLERS[sampler.name](denoise, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)
 
     def decode(self, x_t):
         """x_t, or the latents, as images (N, 1, 32, 32)."""
@@ -47,26 +45,27 @@ class Pipeline:
 
     def sample(self, seed, indices, labels):
         """The images with these indices of a seed, (N, 1, 32, 32)."""
-        with inference(self.accelerator):
+        with torch.no_grad(), self.accelerator.autocast():
             for x_t in self.trajectory(seed, indices, labels):
                 x_0 = x_t  # the last one; a list of them all would not fit into memory
             return self.decode(x_0)
 
     def denoising(self, seed, indices, labels, count):
-        """The same images on their way from noise, at most `count` states of it, evenly spaced: arrays in a list."""
-        with inference(self.accelerator):
+        """The same images on their way from noise, at most `count` states of it, evenly spaced: a list of
+        arrays (N, 1, 32, 32)."""
+        with torch.no_grad(), self.accelerator.autocast():
             states = list(self.trajectory(seed, indices, labels))
             shown = np.linspace(0, len(states) - 1, min(count, len(states))).round().astype(int)
             return [self.decode(states[i]) for i in shown]
 
 
-def load_pipeline(options, kind):
-    """The diffusion model that a tst script's options name, else the tree's own of this kind, ready to draw."""
+def load_pipeline(options):
+    """The diffusion model that a tst script's options name, else the tree's own, ready to draw."""
     accelerator = make_accelerator(options.device, options.precision)
-    checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, TREE, kind), RECIPES[kind].model)
+    checkpoint = load_checkpoint(find_checkpoint(options.checkpoint, TREE, options.kind), RECIPES[options.kind].family)
     unet = load_weights(ConditionalUNet(checkpoint.options.unet), checkpoint, "model.").to(accelerator.device).eval()
     latent_space = load_latent_space(checkpoint, accelerator.device) if checkpoint.vae else None
-    ddpm, sampler = DDPM(checkpoint.options.diffusion), checkpoint.sampler(options)
+    ddpm, sampler = DDPM(checkpoint.options.diffusion), checkpoint.choose_sampler(options)
     return Pipeline(accelerator, unet, ddpm, sampler, latent_space, checkpoint)
 
 
@@ -92,12 +91,12 @@ def encode_latents(vae, images, device):
 
 def reconstruct(accelerator, vae, images):
     """Images (N, 1, 32, 32) uint8 through the VAE's posterior mean and back, (N, 1, 32, 32) float32."""
-    with inference(accelerator):
+    with torch.no_grad(), accelerator.autocast():
         return to_array(vae.decode(vae.encode(to_tensor(from_uint8(images), accelerator.device)).mean))
 
 
 def decode_prior(accelerator, vae, seed, num):
     """Images of latents drawn from the VAE's prior N(0, I), (num, 1, 32, 32)."""
     z = to_tensor(SampleNoise(seed, range(num), vae.latent_shape())(), accelerator.device)
-    with inference(accelerator):
+    with torch.no_grad(), accelerator.autocast():
         return to_array(vae.decode(z))

@@ -1,10 +1,8 @@
 """One training loop for all training scripts."""
-from functools import partial
-
 import torch
 
 from common.run import Run
-from common.schedule import ema_decay
+from common.schedule import ema_decay, learning_rate
 from device import TREE, load_weights, sum_over_processes, to_array
 
 
@@ -13,7 +11,7 @@ class Trainer:
 
     def __init__(self, options, accelerator, build):
         self.options, self.accelerator = options, accelerator
-        self.run = Run(options, TREE, accelerator, partial(sum_over_processes, accelerator))
+        self.run = Run(options, TREE, accelerator, sum_over_processes)
         torch.manual_seed(options.seed)
         self.model, self.ema = build(), build()
         self.ema.load_state_dict(self.model.state_dict())
@@ -22,40 +20,44 @@ class Trainer:
             self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay
         )
         self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
-        self.latent_space = None  # of a latent model: its checkpoint carries it
         if self.run.resumed:
             self.restore(self.run.resumed)
 
-    def fit(self, losses, count, preview):
-        """Train to the end, as steps() does."""
-        for _ in self.steps(losses, count, preview):
+    def fit(self, losses, count, preview, latent_space=None):
+        """Take all the steps()."""
+        for _ in self.steps(losses, count, preview, latent_space):
             pass
 
-    def steps(self, losses, count, preview):
-        """Train on samples 0 to count - 1, step by step, until the epochs or the minutes are spent or a signal comes.
+    def steps(self, losses, count, preview, latent_space=None):
+        """Train on samples 0 to count - 1, a step for each next(), until the epochs or the minutes are spent.
 
-        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model) -> picture (H, W).
+        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model) -> a picture, uint8
+        (H, W); latent_space: what the checkpoint of a latent model carries. UserError where the loss is not finite;
+        SystemExit after SIGINT or SIGTERM, with a checkpoint.
         """
-        run, accelerator = self.run, self.accelerator
+        run, accelerator, self.latent_space = self.run, self.accelerator, latent_space
         with run.training(count):
+            if run.finished and run.preview_due:  # a resumed run that ended before its last picture
+                run.save_preview(preview(self.ema))
             while not run.finished:
-                batch = run.next_batch()
+                indices, noise, weight = run.next_batch()
+                rate = learning_rate(self.options, run.progress.step, run.fraction_done)
                 with accelerator.autocast():
-                    parts = losses(self.wrapped, batch.indices, batch.noise)
-                accelerator.backward(parts["loss"] * batch.weight)
+                    parts = losses(self.wrapped, indices, noise)
+                accelerator.backward(parts["loss"] * weight)
                 grad_norm = accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
-                parts = {name: part.item() for name, part in parts.items()}
+                parts = run.check({name: part.item() for name, part in parts.items()}, grad_norm)
 
                 for group in self.optimizer.param_groups:
-                    group["lr"] = batch.learning_rate
+                    group["lr"] = rate
                 self.optimizer.step()
                 self.optimizer.zero_grad()
                 with torch.no_grad():
                     decay = ema_decay(self.options, run.progress.step)
-                    for average, weight in zip(self.ema.parameters(), self.model.parameters()):
-                        average.lerp_(weight, 1 - decay)
+                    for average, current in zip(self.ema.parameters(), self.model.parameters()):
+                        average.lerp_(current, 1 - decay)
 
-                run.record(batch, parts, grad_norm)
+                run.record(parts, grad_norm=grad_norm, learning_rate=rate)
                 if run.save_due:
                     self.save()
                 if run.preview_due:
@@ -69,12 +71,11 @@ class Trainer:
             tensors[f"train.weight.{name}"] = to_array(weight)
             tensors[f"train.exp_avg.{name}"] = to_array(self.optimizer.state[weight]["exp_avg"])
             tensors[f"train.exp_avg_sq.{name}"] = to_array(self.optimizer.state[weight]["exp_avg_sq"])
-        if self.latent_space is None:
-            return self.run.save(tensors)
-        vae, mean, std = self.latent_space.vae, self.latent_space.mean, self.latent_space.std
-        tensors |= {f"vae.{name}": to_array(value) for name, value in vae.state_dict().items()}
-        tensors |= {"latent.mean": to_array(mean).ravel(), "latent.std": to_array(std).ravel()}
-        return self.run.save(tensors, vae.config)
+        space = self.latent_space
+        if space:
+            tensors |= {f"vae.{name}": to_array(value) for name, value in space.vae.state_dict().items()}
+            tensors |= {"latent.mean": to_array(space.mean).ravel(), "latent.std": to_array(space.std).ravel()}
+        self.run.save(tensors, space and space.vae.config)
 
     def restore(self, checkpoint):
         """Go on from a checkpoint of this run, bit for bit."""

@@ -66,11 +66,6 @@ def classify(images, batch_size=500):
     return np.concatenate(features), np.concatenate(probabilities)
 
 
-def accuracy(images, labels):
-    """Share of the images (N, 1, 32, 32) uint8 that the shipped network classifies as labelled."""
-    return float((classify(images)[1].argmax(axis=1) == labels).mean())
-
-
 def distort(x):
     """Each image moved by up to 2.4 pixels, turned by up to 11 degrees, scaled by up to 10 %. x (B, 1, 32, 32)."""
     import torch
@@ -121,7 +116,8 @@ def main(options: TrainClassifier):
     tensors = {name: value.numpy() for name, value in network.state_dict().items()}
     content = save(tensors, metadata={"recipe": json.dumps(vars(options))})
     write_atomically(WEIGHTS, content)
-    test = accuracy(*load_mnist(train=False))
+    images, labels = load_mnist(train=False)
+    test = (classify(images)[1].argmax(axis=1) == labels).mean()
     print(f"{WEIGHTS}: {100 * test:.2f} % of the test digits, {len(content) / 1e6:.2f} MB,", end=" ")
     print(f"sha256 {hashlib.sha256(content).hexdigest()[:16]}")
 

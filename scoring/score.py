@@ -6,9 +6,9 @@ from copy import copy
 from dataclasses import replace
 from datetime import date
 
+from pydantic_core import to_jsonable_python
 from tqdm import tqdm
 
-from common.checkpoint import to_json
 from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
 from common.files import digest, lock, write_json
@@ -19,7 +19,7 @@ from scoring.metric import score_folders
 
 def settings(pipeline, options):
     """What decides which images are drawn, and with what: the same for every part of an interrupted run."""
-    checkpoint, sampler = pipeline.checkpoint, to_json(pipeline.sampler)
+    checkpoint, sampler = pipeline.checkpoint, to_jsonable_python(pipeline.sampler)
     return {
         "tree": pipeline.tree.name,
         "model": checkpoint.options.kind,
@@ -29,7 +29,7 @@ def settings(pipeline, options):
         **pipeline.hardware,
         "sampler": sampler.pop("name"),
         **sampler,
-        **{name: value for name, value in to_json(options).items() if name in ("num", "seed", "digit", "data", "real")},
+        **{name: to_jsonable_python(getattr(options, name)) for name in ("num", "seed", "digit", "data", "real")},
     }
 
 
@@ -101,6 +101,9 @@ def score(pipeline, options):
     real = random_images(options.real == "train", options.num, options.data)
     write_images(folder / "real", range(len(real)), real)
     folders = folder / "fake", folder / "real"
+    for path, count in zip(folders, (options.num, len(real))):
+        if (found := len(list(path.glob("*.png")))) != count:
+            raise UserError(f"{path} holds {found} PNGs, and {count} were written: delete the others")
     measures = score_folders(*folders, options.fid, options.inception_weights, options.data)
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
     write_json(folder / "result.json", result)

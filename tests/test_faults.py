@@ -2,6 +2,7 @@
 import csv
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_a_signal_ends_a_run_in_order(straight, tmp_path, number):
     assert steps_of(tmp_path) == list(range(step))  # the step that ran was finished, and all is written
     assert run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path, "--resume", "auto").returncode == 0
     assert_same_run(tmp_path, expected)
+
+
+def test_a_run_that_ended_before_its_last_picture_draws_it(straight, tmp_path):
+    """A kill between the last checkpoint and its picture: --resume takes no step, and draws."""
+    tree, expected = straight
+    folder = shutil.copytree(expected, tmp_path / "run")
+    pictures = [folder / "epoch-003.0.png", folder / "loss.png"]
+    before = [path.read_bytes() for path in pictures]
+    for path in pictures:
+        path.unlink()
+    result = run_script(tree, "train_mnist_vae.py", *RUN, "--out", folder, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert [path.read_bytes() for path in pictures] == before
+    assert_same_run(folder, expected)
 
 
 @pytest.mark.slow

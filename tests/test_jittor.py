@@ -44,7 +44,7 @@ def test_scripts_never_import_torch(script, tmp_path):
 import runpy
 sys.path.insert(0, "{TREE / 'script'}")  # as python does for a script
 sys.argv = ["{script}", "--checkpoint" if "tst" in "{script}" else "--vae.base-channels", "8", "--out", "{tmp_path}"]
-sys.argv += [] if "tst" in "{script}" else ["--limit", "128", "--epochs", "1"]
+sys.argv += [] if "tst" in "{script}" else ["--limit", "128", "--epochs", "1", "--tensorboard"]
 try:
     runpy.run_path("{TREE / 'script' / script}", run_name="__main__")
 except SystemExit:

@@ -3,7 +3,7 @@ import pytest
 import tyro
 from pydantic import ValidationError
 
-from common.options.networks import UNetConfig, VAEConfig
+from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
 
 
@@ -27,6 +27,19 @@ def test_another_word_to_resume_is_refused(word, capsys):
     assert "resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("recipe, options, message", [
+    (TrainDDPM, {"sampler": SamplerConfig(steps=1001)}, "the schedule has 1000"),
+    (TrainLDM, {"diffusion": DiffusionConfig(timesteps=5)}, "the schedule has 5"),
+    (TrainLDM, {"sampler": SamplerConfig(guidance=2.0), "label_dropout": 0.0}, "never sees the null label"),
+    (DistillLDM, {"sampler": SamplerConfig(name="ddim", guidance=2.0)}, "never sees the null label"),
+    (DistillLDM, {"sampler": SamplerConfig(name="dpmpp_2m", steps=3)}, "steps of deterministic ddim"),
+    (DistillLDM, {"sampler": SamplerConfig(name="ddim", eta=0.5)}, "steps of deterministic ddim"),
+])  # fmt: skip
+def test_a_sampler_that_the_model_cannot_have_is_refused_before_training(recipe, options, message):
+    with pytest.raises(ValidationError, match=message):
+        recipe(**options)
+
+
 @pytest.mark.parametrize("config", [
     UNetConfig(), UNetConfig(base_channels=128, channel_mults=(1, 2, 2), blocks=2),
     UNetConfig(base_channels=128, channel_mults=(1, 2, 4), blocks=3, attention_levels=(1, 2)),
@@ -44,5 +57,5 @@ def test_usual_sizes_are_allowed(config):
 ])  # fmt: skip
 def test_networks_larger_than_memory_are_refused(cls, sizes):
     """On the command line and in a checkpoint alike, before anything is built."""
-    with pytest.raises(ValidationError, match=r"a network of more than 3e\+08 parameters"):
+    with pytest.raises(ValidationError, match=r"more than 3e\+08 parameters|at most 8 items|less than or equal to 64"):
         cls(**sizes)

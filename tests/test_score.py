@@ -63,6 +63,9 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
         assert (killed / "fake" / path.name).read_bytes() == path.read_bytes()
     found = json.loads((killed / "result.json").read_text())
     assert 400 - there <= found["drawn"] < 400  # the time of the others is not known
+    (killed / "fake" / "mine.png").write_bytes((killed / "fake" / "00000.png").read_bytes())
+    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
+    assert_user_error(result, killed / "fake", "holds 401 PNGs, and 400 were written", "delete the others")
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed, "--seed", 1)
     assert_user_error(result, killed, "seed=0", "--out")
 
@@ -118,19 +121,19 @@ def test_defaults():
 @pytest.mark.parametrize("recipe, own", OWN)
 def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
     """Saved and loaded with other steps than the recipe's. Guidance is for a model trained with the null label."""
-    trained = replace(own, steps=4, shift=1.5, eta=0.5)
+    trained = replace(own, steps=4, shift=1.5, eta=0.0 if recipe is DistillLDM else 0.5)
     save_checkpoint(tmp_path / "model.safetensors", Checkpoint(recipe(sampler=trained), {}))
     checkpoint = load_checkpoint(tmp_path / "model.safetensors")
-    assert checkpoint.sampler(ScoreLDM()) == trained
-    assert checkpoint.sampler(ScoreLDM(steps=7)) == replace(trained, steps=7)
+    assert checkpoint.choose_sampler(ScoreLDM()) == trained
+    assert checkpoint.choose_sampler(ScoreLDM(steps=7)) == replace(trained, steps=7)
     if recipe is DistillLDM:
         with pytest.raises(UserError, match=r"model\.safetensors never saw a null label.*leave out --guidance"):
-            checkpoint.sampler(ScoreLDM(guidance=0.0))
+            checkpoint.choose_sampler(ScoreLDM(guidance=0.0))
     else:
-        assert checkpoint.sampler(ScoreLDM(guidance=0.0)) == replace(trained, guidance=0.0)
+        assert checkpoint.choose_sampler(ScoreLDM(guidance=0.0)) == replace(trained, guidance=0.0)
         without = replace(checkpoint, options=replace(checkpoint.options, label_dropout=0.0))
         with pytest.raises(UserError, match="leave out --guidance"):
-            without.sampler(ScoreLDM(guidance=2.0))
+            without.choose_sampler(ScoreLDM(guidance=2.0))
 
 
 RESULT = {
@@ -197,7 +200,7 @@ def test_report(tmp_path, monkeypatch):
     assert "| this repository | 231 |  | 163 |  |" in readme
     assert "| diffusers 0.42 | 75 | 2.96 (1.48-5.92) | 61 | 2.69 (1.34-5.38) |" in readme
     assert "| pixel UNet | 248 | 0.63 (0.32-1.26) |" in readme and "| matrix product of 4096 | 394 |  |" in readme
-    assert "| DDPM, training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
+    assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, medians of 7 interleaved rounds, 2026-11-25" in readme
     chinese = (tmp_path / "README.zh.md").read_text()
     assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "7 轮交替测量的中位数" in chinese and row in chinese

@@ -7,7 +7,7 @@ from common import SIZE
 from common.errors import UserError
 from common.options.fields import Channels, Count, Finite, Fraction, Positive, Size, options_class
 
-Mults = Annotated[tuple[Size, ...], Field(min_length=1)]
+Mults = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
 LARGEST = 3e8  # parameters of a network, roughly: a checkpoint cannot ask for one larger than memory
 
 
@@ -19,7 +19,7 @@ def downsampling_factor(config):
 def check_parameters(config, blocks, ends, context=0):
     """ValueError where a network has too many parameters, counted as if every block were as wide as the widest.
 
-    blocks: per level; ends: channels of its input and output; context: numbers in the table of tokens.
+    blocks: per level; ends: channels of its input and of its output, added up; context: numbers in the table of tokens.
     """
     widest = config.base_channels * max(config.channel_mults)
     inner = 3 * widest * blocks * len(config.channel_mults)  # two convolutions, the first of up to twice the channels
@@ -69,7 +69,7 @@ class UNetConfig:
     """Channels of the finest level, a multiple of 8."""
     channel_mults: Mults = (1, 2)
     """Channels of each level, as multiples of base_channels, from fine to coarse."""
-    blocks: Size = 1
+    blocks: Annotated[int, Field(ge=1, le=64)] = 1
     """Residual blocks per level, on the way down and on the way up."""
     attention_levels: tuple[int, ...] = (1,)
     """Levels with attention, counted from 0, the finest."""

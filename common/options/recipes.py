@@ -2,7 +2,7 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -20,8 +20,8 @@ OneOptionalWord: Any = PrimitiveConstructorSpec(
 class Train:
     """What the training scripts have in common."""
 
-    kind: ClassVar[str]  # names the run's folder and the shipped weights
-    model: ClassVar[str]  # what it is, for scripts that take several kinds
+    kind: ClassVar[str]  # the name of the run's folder and of the shipped weights
+    family: ClassVar[str]  # which scripts can draw it
     script: ClassVar[str]
 
     out: Path | None = None
@@ -63,20 +63,34 @@ class Train:
 
 
 @options_class
-class TrainDDPM(Train):
+class TrainDiffusion(Train):
+    """What the training scripts of the diffusion models have in common."""
+
+    label_dropout: Fraction = 0.15
+    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
+    diffusion: DiffusionConfig = DiffusionConfig()
+    sampler: SamplerConfig = SamplerConfig()
+
+    @model_validator(mode="after")
+    def check_sampler(self):
+        if self.sampler.steps > self.diffusion.timesteps:
+            raise ValueError(f"sampler.steps: the schedule has {self.diffusion.timesteps}")
+        if self.sampler.guidance != 1 and not self.label_dropout:
+            raise ValueError("sampler.guidance: without label dropout the model never sees the null label")
+        return self
+
+
+@options_class
+class TrainDDPM(TrainDiffusion):
     """Train the pixel DDPM on MNIST at 32x32."""
 
     kind: ClassVar[str] = "ddpm"
-    model: ClassVar[str] = "ddpm"
+    family: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "train_mnist.py"
 
     epochs: Count = 16
     """Passes over the training set."""
-    label_dropout: Fraction = 0.15
-    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
-    diffusion: DiffusionConfig = DiffusionConfig()
     unet: UNetConfig = UNetConfig()
-    sampler: SamplerConfig = SamplerConfig()
 
 
 @options_class
@@ -84,7 +98,7 @@ class TrainVAE(Train):
     """Train the KL-regularised autoencoder on MNIST at 32x32."""
 
     kind: ClassVar[str] = "vae"
-    model: ClassVar[str] = "vae"
+    family: ClassVar[str] = "vae"
     script: ClassVar[str] = "train_mnist_vae.py"
 
     kl_weight: NotNegative = 1e-4
@@ -93,32 +107,29 @@ class TrainVAE(Train):
 
 
 @options_class
-class TrainLDM(Train):
+class TrainLDM(TrainDiffusion):
     """Train the latent UNet, conditioned on the digit, on the latents of a trained VAE."""
 
     kind: ClassVar[str] = "ldm"
-    model: ClassVar[str] = "ldm"
+    family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "train_mnist_ldm.py"
 
     epochs: Count = 40
     """Passes over the training set."""
     vae_checkpoint: Path | None = None
     """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
-    label_dropout: Fraction = 0.15
-    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
     diffusion: DiffusionConfig = DiffusionConfig(clip=False)
     unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1)
     sampler: SamplerConfig = SamplerConfig(steps=6, shift=2.0)
 
 
 @options_class
-class DistillLDM(Train):
-    """Distil a latent model into one that needs a few network calls, without guidance beside them."""
+class DistillLDM(TrainDiffusion):
+    """Distil a latent model into one that needs a few network calls and takes no guidance."""
 
     kind: ClassVar[str] = "ldm-distilled"
-    model: ClassVar[str] = "ldm"
+    family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "distill_mnist_ldm.py"
-    label_dropout: ClassVar[float] = 0.0
 
     epochs: Count = 4
     """Passes over the training set."""
@@ -131,10 +142,17 @@ class DistillLDM(Train):
     guidance: Finite = 1.0
     """Classifier-free guidance scale of the teacher, which the distilled model has built in; not 1 costs twice."""
     sampler: SamplerConfig = SamplerConfig(name="ddim", steps=3, shift=2.0)
+    label_dropout: Annotated[float, Suppress] = 0.0
     # Of the teacher, filled in by the script:
     teacher_digest: Annotated[str | None, Suppress] = None
     diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig(clip=False)
     unet: Annotated[UNetConfig, Suppress] = UNetConfig(in_channels=4, patch_size=1)
+
+    @model_validator(mode="after")
+    def check_ddim(self):
+        if (self.sampler.name, self.sampler.eta, self.label_dropout) != ("ddim", 0, 0):
+            raise ValueError("sampler: a distilled model learns steps of deterministic ddim")
+        return self
 
 
 RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}

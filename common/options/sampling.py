@@ -1,7 +1,7 @@
 """The options of the tst scripts: what to draw, with which model, and how it is scored."""
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -39,20 +39,20 @@ class SampleVAE(Sample):
 
 @options_class
 class DiffusionSample(Sample):
-    """What sampling from either diffusion model has in common."""
+    """What sampling from either diffusion model has in common. A sampler's None: as the model's checkpoint has it."""
+
+    kind: ClassVar[str] = "ddpm"  # of the model that is drawn with, unless --checkpoint names another
 
     sampler: Literal["ddpm", "ddim", "dpmpp_2m"] | None = None
-    """Ancestral DDPM, DDIM, or DPM-Solver++(2M) (None: the model's own, as its checkpoint has it)."""
+    """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
     steps: Count | None = None
-    """Network calls of the sampler (None: the model's own)."""
+    """Network calls of the sampler."""
     shift: Positive | None = None
-    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little (None: the
-    model's own)."""
+    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
     guidance: Finite | None = None
-    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits
-    (None: the model's own)."""
+    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
     eta: Fraction | None = None
-    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling (None: the model's own)."""
+    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
     digit: Annotated[int, Field(ge=0, le=9)] | None = None
     """Draw this digit only (None: 0 to 9 in turn)."""
 
@@ -64,7 +64,7 @@ class DiffusionSample(Sample):
 
 @options_class
 class SampleDDPM(DiffusionSample):
-    """Draw digits with the pixel DDPM: a grid, and the denoising process."""
+    """Draw digits with the pixel DDPM: a grid, and the denoising process. None: the model's own setting."""
 
     process_rows: Count = 8
     """Samples whose denoising is drawn."""
@@ -87,16 +87,22 @@ class ScoreDDPM(DiffusionSample):
 
 
 @options_class
-class SampleLDM(SampleDDPM):
-    """Draw digits with the latent diffusion model: a grid, and the denoising process, decoded."""
+class Latent:
+    """What sampling from the latent model adds."""
 
     distilled: bool = False
     """Draw with the distilled model, if --checkpoint names none."""
+
+    @property
+    def kind(self):
+        return "ldm-distilled" if self.distilled else "ldm"
 
 
 @options_class
-class ScoreLDM(ScoreDDPM):
-    """Draw fake/ with the latent diffusion model, export real/, score one against the other, and write result.json."""
+class SampleLDM(Latent, SampleDDPM):
+    """Draw digits with latent diffusion: a grid, and the denoising process, decoded. None: the model's own setting."""
 
-    distilled: bool = False
-    """Draw with the distilled model, if --checkpoint names none."""
+
+@options_class
+class ScoreLDM(Latent, ScoreDDPM):
+    """Draw fake/ with the latent diffusion model, export real/, score one against the other, and write result.json."""

@@ -51,7 +51,7 @@ class DDPM:
         """Mean squared error of the student's v: a scalar (Salimans and Ho 2022, algorithm 2, with SNR + 1 weighting).
 
         One DDIM step of the student, from times[0] to times[-1], is to end where the teacher ends, a Denoiser that
-        goes through all of times (K + 1, B), which fall.
+        goes through all of times (K + 1, B), which fall. The student predicts v.
         """
         x_t = x = self.q_sample(x_0, times[0], eps)
         with jt.no_grad():
@@ -67,7 +67,7 @@ class DDPM:
 
 
 class Denoiser:
-    """A network that estimates x_0: called with x_t (B, C, H, W) and t, one integer or (B,); of that shape.
+    """The network as a denoiser: denoiser(x_t, t) -> its estimate of x_0, (B, C, H, W) both; t one integer or (B,).
 
     labels (B,): the class of each image. guidance: scale of classifier-free guidance, 1 for none, 0 for no class.
     """
@@ -87,7 +87,7 @@ class Denoiser:
         """
         if self.guidance == 1:
             return self.unet(x_t, t, self.labels)
-        null = jt.full_like(self.labels, self.unet.null_label)
+        null = jt.full_like(self.labels, self.unet.config.num_classes)
         both = self.unet(jt.concat([x_t, x_t]), jt.concat([t, t]), jt.concat([self.labels, null]))
         conditional, unconditional = both.chunk(2)
         return unconditional + self.guidance * (conditional - unconditional)

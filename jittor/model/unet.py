@@ -21,7 +21,10 @@ def timestep_embedding(t, dim):
 
 
 class UNetBlock(nn.Module):
-    """A residual block, then self-attention and cross-attention where the level has them."""
+    """A residual block, then self-attention and cross-attention where the level has them.
+
+    x (B, in_channels, H, W), time (B, time_dim), context (B, L, context_dim) or None -> (B, out_channels, H, W).
+    """
 
     def __init__(self, in_channels, out_channels, time_dim, attention, config):
         super().__init__()
@@ -109,7 +112,6 @@ class ConditionalUNet(nn.Module):
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
-        self.null_label = config.num_classes
         self.context = nn.Embedding(config.num_classes + 1, config.context_tokens * config.context_dim)
         self.unet = UNet(config)
 

@@ -8,7 +8,7 @@ from common.options.recipes import TrainDDPM
 def main(options: TrainDDPM):
     """Load the digits, build the conditional UNet, train it to predict v (or the noise: --diffusion.prediction)."""
     from common import SIZE  # a framework is loaded after --help was answered
-    from common.draw import preview_samples
+    from common.draw import sample_grid
     from common.images import from_uint8
     from common.mnist import load_mnist
     from device import make_accelerator, to_tensor
@@ -28,11 +28,10 @@ def main(options: TrainDDPM):
         t = noise.integers(options.diffusion.timesteps)
         eps = to_tensor(noise.normal(1, SIZE, SIZE), accelerator.device)
         y = noise.drop_labels(labels[indices], options.unet.num_classes, options.label_dropout)
-        y = to_tensor(y, accelerator.device)
-        return {"loss": ddpm.loss(unet, x_0, t, eps, y)}
+        return {"loss": ddpm.loss(unet, x_0, t, eps, to_tensor(y, accelerator.device))}
 
     def preview(unet):
-        return preview_samples(Pipeline(accelerator, unet, ddpm, options.sampler), options.seed)
+        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler), options.seed)
 
     trainer.fit(losses, len(images), preview)
 

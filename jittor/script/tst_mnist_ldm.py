@@ -7,10 +7,10 @@ from common.options.sampling import SampleLDM
 
 def main(options: SampleLDM):
     """Load the model and the VAE it carries, draw a grid of samples and the denoising of the first ones, decoded."""
-    from common.draw import draw  # a framework is loaded after --help was answered
+    from common.draw import write_pictures  # a framework is loaded after --help was answered
     from pipeline import load_pipeline
 
-    draw(load_pipeline(options, "ldm-distilled" if options.distilled else "ldm"), options)
+    write_pictures(load_pipeline(options), options)
 
 
 if __name__ == "__main__":

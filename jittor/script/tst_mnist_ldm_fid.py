@@ -10,7 +10,7 @@ def main(options: ScoreLDM):
     from pipeline import load_pipeline  # a framework is loaded after --help was answered
     from scoring.score import score
 
-    score(load_pipeline(options, "ldm-distilled" if options.distilled else "ldm"), options)
+    score(load_pipeline(options), options)
 
 
 if __name__ == "__main__":

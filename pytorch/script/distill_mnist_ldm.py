@@ -9,7 +9,7 @@ def main(options: DistillLDM):
     """Load the teacher, start the student from it, train the student to take several of the teacher's steps in one."""
     from dataclasses import replace  # a framework is loaded after --help was answered
 
-    from common.draw import preview_samples
+    from common.draw import sample_grid
     from common.errors import UserError
     from common.files import digest
     from common.mnist import load_mnist
@@ -21,8 +21,7 @@ def main(options: DistillLDM):
     from pipeline import Pipeline, encode_latents, load_pipeline
     from trainer import Trainer
 
-    named = SampleLDM(checkpoint=options.teacher, device=options.device, precision=options.precision)
-    teacher = load_pipeline(named, "ldm")
+    teacher = load_pipeline(SampleLDM(checkpoint=options.teacher, device=options.device, precision=options.precision))
     accelerator, ddpm, space, path = teacher.accelerator, teacher.ddpm, teacher.latent_space, teacher.checkpoint.path
     if ddpm.config.prediction != "v":
         raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
@@ -31,7 +30,6 @@ def main(options: DistillLDM):
     times = distillation_timesteps(ddpm.config.timesteps, steps, options.substeps, shift)
     build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")  # noqa: E731
     trainer = Trainer(options, accelerator, build)
-    trainer.latent_space = space
     images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
     options.unet.check_input(*space.vae.latent_shape()[:2], classes=labels.max() + 1)
     latents = encode_latents(space.vae, images, accelerator.device)
@@ -45,9 +43,9 @@ def main(options: DistillLDM):
         return {"loss": ddpm.distillation_loss(unet, denoise, z_0, t, eps, y)}
 
     def preview(unet):
-        return preview_samples(Pipeline(accelerator, unet, ddpm, options.sampler, space), options.seed)
+        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, space), options.seed)
 
-    trainer.fit(losses, len(latents), preview)
+    trainer.fit(losses, len(latents), preview, space)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from common.options.sampling import SampleDDPM
 
 def main(options: SampleDDPM):
     """Load the model, draw a grid of samples and the denoising of the first ones."""
-    from common.draw import draw  # a framework is loaded after --help was answered
+    from common.draw import write_pictures  # a framework is loaded after --help was answered
     from pipeline import load_pipeline
 
-    draw(load_pipeline(options, "ddpm"), options)
+    write_pictures(load_pipeline(options), options)
 
 
 if __name__ == "__main__":
