@@ -49,7 +49,7 @@ def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
     rows = np.round(rows).astype(int)
     rows[-1, -1] = -1
     if (np.diff(rows, axis=1) >= 0).any():
-        raise UserError(f"--steps {steps} --substeps {substeps}: more together than the schedule's {timesteps} steps")
+        raise UserError(f"--sampler.steps {steps} --substeps {substeps}: more together than the schedule's {timesteps}")
     return rows
 
 

@@ -36,25 +36,25 @@ class DiffusionConfig:
     schedule: Literal["linear", "cosine"] = "cosine"
     """Betas: linear (Ho et al. 2020) or cosine (Nichol and Dhariwal 2021)."""
     prediction: Literal["epsilon", "v"] = "v"
-    """What the network predicts: the noise, or v (Salimans and Ho 2022)."""
+    """The noise, or v (Salimans and Ho 2022)."""
     clip: bool = True
-    """Clip every estimate of the clean image to [-1, 1] while sampling: for pixels, not for latents."""
+    """Clip estimates of x_0 to [-1, 1] in sampling: for pixels alone."""
 
 
 @options_class
 class SamplerConfig:
-    """How a diffusion model draws, unless a tst script's options say otherwise."""
+    """How the model draws, unless a tst script's options say otherwise."""
 
     name: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
     steps: Count = 8
     """Network calls."""
     shift: Positive = 3.0
-    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
+    """More than 1: more of the steps at much noise; less: at little."""
     guidance: Finite = 1.0
-    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
+    """Scale of classifier-free guidance; 0 ignores the digit, 1 is none."""
     eta: Fraction = 0.0
-    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+    """Noise that DDIM adds: 1 as much as ancestral sampling."""
 
 
 @options_class
@@ -62,25 +62,25 @@ class UNetConfig:
     """The size of the UNet."""
 
     in_channels: Size = 1
-    """Channels of x_t: 1 for pixels, the VAE's for latents."""
+    """1 for pixels, the VAE's for latents."""
     patch_size: Size = 2
-    """Each square of so many pixels to a side becomes one position, before the first convolution."""
+    """Each square of so many pixels to a side becomes one position."""
     base_channels: Channels = 64
-    """Channels of the finest level, a multiple of 8."""
+    """Of the finest level; a multiple of 8."""
     channel_mults: Mults = (1, 2)
-    """Channels of each level, as multiples of base_channels, from fine to coarse."""
+    """Each level's channels in base_channels, from fine to coarse."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 1
-    """Residual blocks per level, on the way down and on the way up."""
+    """Residual blocks per level and direction."""
     attention_levels: tuple[int, ...] = (1,)
-    """Levels with attention, counted from 0, the finest."""
+    """Levels with attention; 0 is the finest."""
     head_dim: Size = 32
     """Channels of one attention head."""
     context_dim: Annotated[int, Field(ge=0, le=4096)] = 64
-    """Channels of a context token, for cross-attention; 0: the network takes no context."""
+    """Channels of a token, for cross-attention; 0: no context."""
     context_tokens: Size = 4
     """Tokens that describe one class."""
     num_classes: Size = 10
-    """Classes that the context tells apart; one more group of tokens stands for no class."""
+    """Classes; one more group of tokens stands for none."""
 
     @model_validator(mode="after")
     def check(self):

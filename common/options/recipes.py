@@ -67,7 +67,7 @@ class TrainDiffusion(Train):
     """What the training scripts of the diffusion models have in common."""
 
     label_dropout: Fraction = 0.15
-    """Share of the labels replaced by the null label: what guidance and unconditional sampling need."""
+    """Share of the labels replaced by the null label, for guidance and --guidance 0."""
     diffusion: DiffusionConfig = DiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
 
