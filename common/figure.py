@@ -10,6 +10,7 @@ from common.files import write_atomically
 
 
 def save_figure(path, figure):
+    """Write a figure as a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
     write_atomically(path, buffer.getvalue())
