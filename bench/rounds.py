@@ -65,7 +65,7 @@ def compete(asked, rounds, unit, ratios):
         ratio = result.get("ratio")
         compared = f", ratio {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
         work = ", ".join(dict.fromkeys([asked[name][1], name]))
-        print(f"{work:40} {result['speed']['median']:6.0f} {unit}{compared}", flush=True)
+        print(f"{work:46} {result['speed']['median']:6.0f} {unit}{compared}", flush=True)
     return results
 
 
