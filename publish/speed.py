@@ -1,8 +1,8 @@
 """The speed tables of both READMEs, from asset/bench.json, which the scripts in bench/ write."""
 from publish import MODELS
 
-CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, medians of {rounds} interleaved rounds, {date}\n\n"
-CHINESE_CAPTION = "`python bench/{script}.py`：{hardware}，{precision}，{rounds} 轮交替测量的中位数，{date}\n\n"
+CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
+CHINESE_CAPTION = "`python bench/{script}.py`：{hardware}，{precision}，采样调用 {calls} 次，{rounds} 轮，{date}\n\n"
 CHINESE = {
     "images per second": "每秒图像数", "GFLOP per second": "每秒 GFLOP", "training": "训练", "sampling": "采样",
     "ours / it": "本仓库 / 它", "of the matrix product": "与矩阵乘法之比", "this repository": "本仓库",

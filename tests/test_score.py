@@ -201,6 +201,6 @@ def test_report(tmp_path, monkeypatch):
     assert "| diffusers 0.42 | 75 | 2.96 (1.48-5.92) | 61 | 2.69 (1.34-5.38) |" in readme
     assert "| pixel UNet | 248 | 0.63 (0.32-1.26) |" in readme and "| matrix product of 4096 | 394 |  |" in readme
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
-    assert "`python bench/peers.py`: A CPU, 2 cores, bf16, medians of 7 interleaved rounds, 2026-11-25" in readme
+    assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
     chinese = (tmp_path / "README.zh.md").read_text()
-    assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "7 轮交替测量的中位数" in chinese and row in chinese
+    assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "采样调用 5 次" in chinese and row in chinese
