@@ -1,4 +1,5 @@
 """What the tests share: both trees under one interface, and the scripts run as a user runs them."""
+import csv
 import importlib
 import os
 import shlex
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.checkpoint import Checkpoint, save_checkpoint
 from common.options.networks import UNetConfig, VAEConfig
@@ -61,6 +63,22 @@ def run_on_disk(tmp_path, mount, tree, script, *arguments):
     command = shlex.join(map(str, [sys.executable, ROOT / tree / "script" / script, *arguments, "--out", "disk/out"]))
     inside = f"mount -t tmpfs -o {mount} none disk && {{ {command}; code=$?; find disk; exit $code; }}"
     return subprocess.run(["unshare", "-rm", "sh", "-c", inside], cwd=tmp_path, capture_output=True, text=True)
+
+
+def read_metrics(folder):
+    """The columns of a run's metrics.csv, {name: array}."""
+    with open(folder / "metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+
+
+def assert_picture(path, shape=None):
+    """A PNG that is not one flat colour."""
+    with Image.open(path) as image:
+        assert image.format == "PNG" and image.mode in ("L", "RGBA")
+        pixels = np.asarray(image)
+    assert shape is None or pixels.shape == shape, f"{path}: {pixels.shape}"
+    assert pixels.std() > 5, path
 
 
 def assert_user_error(result, *fragments):

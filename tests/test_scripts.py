@@ -1,19 +1,13 @@
 """The scripts as a user runs them: real digits, processes of their own, the files they leave."""
-import csv
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, TREES, assert_user_error, run_script
+from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.checkpoint import Progress, load_checkpoint, save_checkpoint
 from common.errors import UserError
@@ -37,21 +31,6 @@ def trained(request, tmp_path_factory):
         results[kind] = run_script(request.param, script, *arguments, "--out", folder / kind)
         assert results[kind].returncode == 0, results[kind].stderr
     return SimpleNamespace(tree=request.param, folder=folder, results=results)
-
-
-def read_metrics(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
-
-
-def assert_picture(path, shape=None):
-    """A PNG that is not one flat colour."""
-    with Image.open(path) as image:
-        assert image.format == "PNG" and image.mode in ("L", "RGBA")
-        pixels = np.asarray(image)
-    assert shape is None or pixels.shape == shape, f"{path}: {pixels.shape}"
-    assert pixels.std() > 5, path
 
 
 def news(result):
@@ -222,76 +201,3 @@ def test_user_errors(trained, tmp_path):
     assert_user_error(run("train_mnist.py", "--out", tmp_path / "y", "--resume"), tmp_path / "y", "--resume")
     assert_user_error(run("train_mnist.py", "--out", folder / "ddpm", "--resume", "--batch-size", 7), "batch_size=128")
     assert_user_error(run("tst_mnist.py", "--checkpoint", folder / "ddpm", "--steps", 1001, "--out", out), "1 to 1000")
-
-
-@pytest.mark.parametrize("script, option, value, message", [
-    ("train_mnist.py", "--epochs", 0, "greater than or equal to 1"),
-    ("train_mnist_vae.py", "--minutes", "-1", "greater than 0"),
-    ("train_mnist_ldm.py", "--unet.base-channels", 20, "multiple of 8"),
-    ("tst_mnist_ldm.py", "--guidance", "nan", "finite number"),
-    ("tst_mnist_ldm.py", "--digit", 10, "less than or equal to 9"),
-    ("tst_mnist.py", "--sampler", "euler", "dpmpp_2m"),
-])  # fmt: skip
-@pytest.mark.parametrize("tree_name", TREES)
-def test_options_out_of_range(tree_name, script, option, value, message):
-    result = run_script(tree_name, script, option, value)
-    assert result.returncode == 2 and result.stdout == "" and "Traceback" not in result.stderr
-    told = " ".join(result.stderr.replace("│", " ").split())
-    assert message in told and "https" not in told, told
-
-
-def test_a_loss_that_is_not_finite_stops_training(trained, tmp_path):
-    arguments = ("--limit", 640, "--epochs", 2, "--learning-rate", 1e30, "--warmup", 0, "--save-every", 1)
-    result = run_script(trained.tree, "train_mnist_vae.py", *arguments, "--out", tmp_path)
-    assert_user_error(result, "nan", "training stopped", tmp_path / "checkpoint.safetensors", "--learning-rate")
-    step = load_checkpoint(tmp_path, "vae").progress.step
-    assert 1 <= step < 10 and f"at step {step}" in result.stderr
-
-
-def test_minutes_end_the_run_with_the_learning_rate_at_zero(trained, tmp_path):
-    start = time.perf_counter()
-    arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.1, "--warmup", 5)
-    result = run_script(trained.tree, "train_mnist_vae.py", *arguments, "--out", tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert time.perf_counter() - start < 60
-    assert load_checkpoint(tmp_path, "vae").progress.seconds == pytest.approx(6, abs=3)
-    assert read_metrics(tmp_path)["learning_rate"][-1] < 0.1 * read_metrics(tmp_path)["learning_rate"].max()
-    assert_picture(tmp_path / "loss.png")
-
-
-def test_a_killed_run_resumes_bit_for_bit(trained, tmp_path):
-    arguments = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 3, "--tensorboard")
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    assert run_script(trained.tree, "train_mnist_vae.py", *arguments, "--out", straight).returncode == 0
-    script = ROOT / trained.tree / "script" / "train_mnist_vae.py"
-    command = [sys.executable, str(script), *map(str, arguments), "--out", str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (killed / "checkpoint.safetensors").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 3 <= load_checkpoint(killed, "vae").progress.step < 24
-    result = run_script(trained.tree, "train_mnist_vae.py", *arguments, "--out", killed, "--resume")
-    assert result.returncode == 0, result.stderr
-    expected, found = (load_checkpoint(folder, "vae").tensors for folder in (straight, killed))
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-    np.testing.assert_array_equal(read_metrics(killed)["step"], np.arange(24))
-    np.testing.assert_array_equal(read_metrics(killed)["loss"], read_metrics(straight)["loss"])
-    events = EventAccumulator(str(killed / "tensorboard")).Reload()
-    assert set(events.Tags()["scalars"]) == read_metrics(killed).keys() - {"step"}
-    losses = events.Scalars("loss")
-    assert [event.step for event in losses] == list(range(24))
-    np.testing.assert_allclose([event.value for event in losses], read_metrics(killed)["loss"], rtol=1e-5)
-    assert [image.step for image in events.Images("samples")] == [16, 24]
-
-
-@pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*_mnist*.py")))
-@pytest.mark.parametrize("tree_name", TREES)
-def test_help_is_quick_and_explains_every_option(tree_name, script):
-    start = time.perf_counter()
-    result = run_script(tree_name, script, "--help")
-    assert time.perf_counter() - start < 3
-    assert result.returncode == 0 and result.stderr == "" and len(result.stdout.splitlines()) < 100
-    assert "--checkpoint" in result.stdout or "--epochs" in result.stdout
