@@ -10,6 +10,8 @@ from common import SIZE
 from common.errors import UserError
 from common.files import DATA
 
+IMAGES = "{}-images-idx3-ubyte.gz"  # train, t10k
+
 
 def load_mnist(train, folder=None, limit=None):
     """Images (N, 1, 32, 32) uint8 and labels (N,) int64 of the training or the test set, or the first `limit`.
@@ -18,25 +20,31 @@ def load_mnist(train, folder=None, limit=None):
     size are resized. UserError that names the file and the cure where one is missing, cut short or altered.
     """
     folder, part = folder or DATA, "train" if train else "t10k"
-    images = read_idx(folder / f"{part}-images-idx3-ubyte.gz", axes=3)
-    labels = read_idx(folder / f"{part}-labels-idx1-ubyte.gz", axes=1)
+    images = read_idx(folder / IMAGES.format(part), axes=3)
+    labels = load_labels(train, folder)
     if len(images) != len(labels):
         raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
     pictures = (Image.fromarray(image) for image in images[:limit])
     resized = [np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for picture in pictures]
-    return np.stack(resized)[:, None], labels[:limit].astype(np.int64)
+    return np.stack(resized)[:, None], labels[:limit]
+
+
+def load_labels(train, folder=None):
+    """The labels of the training or the test set, (N,) int64."""
+    path = (folder or DATA) / f"{'train' if train else 't10k'}-labels-idx1-ubyte.gz"
+    return read_idx(path, axes=1).astype(np.int64)
 
 
 @cache
-def random_images(train, count=None, folder=None):
-    """All images of the training or the test set, or `count` of them at random, always the same: (N, 1, 32, 32) uint8.
+def random_images(train, count=None, folder=None, seed=0):
+    """All images of the training or the test set, or `count` of them at random, a seed's: (N, 1, 32, 32) uint8.
 
     Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as others.
     """
     if count is None:
         return load_mnist(train, folder)[0]
     images = random_images(train, folder=folder)  # read once
-    return images[np.sort(np.random.default_rng(0).permutation(len(images))[:count])]
+    return images[np.sort(np.random.default_rng(seed).permutation(len(images))[:count])]
 
 
 def read_idx(path, axes):

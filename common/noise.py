@@ -14,6 +14,11 @@ class SampleNoise:
         return np.stack([stream.standard_normal(self.shape, dtype=np.float32) for stream in self.streams])
 
 
+def random_picks(seed, indices, count):
+    """One of `count` things for each sample, (len(indices),) int64: a function of (seed, i) alone."""
+    return np.array([np.random.default_rng((seed, int(i), 2)).integers(count) for i in indices])  # 2: a stream apart
+
+
 class StepNoise:
     """Draws of one training step for a batch of images: a function of (seed, step). A process uses its part of them."""
 

@@ -16,11 +16,11 @@ def quality_against_time(results, marks, path):
     """
     figure = Figure(figsize=(8, 4.5))
     axes = figure.subplots()
-    timed = [r for r in results if r["device"] == "cpu" and r["drawn"] == r["num"]]
+    timed = [r for r in results if r["device"] == "cpu" and r["seconds"]]
     for line in sorted({(r["model"], r["tree"], r["sampler"]) for r in timed}):
         model, tree, sampler = line
         found = [r for r in timed if (r["model"], r["tree"], r["sampler"]) == line]
-        points = sorted((r["seconds"], r["mnist_fd"] / r["floor"]["mnist_fd"], r["steps"]) for r in found)
+        points = sorted((r["seconds"], r["over_floor"]["median"], r["steps"]) for r in found)
         style = {"color": COLORS[model], "linestyle": DASHES[tree], "marker": MARKERS[sampler]}
         style["markerfacecolor"] = COLORS[model] if tree == "pytorch" else "white"
         label = ", ".join([MODELS[model], FRAMEWORKS[tree], SAMPLERS[sampler]])

@@ -4,12 +4,13 @@ Results of 1,000 images or more are copied to asset/results/, and everything is 
 READMEs between their markers, asset/quality.png. A number that was not measured is not in a table.
 """
 import json
+import statistics
 from pathlib import Path
 
 from tyro.conf import Positional
 
 from common.errors import UserError
-from common.files import ROOT, shipped_weights, write_atomically
+from common.files import ROOT, shipped_weights, write_json
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import RECIPES
@@ -27,10 +28,11 @@ ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; 
     ("ldm", "jittor"): (244, 112.82),
 }
 OWN_SAMPLERS = {kind: recipe().sampler for kind, recipe in RECIPES.items() if kind != "vae"}
-HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD", "x floor", "precision", "recall", "on")
+HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / floor", "precision", "recall", "on")
 NOTES = """\
-Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of a digit classifier's features against the 10,000
-test images; its floor is what 10,000 training images score. Precision and recall: Kynkäänniemi et al. 2019.
+Seconds: 10,000 images, generation alone. MNIST-FD: Frechet distance of digit classifiers' features against the 10,000
+test images; its floor is what 10,000 training images score. Several seeds: the median (least-greatest). Precision and
+recall: Kynkäänniemi et al. 2019.
 """
 FEWER = """
 `num 1000`: so many images, scored against as many, where real digits are farther from each other: to be compared among
@@ -42,7 +44,7 @@ def unusual(result):
     """The settings of a result that its sampler and network calls do not tell, as words."""
     own = OWN_SAMPLERS[result["model"]]
     usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
-    usual |= {"digit": None, "real": "test"}
+    usual |= {"digit": None, "labels": "train", "real": "test"}
     return [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
 
 
@@ -59,15 +61,28 @@ def is_headline(result):
     return not unusual(result) and (result["sampler"], result["steps"]) == (own.name, own.steps)
 
 
+def summary(results):
+    """Results that differ in their seeds as one: that of median distance, `over_floor` and `seconds` of all of them."""
+    results = sorted(results, key=lambda r: r["over_floor"])
+    middle, distances = results[len(results) // 2], [r["over_floor"] for r in results]
+    spread = {"median": middle["over_floor"], "min": distances[0], "max": distances[-1]}
+    whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # one that was interrupted did not measure all
+    seconds = statistics.median(whole) if whole else None
+    return {**middle, "over_floor": spread, "seconds": seconds, "seeds": sorted(r["seed"] for r in results)}
+
+
 def gather(folders):
-    """Copy the results under these folders to asset/results/."""
+    """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
     (ASSET / "results").mkdir(parents=True, exist_ok=True)
+    found = {}
     for path in sorted(path for folder in folders for path in Path(folder).rglob("result.json")):
         result = json.loads(path.read_text())
         if result["num"] < ENOUGH:
             print(f"{path}: {result['num']} images, left out")
         else:
-            write_atomically(ASSET / "results" / f"{name(result)}.json", path.read_bytes())
+            found.setdefault(name(result), {})[result["seed"]] = result
+    for stem, results in found.items():
+        write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
 
 
 def measured():
@@ -82,15 +97,14 @@ def row(result):
     threads = f"{result['processes'] * result['threads']} threads"
     if result["processes"] > 1:
         threads += f" in {result['processes']} processes"
-    whole = result["drawn"] == result["num"]  # a run that was interrupted did not measure the time of all
+    distance, least, greatest = (f"{result['over_floor'][which]:.2f}" for which in ("median", "min", "max"))
     return (
         MODELS[result["model"]],
         FRAMEWORKS[result["tree"]],
         ", ".join([SAMPLERS[result["sampler"]], str(result["steps"]), *unusual(result)]),
-        f"{result['seconds']:.1f}" if whole else "not measured",
+        f"{result['seconds']:.1f}" if result["seconds"] else "not measured",
         "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
-        f"{result['mnist_fd']:.3f}",
-        f"{result['mnist_fd'] / result['floor']['mnist_fd']:.1f}",
+        f"{distance} ({least}-{greatest})" if len(result["seeds"]) > 1 else distance,
         f"{result['precision']:.3f}",
         f"{result['recall']:.3f}",
         f"{result['hardware']}, {threads}, {result['dtype']}",
@@ -101,13 +115,12 @@ def tables(results):
     """The headline table, each model and framework at the scripts' own setting beside the original, and all results."""
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
-        cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 4, "RTX 4090")
+        cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 3, "RTX 4090")
         headline.append(cells)
         same = [r for r in results if r["tree"] == tree and RECIPES[r["model"]].family == model]
         headline += map(row, filter(is_headline, same))
     real = next(r for r in results if not unusual(r))["floor"]
-    floor = f"Real digits: MNIST-FD {real['mnist_fd']:.3f}, precision {real['precision']:.3f}, "
-    floor += f"recall {real['recall']:.3f}.\n"
+    floor = f"Real digits: MNIST-FD / floor 1, precision {real['precision']:.3f}, recall {real['recall']:.3f}.\n"
     return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + FEWER
 
 

@@ -13,7 +13,8 @@ from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
 from common.files import digest, lock, write_json
 from common.images import image_path, to_uint8, write_images
-from common.mnist import random_images
+from common.mnist import load_labels, random_images
+from common.noise import random_picks
 from scoring.metric import score_folders
 
 
@@ -29,7 +30,7 @@ def settings(pipeline, options):
         **pipeline.hardware,
         "sampler": sampler.pop("name"),
         **sampler,
-        **{name: to_jsonable_python(getattr(options, name)) for name in ("num", "seed", "digit", "data", "real")},
+        **{name: to_jsonable_python(getattr(options, name)) for name in ("num", "seed", "digit", "labels", "data", "real")},
     }
 
 
@@ -51,6 +52,14 @@ def claim(folder, settings):
     return held
 
 
+def labels_to_draw(options, indices):
+    """The digit that each sample is asked to be: for --labels train, that of a training image picked at random."""
+    if options.labels == "even" or options.digit is not None:
+        return labels_of(indices, options.digit)
+    labels = load_labels(True, options.data)
+    return labels[random_picks(options.seed, indices, len(labels))]
+
+
 def draw_fake(pipeline, options, folder):
     """Draw the images that are not in the folder yet, whole batches at a time; how long that took.
 
@@ -68,7 +77,7 @@ def draw_fake(pipeline, options, folder):
     bar_options = {"desc": "drawing", "unit": "img", "dynamic_ncols": True, "disable": not accelerator.is_main_process}
     with tqdm(total=options.num, initial=options.num - spent["drawn"], **bar_options) as bar:
         for batch in missing[accelerator.process_index :: accelerator.num_processes]:
-            labels = labels_of(batch, options.digit)
+            labels = labels_to_draw(options, batch)
             if not spent["seconds"]:
                 start = time.perf_counter()
                 few_steps.sample(options.seed, batch, labels)

@@ -15,11 +15,13 @@ from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.images import read_images
-from common.mnist import random_images
+from common.mnist import load_labels, random_images
 from common.options.networks import SamplerConfig
 from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM
 from common.options.sampling import SampleDDPM, SampleLDM, ScoreDDPM, ScoreLDM
 from publish import report
+from scoring.classifiers import NAMES
+from scoring.score import labels_to_draw
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 
@@ -35,11 +37,24 @@ def test_draws_exports_and_scores(untrained, tmp_path, name, script, kind):
     found = json.loads((tmp_path / "result.json").read_text())
     told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
     assert told.items() <= found.items()
-    for measured in ("mnist_fd", "seconds", "images_per_second", "warm_up_seconds", "png_seconds", "threads"):
+    assert found["labels"] == "train" and set(found["mnist_fd"]) == set(found["floor"]["mnist_fd"]) == set(NAMES)
+    for measured in ("over_floor", "seconds", "images_per_second", "warm_up_seconds", "png_seconds", "threads"):
         assert found[measured] > 0, measured
     for named in ("device", "hardware", "dtype", "framework", "checkpoint", "date"):
         assert found[named], named
     assert found["fid"] is None and found["fid_note"]
+
+
+def test_labels_are_drawn_as_often_as_in_the_training_set():
+    """A function of (seed, image), for any data set; or even, or the one digit that is asked for."""
+    labels = labels_to_draw(ScoreLDM(seed=7), np.arange(20_000))
+    frequencies = np.bincount(load_labels(train=True)) / 60_000
+    spread = np.sqrt(frequencies * (1 - frequencies) / 20_000)
+    assert (np.abs(np.bincount(labels) / 20_000 - frequencies) < 4 * spread).all()
+    np.testing.assert_array_equal(labels_to_draw(ScoreDDPM(seed=7), np.arange(50, 60)), labels[50:60])
+    assert (labels_to_draw(ScoreLDM(seed=8), np.arange(50, 150)) != labels[50:150]).any()
+    np.testing.assert_array_equal(labels_to_draw(ScoreLDM(labels="even"), np.arange(5, 15)), np.arange(5, 15) % 10)
+    np.testing.assert_array_equal(labels_to_draw(ScoreLDM(digit=4), np.arange(3)), [4, 4, 4])
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -138,9 +153,9 @@ def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
 
 RESULT = {
     "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "shift": 2.0, "eta": 0, "guidance": 1,
-    "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "mnist_fd": 1.5,
-    "precision": 0.9, "recall": 0.8, "floor": {"mnist_fd": 0.5, "precision": 0.95, "recall": 0.94}, "device": "cpu",
-    "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16", "checkpoint": "0123",
+    "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "over_floor": 3.004,
+    "precision": 0.9, "recall": 0.8, "floor": {"precision": 0.95, "recall": 0.94}, "device": "cpu", "labels": "train",
+    "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16", "checkpoint": "0123",
 }  # fmt: skip
 
 
@@ -172,8 +187,9 @@ def test_report(tmp_path, monkeypatch):
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
-        {**RESULT, "guidance": 1.5, "mnist_fd": 0.75, "processes": 2},
-        {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "floor": {"mnist_fd": 0.6}},
+        {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even"},
+        {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
+        {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
@@ -183,18 +199,19 @@ def test_report(tmp_path, monkeypatch):
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
-    row = "| LDM | PyTorch | DPM-Solver++, 6 | 21.0 | not measured | 1.500 | 3.0 | 0.900 | 0.800 | A CPU, 2 threads"
+    row = "| LDM | PyTorch | DPM-Solver++, 6 | 21.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2 threads"
     assert row in readme and row in tables
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
     assert guided in tables and guided not in readme
-    fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 1.500 | 2.5 |"
+    fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
     assert fewer in tables and fewer not in readme
     assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
     assert "A CPU, 4 threads in 2 processes" in tables
-    assert "DPM-Solver++, 4 | not measured | not measured | 1.500" in tables  # an interrupted run has no time
+    assert "DPM-Solver++, 4 | not measured | not measured | 3.00 |" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables
     assert (tmp_path / "asset" / "quality.png").stat().st_size > 10_000
     assert "| this repository | 231 |  | 163 |  |" in readme

@@ -80,6 +80,8 @@ class ScoreDDPM(DiffusionSample):
     """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
     real: Literal["test", "train"] = "test"
     """Where the real images are from: the held-out test set, or the training set."""
+    labels: Literal["train", "even"] = "train"
+    """The digits drawn: as often as in the training set, or 0 to 9 in turn. Not with --digit."""
     fid: bool = True
     """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
     inception_weights: Path | None = None

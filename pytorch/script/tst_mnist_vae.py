@@ -11,10 +11,10 @@ def main(options: SampleVAE):
 
     from common.draw import batches_of, output_folder
     from common.images import grid, pairs, save_png, to_uint8
-    from common.mnist import load_mnist, random_images
+    from common.mnist import load_mnist
     from device import TREE, make_accelerator
     from pipeline import decode_prior, load_vae, reconstruct
-    from scoring.metric import mnist_fd
+    from scoring.metric import mnist_fd_over_floor
 
     accelerator = make_accelerator(options.device, options.precision)
     vae = load_vae(options.checkpoint, accelerator.device)
@@ -29,9 +29,8 @@ def main(options: SampleVAE):
     for name, picture in pictures.items():
         save_png(folder / f"{name}.png", picture)
         print(folder / f"{name}.png")
-    distance = mnist_fd(to_uint8(decoded), images)
-    floor = mnist_fd(random_images(True, len(images), options.data), images)
-    print(f"MNIST-FD of {len(images)} reconstructions: {distance:.4f}, {distance / floor:.2f} x floor")
+    distance = mnist_fd_over_floor(to_uint8(decoded), images, options.data)
+    print(f"MNIST-FD of {len(images)} reconstructions: {distance:.2f} x floor")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+"""Whether the offline metric deserves trust: what it says of damaged real digits, and whether its classifiers agree.
+
+    python -m publish.trust     # some minutes; writes asset/metric.md, the ranks from asset/results/
+"""
+from itertools import combinations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, shift
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from common.mnist import load_mnist, random_images
+from common.options.command_line import run
+from common.options.fields import options_class
+from publish.report import ASSET, measured, name
+from publish.speed import table
+from scoring.classifiers import NAMES, classify
+from scoring.metric import floor, frechet_distance, over_floor
+
+COUNT, SEED = 10_000, 100  # training digits that are damaged, others than the floor's
+SAMPLES = 5  # of undamaged ones
+
+
+def moved(images, right, down=0.0):
+    """Images moved by so many pixels, linearly between them."""
+    return shift(images.astype(np.float32), (0, 0, down, right), order=1)
+
+
+def thickened(images, width):
+    """Strokes so many pixels wider (below 0: narrower): each edge moves by half of it, in 16 directions."""
+    angles = np.arange(16) * np.pi / 8
+    copies = (moved(images, width / 2 * np.cos(angle), width / 2 * np.sin(angle)) for angle in angles)
+    furthest, best = (np.maximum if width > 0 else np.minimum), images.astype(np.float32)
+    for copy in copies:
+        best = furthest(best, copy)
+    return best
+
+
+def replaced(images, chosen, rng):
+    """The images whose index is chosen replaced by others at random: by some twice, as often as need be."""
+    kept = np.setdiff1d(np.arange(len(images)), chosen)
+    result = images.copy()
+    result[chosen] = images[rng.choice(kept, len(chosen), replace=False)]
+    return result
+
+
+def without(images, share):
+    """This share of the digits 5 replaced by other training digits, which are of the other classes."""
+    rng, (others, labels) = np.random.default_rng(SEED), load_mnist(train=True)
+    fives = np.flatnonzero(classify(NAMES[0], images)[1].argmax(axis=1) == 5)
+    fives = rng.permutation(fives)[: round(share * len(fives))]
+    result = images.copy()
+    result[fives] = others[rng.choice(np.flatnonzero(labels != 5), len(fives), replace=False)]
+    return result
+
+
+def duplicated(images, share):
+    """This share of the images replaced by copies of others."""
+    rng = np.random.default_rng(SEED)
+    return replaced(images, rng.permutation(len(images))[: round(share * len(images))], rng)
+
+
+DAMAGES = {  # how, with which strengths
+    "blurred, sigma {} pixels": (lambda x, sigma: gaussian_filter(x.astype(np.float32), (0, 0, sigma, sigma)), 0.4, 0.6),
+    "strokes {} pixels wider": (thickened, 0.25, 0.5, 1.0),
+    "strokes {} pixels narrower": (lambda x, width: thickened(x, -width), 0.25, 0.5, 1.0),
+    "{} pixels to the right": (moved, 0.5, 1.0, 2.0),
+    "noise of {} grey levels": (lambda x, sigma: x + np.random.default_rng(SEED).normal(0, sigma, x.shape), 4, 8, 16),
+    "of the digits 5, {} missing": (without, 0.25, 0.5, 1.0),
+    "{} of them copies of others": (duplicated, 0.1, 0.2, 0.5),
+}
+
+
+def damaged(images, damage, strength):
+    """Images (N, 1, 32, 32) uint8, damaged, uint8."""
+    return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
+
+
+def distances_of(images):
+    """Each classifier's distance of images to as many test digits over its floor, and their mean."""
+    real, floors = random_images(False, len(images)), floor(len(images))["mnist_fd"]
+    found = {name: frechet_distance(classify(name, images)[0], classify(name, real)[0]) for name in NAMES}
+    return [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
+
+
+def damages():
+    """What the metric says of undamaged digits, of several samples, and of damaged ones, as Markdown."""
+    rows = [(f"none, sample {i + 1}", random_images(True, COUNT, seed=SEED + i)) for i in range(SAMPLES)]
+    images, cells = rows[0][1], []
+    for text, (damage, *strengths) in DAMAGES.items():
+        rows += [(text.format(strength), damaged(images, damage, strength)) for strength in strengths]
+    for text, pictures in tqdm(rows, unit="damage", dynamic_ncols=True):
+        cells.append((text, *(f"{value:.2f}" for value in distances_of(pictures))))
+    return table(cells, ("damage", *NAMES, "mean"))
+
+
+def ranks(results):
+    """How the classifiers rank the results: Spearman's correlation of any two of them, as Markdown."""
+    each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
+    rows = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
+    settings = [(name(r), *(f"{each[n][i]:.2f}" for n in NAMES)) for i, r in enumerate(results)]
+    return table(rows, ("classifier", "classifier", "rank correlation")), table(settings, ("result", *NAMES))
+
+
+@options_class
+class Trust:
+    """Measure what the offline metric sees, and write asset/metric.md."""
+
+
+def main(options: Trust):
+    agreement, settings = ranks(measured())
+    text = f"""\
+# What the offline metric sees
+
+Each classifier's distance over its floor, and their mean, of {COUNT} real training digits against the test digits:
+
+{damages()}
+How the classifiers rank the settings measured, and what each says of them:
+
+{agreement}
+{settings}"""
+    (ASSET / "metric.md").write_text(text)
+    print(ASSET / "metric.md")
+
+
+if __name__ == "__main__":
+    run(main)
