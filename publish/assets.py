@@ -27,11 +27,14 @@ OTHERS = {  # settings beside a model's own, with the first seed
     ("pytorch", "ddpm"): ["--steps 5"],
     ("pytorch", "ldm"): [
         "--steps 3", "--steps 4", "--steps 5", "--steps 8", "--steps 10", "--sampler ddim --steps 5",
-        "--sampler ddim --steps 10", "--sampler ddpm --steps 10", "--sampler ddpm --steps 20",
-        "--guidance 1.5", "--labels even",
+        "--sampler ddim --steps 10", "--sampler ddpm --steps 10", "--labels even",
     ],
-    ("jittor", "ldm"): ["--steps 4", "--steps 10"],
 }  # fmt: skip
+
+LAUNCHERS = {
+    "pytorch": (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "{}"),
+    "jittor": ("env", "OMP_NUM_THREADS=1", "mpirun", "-np", "{}", sys.executable),
+}
 
 
 @options_class
@@ -43,15 +46,14 @@ class Assets:
     scores: bool = True
     """Score every setting that has no result yet."""
     processes: Count = 1
-    """Processes of one thread each that score in Jittor, whose elementwise kernels keep to one; by mpirun."""
+    """Processes of one thread each that draw what is scored: they share cores better than threads do."""
 
 
 def call(tree, script, kind, *arguments, processes=1):
-    """Run a tree's script on the shipped weights of a kind, in several processes by mpirun."""
-    weights = shipped_weights(ROOT / tree, kind)
-    command = [sys.executable, ROOT / tree / "script" / script, "--checkpoint", weights, *arguments]
-    launcher = ["env", "OMP_NUM_THREADS=1", "mpirun", "-np", processes] if processes > 1 else []
-    subprocess.run([str(part) for part in (*launcher, *command)], check=True)
+    """Run a tree's script on the shipped weights of a kind, in several processes if so told."""
+    launcher = [sys.executable] if processes == 1 else [part.format(processes) for part in LAUNCHERS[tree]]
+    command = [*launcher, ROOT / tree / "script" / script, "--checkpoint", shipped_weights(ROOT / tree, kind)]
+    subprocess.run([str(part) for part in (*command, *arguments)], check=True)
 
 
 def main(options: Assets):
@@ -66,13 +68,12 @@ def main(options: Assets):
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():
-        processes = options.processes if tree == "jittor" else 1
         own = [f"--seed {seed}" for seed in SEEDS] if kind != "vae" else []
         for setting in own + [f"{other} --seed {SEEDS[0]}" for other in OTHERS.get((tree, kind), [])]:
             folder = run_folder(ROOT / tree, kind + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))
             if not (folder / "result.json").is_file():
                 script = "tst_mnist_fid.py" if kind == "ddpm" else "tst_mnist_ldm_fid.py"
-                call(tree, script, kind, "--out", folder, *setting.split(), processes=processes)
+                call(tree, script, kind, "--out", folder, *setting.split(), processes=options.processes)
     report(Report())
 
 

@@ -61,7 +61,7 @@ def duplicated(images, share):
 
 
 DAMAGES = {  # how, with which strengths
-    "blurred, sigma {} pixels": (lambda x, sigma: gaussian_filter(x.astype(np.float32), (0, 0, sigma, sigma)), 0.4, 0.6),
+    "blurred, sigma {} pixels": (lambda x, s: gaussian_filter(x.astype(np.float32), (0, 0, s, s)), 0.4, 0.6),
     "strokes {} pixels wider": (thickened, 0.25, 0.5, 1.0),
     "strokes {} pixels narrower": (lambda x, width: thickened(x, -width), 0.25, 0.5, 1.0),
     "{} pixels to the right": (moved, 0.5, 1.0, 2.0),

@@ -54,7 +54,7 @@ def run_network(network, images, batch_size=500):
 
 
 def classify(name, images):
-    """A classifier's features (N, D), rescaled, and the classes' probabilities (N, 10) of images (N, 1, 32, 32) uint8."""
+    """By a classifier, of images (N, 1, 32, 32) uint8: rescaled features (N, D), the classes' probabilities (N, 10)."""
     network, mean, matrix = trained(name)
     features, probabilities = run_network(network, images)
     return (features - mean) @ matrix, probabilities
@@ -107,7 +107,7 @@ def train(name, images, labels, options):
 
 
 def main(options: TrainClassifiers):
-    """Train on the training digits, rescale the features, write in half precision, test, measure what real digits score."""
+    """Train on the training digits, rescale the features, write in half precision, test, measure the floors."""
     from scoring.metric import measure_floors  # which imports this module
 
     digits, (images, labels) = load_mnist(train=True), load_mnist(train=False)
@@ -117,7 +117,7 @@ def main(options: TrainClassifiers):
         tensors = {key: value.numpy() for key, value in network.state_dict().items()} | parts
         path = WEIGHTS / f"{name}.safetensors"
         path.parent.mkdir(exist_ok=True)
-        halves = {key: array.astype(np.float16, order="C") for key, array in tensors.items()}  # safetensors takes no other
+        halves = {key: array.astype(np.float16, order="C") for key, array in tensors.items()}  # as safetensors takes it
         write_atomically(path, save(halves, metadata={"recipe": json.dumps(vars(options))}))
         test = (classify(name, images)[1].argmax(axis=1) == labels).mean()
         print(f"{path}: {100 * test:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")

@@ -17,6 +17,8 @@ from common.mnist import load_labels, random_images
 from common.noise import random_picks
 from scoring.metric import score_folders
 
+CHOSEN = "num", "seed", "digit", "labels", "data", "real"
+
 
 def settings(pipeline, options):
     """What decides which images are drawn, and with what: the same for every part of an interrupted run."""
@@ -30,7 +32,7 @@ def settings(pipeline, options):
         **pipeline.hardware,
         "sampler": sampler.pop("name"),
         **sampler,
-        **{name: to_jsonable_python(getattr(options, name)) for name in ("num", "seed", "digit", "labels", "data", "real")},
+        **{name: to_jsonable_python(getattr(options, name)) for name in CHOSEN},
     }
 
 

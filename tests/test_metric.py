@@ -18,8 +18,8 @@ from pytorch_fid.inception import FID_WEIGHTS_URL, fid_inception_v3
 from common.errors import UserError
 from common.images import read_images, write_images
 from common.mnist import load_mnist, random_images
-from scoring import metric
 from publish.trust import DAMAGES, damaged
+from scoring import metric
 from scoring.classifiers import NAMES, WEIGHTS, classify, rescaling
 
 COUNT = 1000

@@ -203,7 +203,7 @@ def test_report(tmp_path, monkeypatch):
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
-    row = "| LDM | PyTorch | DPM-Solver++, 6 | 21.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2 threads"
+    row = "| LDM | PyTorch | DPM-Solver++, 6 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
     assert row in readme and row in tables
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
     assert guided in tables and guided not in readme
