@@ -2,10 +2,11 @@
 
     python -m publish.trust     # some minutes; writes asset/metric.md, the ranks from asset/results/
 """
+from functools import cache
 from itertools import combinations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, shift
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
@@ -22,8 +23,11 @@ SAMPLES = 5  # of undamaged ones
 
 
 def moved(images, right, down=0.0):
-    """Images moved by so many pixels, linearly between them."""
-    return shift(images.astype(np.float32), (0, 0, down, right), order=1)
+    """Images moved by so many pixels, linearly between them; what leaves at one side, black, comes in at the other."""
+    for axis, step in ((3, right), (2, down)):
+        whole, part = int(np.floor(step)), np.float32(step - np.floor(step))
+        images = (1 - part) * np.roll(images, whole, axis) + part * np.roll(images, whole + 1, axis)
+    return images
 
 
 def thickened(images, width):
@@ -76,10 +80,15 @@ def damaged(images, damage, strength):
     return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
 
 
+@cache
+def features_of_test_digits(name):
+    return classify(name, random_images(False, COUNT))[0]
+
+
 def distances_of(images):
-    """Each classifier's distance of images to as many test digits over its floor, and their mean."""
-    real, floors = random_images(False, len(images)), floor(len(images))["mnist_fd"]
-    found = {name: frechet_distance(classify(name, images)[0], classify(name, real)[0]) for name in NAMES}
+    """Each classifier's distance of as many images to the test digits over its floor, and their mean."""
+    floors = floor(COUNT)["mnist_fd"]
+    found = {name: frechet_distance(classify(name, images)[0], features_of_test_digits(name)) for name in NAMES}
     return [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
 
 

@@ -182,11 +182,11 @@ def score_folders(fake, real, with_fid=True, weights=None, folder=None):
     """Every measure of two folders of PNGs, FID among them or null with the reason; printed as it comes."""
     images = read_images(fake), read_images(real)
     result = offline_metric(*images, folder)
-    real = result["floor"]
-    each = ", ".join(f"{name} {result['mnist_fd'][name] / real['mnist_fd'][name]:.2f}" for name in NAMES)
+    floors = result["floor"]
+    each = ", ".join(f"{name} {result['mnist_fd'][name] / floors['mnist_fd'][name]:.2f}" for name in NAMES)
     print(f"{'MNIST-FD / floor':20}{result['over_floor']:9.2f}   real digits 1; by each classifier: {each}")
     for name in ("precision", "recall", "confident"):
-        print(f"{name:20}{result[name]:9.4f}   real digits {real[name]:.4f}")
+        print(f"{name:20}{result[name]:9.4f}   real digits {floors[name]:.4f}")
     print(f"{'training_distance':20}{result['training_distance']:9.4f}   held-out digits 1")
     print(f"{'classes 0 to 9':23}{' '.join(map(str, result['classes']))}")
     try:
