@@ -10,8 +10,6 @@ from common import SIZE
 from common.errors import UserError
 from common.files import DATA
 
-IMAGES = "{}-images-idx3-ubyte.gz"  # train, t10k
-
 
 def load_mnist(train, folder=None, limit=None):
     """Images (N, 1, 32, 32) uint8 and labels (N,) int64 of the training or the test set, or the first `limit`.
@@ -20,7 +18,7 @@ def load_mnist(train, folder=None, limit=None):
     size are resized. UserError that names the file and the cure where one is missing, cut short or altered.
     """
     folder, part = folder or DATA, "train" if train else "t10k"
-    images = read_idx(folder / IMAGES.format(part), axes=3)
+    images = read_idx(folder / f"{part}-images-idx3-ubyte.gz", axes=3)
     labels = load_labels(train, folder)
     if len(images) != len(labels):
         raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")

@@ -40,14 +40,6 @@ def thickened(images, width):
     return best
 
 
-def replaced(images, chosen, rng):
-    """The images whose index is chosen replaced by others at random: by some twice, as often as need be."""
-    kept = np.setdiff1d(np.arange(len(images)), chosen)
-    result = images.copy()
-    result[chosen] = images[rng.choice(kept, len(chosen), replace=False)]
-    return result
-
-
 def without(images, share):
     """This share of the digits 5 replaced by other training digits, which are of the other classes."""
     rng, (others, labels) = np.random.default_rng(SEED), load_mnist(train=True)
@@ -60,8 +52,11 @@ def without(images, share):
 
 def duplicated(images, share):
     """This share of the images replaced by copies of others."""
-    rng = np.random.default_rng(SEED)
-    return replaced(images, rng.permutation(len(images))[: round(share * len(images))], rng)
+    rng, result = np.random.default_rng(SEED), images.copy()
+    chosen = rng.permutation(len(images))[: round(share * len(images))]
+    kept = np.setdiff1d(np.arange(len(images)), chosen)
+    result[chosen] = images[rng.choice(kept, len(chosen), replace=False)]
+    return result
 
 
 DAMAGES = {  # how, with which strengths

@@ -6,6 +6,7 @@ from copy import copy
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 from pydantic_core import to_jsonable_python
 from tqdm import tqdm
 
@@ -74,18 +75,18 @@ def draw_fake(pipeline, options, folder):
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
     accelerator.wait_for_everyone()  # before the first of these is drawn
     spent = {"drawn": sum(map(len, missing)), "seconds": 0.0, "warm_up_seconds": 0.0, "png_seconds": 0.0}
+    labels = labels_to_draw(options, np.arange(options.num))
     few_steps = copy(pipeline)
     few_steps.sampler = replace(pipeline.sampler, steps=min(pipeline.sampler.steps, 3))
     bar_options = {"desc": "drawing", "unit": "img", "dynamic_ncols": True, "disable": not accelerator.is_main_process}
     with tqdm(total=options.num, initial=options.num - spent["drawn"], **bar_options) as bar:
         for batch in missing[accelerator.process_index :: accelerator.num_processes]:
-            labels = labels_to_draw(options, batch)
             if not spent["seconds"]:
                 start = time.perf_counter()
-                few_steps.sample(options.seed, batch, labels)
+                few_steps.sample(options.seed, batch, labels[batch])
                 spent["warm_up_seconds"] = time.perf_counter() - start
             start = time.perf_counter()
-            images = pipeline.sample(options.seed, batch, labels)
+            images = pipeline.sample(options.seed, batch, labels[batch])
             computed = time.perf_counter()
             write_images(folder, batch, to_uint8(images))
             spent["seconds"] += computed - start
