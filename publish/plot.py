@@ -14,7 +14,7 @@ def quality_against_time(results, marks, path):
 
     marks: {text: seconds}, vertical lines.
     """
-    figure = Figure(figsize=(8, 4.5))
+    figure = Figure(figsize=(10, 4.5))
     axes = figure.subplots()
     timed = [r for r in results if r["device"] == "cpu" and r["seconds"]]
     for line in sorted({(r["model"], r["tree"], r["sampler"]) for r in timed}):
@@ -38,5 +38,5 @@ def quality_against_time(results, marks, path):
     plain_numbers(axes.xaxis)
     plain_numbers(axes.yaxis)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside: no mark is behind it
     save_figure(path, figure)
