@@ -24,6 +24,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     sys.path[:0] = [str(ROOT / tree)]
     import numpy as np
 
+    from common.conditions import PERCENTILES
     from common.draw import sample_images
     from common.options.networks import SamplerConfig
     from common.options.recipes import RECIPES
@@ -41,7 +42,10 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     trainer = Trainer(options, accelerator, make_network)
     vae, ddpm = VAE(RECIPES["vae"]().vae), DDPM(RECIPES["ldm"]().diffusion)
     space = LatentSpace(vae.eval(), np.zeros(4, np.float32), np.ones(4, np.float32)) if kind == "ldm" else None
-    pipeline = Pipeline(accelerator, trainer.ema, ddpm, SamplerConfig(steps=STEPS), space)
+    attributes = () if kind == "vae" else options.unet.attributes
+    quantiles = {name: [PERCENTILES] for name in attributes}  # any numbers that rise
+    pipeline = Pipeline(accelerator, trainer.ema, ddpm, SamplerConfig(steps=STEPS), quantiles, space)
+    y = pipeline.conditions(np.arange(batch) % 10, dict.fromkeys(attributes, 1.0))
     data = np.random.default_rng(0).standard_normal((batch, *pipeline.shape)).astype(np.float32)
 
     def losses(model, indices, noise):
@@ -49,7 +53,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
         eps = to_tensor(noise.normal(*(vae.latent_shape() if kind == "vae" else pipeline.shape)), accelerator.device)
         if kind == "vae":
             return vae_loss(model, x, eps, options.kl_weight)
-        return {"loss": ddpm.loss(model, x, noise.integers(1000), eps, to_tensor(indices % 11, accelerator.device))}
+        return {"loss": ddpm.loss(model, x, noise.integers(1000), eps, to_tensor(y[indices], accelerator.device))}
 
     steps, nowhere = trainer.steps(losses, batch, preview=None), open(os.devnull, "w")  # noqa: SIM115
 

@@ -34,9 +34,13 @@ class StepNoise:
         """Uniform in 0..high - 1, (images of the part,) int64."""
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
-    def drop_labels(self, labels, null_label, probability):
-        """The labels of the part's images, each replaced by the null label with this probability."""
-        return np.where(self.generator.random(self.batch_size)[self.part] < probability, null_label, labels)
+    def drop(self, y, probability):
+        """Conditions y (images of the part, 1 + A), some of them not given, NaN: the class with this probability, each
+        attribute with one drawn evenly for the image, so that as many images have none, some and all of them."""
+        classes, shares, each = (
+            self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
+        )
+        return np.where(np.hstack([classes < probability, each < shares]), np.float32(np.nan), y)
 
 
 def data_order(seed, epoch, count):

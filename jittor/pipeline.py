@@ -3,6 +3,7 @@ import numpy as np
 
 from common import SIZE
 from common.checkpoint import find_checkpoint, load_checkpoint
+from common.conditions import conditions
 from common.images import from_uint8
 from common.noise import SampleNoise
 from common.options.recipes import RECIPES
@@ -20,19 +21,24 @@ class Pipeline:
 
     tree = TREE
 
-    def __init__(self, accelerator, unet, ddpm, sampler, latent_space=None, checkpoint=None):
+    def __init__(self, accelerator, unet, ddpm, sampler, quantiles, latent_space=None, checkpoint=None):
         self.accelerator, self.unet, self.ddpm, self.sampler = accelerator, unet, ddpm, sampler
+        self.quantiles = quantiles  # of the attributes that the model knows
         self.latent_space = latent_space  # of a latent model
         self.checkpoint = checkpoint  # that all this was loaded from
         self.hardware = describe(accelerator)
         self.shape = latent_space.vae.latent_shape() if latent_space else (1, SIZE, SIZE)
 
-    def trajectory(self, seed, indices, labels):
-        """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. labels (N,)."""
+    def conditions(self, labels, attributes=()):
+        """y (N, 1 + A) of labels (N,) and of attributes {name: a number or (N,)}, as this model was trained on them."""
+        return conditions(labels, dict(attributes), self.quantiles)
+
+    def trajectory(self, seed, indices, y):
+        """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. y (N, 1 + A)."""
         device, sampler = self.accelerator.device, self.sampler
         noise = SampleNoise(seed, indices, self.shape)
         draw_noise = lambda: to_tensor(noise(), device)  # noqa: E731
-        denoise = Denoiser(self.unet, self.ddpm, to_tensor(labels, device), sampler.guidance)
+        denoise = Denoiser(self.unet, self.ddpm, to_tensor(y, device), sampler.guidance)
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
         timesteps = sampler_timesteps(self.ddpm.config.timesteps, sampler.steps, sampler.shift)
         x_t = draw_noise()
@@ -43,18 +49,22 @@ class Pipeline:
         """x_t, or the latents, as images (N, 1, 32, 32)."""
         return to_array(self.latent_space.decode(x_t) if self.latent_space else x_t)
 
-    def sample(self, seed, indices, labels):
+    def sample(self, seed, indices, y):
         """The images with these indices of a seed, (N, 1, 32, 32)."""
         with jt.no_grad(), self.accelerator.autocast():
-            for x_t in self.trajectory(seed, indices, labels):
+            for x_t in self.trajectory(seed, indices, y):
                 x_0 = x_t  # the last one; a list of them all would not fit into memory
             return self.decode(x_0)
 
-    def denoising(self, seed, indices, labels, count):
+    def reconstruct(self, images):
+        """Images (N, 1, 32, 32) uint8 at the model's best, float32: through its VAE, if it has one."""
+        return reconstruct(self.accelerator, self.latent_space.vae, images) if self.latent_space else from_uint8(images)
+
+    def denoising(self, seed, indices, y, count):
         """The same images on their way from noise, at most `count` states of it, evenly spaced: a list of
         arrays (N, 1, 32, 32)."""
         with jt.no_grad(), self.accelerator.autocast():
-            states = list(self.trajectory(seed, indices, labels))
+            states = list(self.trajectory(seed, indices, y))
             shown = np.linspace(0, len(states) - 1, min(count, len(states))).round().astype(int)
             return [self.decode(states[i]) for i in shown]
 
@@ -66,7 +76,7 @@ def load_pipeline(options):
     unet = load_weights(ConditionalUNet(checkpoint.options.unet), checkpoint, "model.").eval()
     latent_space = load_latent_space(checkpoint, accelerator.device) if checkpoint.vae else None
     ddpm, sampler = DDPM(checkpoint.options.diffusion), checkpoint.choose_sampler(options)
-    return Pipeline(accelerator, unet, ddpm, sampler, latent_space, checkpoint)
+    return Pipeline(accelerator, unet, ddpm, sampler, checkpoint.options.quantiles, latent_space, checkpoint)
 
 
 def load_latent_space(checkpoint, device):

@@ -17,10 +17,10 @@ from publish.report import ASSET, Report
 from publish.report import main as report
 
 PICTURES = {
-    "ddpm": ("tst_mnist.py", ["samples", "process"]),
+    "ddpm": ("tst_mnist.py", ["samples", "sweep", "process"]),
     "vae": ("tst_mnist_vae.py", ["reconstructions", "prior"], "--num", 50),
-    "ldm": ("tst_mnist_ldm.py", ["samples", "process"]),
-    "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "process"]),
+    "ldm": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
+    "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
 }
 SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are chosen with other seeds, and --real train
 OTHERS = {  # settings beside a model's own, with the first seed
@@ -63,8 +63,9 @@ def main(options: Assets):
         script, names, *arguments = PICTURES[kind]
         folder = run_folder(ROOT / tree, "pictures") / kind
         call(tree, script, kind, "--out", folder, *arguments)
-        for name in names:
-            shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
+        for name in names:  # a model without attributes has no sweep
+            if (folder / f"{name}.png").is_file():
+                shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
     for tree, kind in shipped if options.scores else ():

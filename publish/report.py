@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tyro.conf import Positional
 
+from common.conditions import UNITS
 from common.errors import UserError
 from common.files import ROOT, shipped_weights, write_json
 from common.options.command_line import run
@@ -19,7 +20,7 @@ from publish.speed import speed_tables, table
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
-SHOWN = ("samples", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
+SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
     ("ddpm", "jittor"): (2231, 42.18),
@@ -137,6 +138,19 @@ def trainings():
     return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
 
 
+def controls(results):
+    """How well models follow the thickness, slant and width of test digits, as Markdown."""
+    rows = []
+    for r in (r for r in results if "control" in r):
+        found, drawn = r["control"], f"{SAMPLERS[r['sampler']]}, {r['steps']}"
+        leak = max(abs(x) for i, row in enumerate(found["partial"]) for j, x in enumerate(row) if i != j)
+        each = [f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in UNITS]
+        accuracy = f"{100 * found['accuracy']:.1f} %"
+        rows.append((MODELS[r["model"]], FRAMEWORKS[r["tree"]], drawn, *each, f"{leak:.2f}", accuracy))
+    asked = (f"{name}: r, error" for name in UNITS)
+    return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
+
+
 def pictures():
     """What there is in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
     rows = []
@@ -155,13 +169,16 @@ def between(text, marker, content):
     return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
 
 
-def blocks(headline, readme):
+def blocks(headline, results, readme):
     """What stands between a README's markers."""
     bench = ASSET / "bench.json"
     if not bench.is_file():
         raise UserError(f"{bench} is missing: run `python bench/peers.py` and `python bench/frameworks.py`")
     speed = speed_tables(json.loads(bench.read_text()), chinese=readme.endswith(".zh.md"))
-    return {"results": headline, "speed": speed, "pictures": pictures(), "training": trainings()}
+    return {
+        "results": headline, "control": controls(results), "speed": speed, "pictures": pictures(),
+        "training": trainings(),
+    }  # fmt: skip
 
 
 @options_class
@@ -182,7 +199,7 @@ def main(options: Report):
     (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
     for readme in ROOT.glob("README*.md"):
         text = readme.read_text()
-        for marker, content in blocks(headline, readme.name).items():
+        for marker, content in blocks(headline, results, readme.name).items():
             text = between(text, marker, content)
         readme.write_text(text)
     originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}

@@ -2,7 +2,6 @@
 
     python -m publish.trust     # some minutes; writes asset/metric.md, the ranks from asset/results/
 """
-from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +15,7 @@ from common.options.fields import options_class
 from publish.report import ASSET, measured, name
 from publish.speed import table
 from scoring.classifiers import NAMES, classify
-from scoring.metric import floor, frechet_distance, over_floor
+from scoring.metric import floor, mnist_fd, over_floor
 
 COUNT, SEED = 10_000, 100  # training digits that are damaged, others than the floor's
 SAMPLES = 5  # of undamaged ones
@@ -75,15 +74,9 @@ def damaged(images, damage, strength):
     return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
 
 
-@cache
-def features_of_test_digits(name):
-    return classify(name, random_images(False, COUNT))[0]
-
-
 def distances_of(images):
     """Each classifier's distance of as many images to the test digits over its floor, and their mean."""
-    floors = floor(COUNT)["mnist_fd"]
-    found = {name: frechet_distance(classify(name, images)[0], features_of_test_digits(name)) for name in NAMES}
+    found, floors = mnist_fd(images, random_images(False, COUNT)), floor(COUNT)["mnist_fd"]
     return [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
 
 

@@ -67,6 +67,11 @@ def distance_to_training(images, folder=None):
     return float(np.sqrt(np.concatenate(nearest)).mean())
 
 
+def mnist_fd(fake, real):
+    """The Frechet distance of images (N, 1, 32, 32) uint8 to real ones by each classifier's features."""
+    return {name: frechet_distance(classify(name, fake)[0], classify(name, real)[0]) for name in NAMES}
+
+
 def compare(fake, real):
     """By each classifier `mnist_fd`; on their average precision, recall, confident, and the probabilities (N, 10)."""
     distances, others = {}, []
@@ -107,8 +112,7 @@ def over_floor(distances, floors):
 
 def mnist_fd_over_floor(fake, real, folder=None):
     """MNIST-FD of images (N, 1, 32, 32) uint8 against real ones, over its floor."""
-    distances = {name: frechet_distance(classify(name, fake)[0], classify(name, real)[0]) for name in NAMES}
-    return over_floor(distances, floor(len(fake), folder)["mnist_fd"])
+    return over_floor(mnist_fd(fake, real), floor(len(fake), folder)["mnist_fd"])
 
 
 def offline_metric(fake, real, folder=None):

@@ -13,9 +13,10 @@ from tqdm import tqdm
 from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
 from common.files import digest, lock, write_json
-from common.images import image_path, to_uint8, write_images
+from common.images import image_path, read_images, to_uint8, write_images
 from common.mnist import load_labels, random_images
 from common.noise import random_picks
+from scoring.control import check_knows_attributes, control, print_control, requests
 from scoring.metric import score_folders
 
 CHOSEN = "num", "seed", "digit", "labels", "data", "real"
@@ -63,8 +64,15 @@ def labels_to_draw(options, indices):
     return labels[random_picks(options.seed, indices, len(labels))]
 
 
-def draw_fake(pipeline, options, folder):
-    """Draw the images that are not in the folder yet, whole batches at a time; how long that took.
+def conditions_to_draw(pipeline, options, folder):
+    """y (num, 1 + A) of the samples: their labels alone, or for --labels test what test digits have."""
+    if options.labels == "test":
+        return pipeline.conditions(*requests(options.num, pipeline.quantiles, options.data, folder))
+    return pipeline.conditions(labels_to_draw(options, np.arange(options.num)))
+
+
+def draw_fake(pipeline, options, folder, y):
+    """Draw the images of conditions y that are not in the folder yet, whole batches at a time; how long that took.
 
     Several processes take the batches in turn. `seconds` is the computation alone, of `drawn` images in all, on the
     first process, whose share is the largest: three steps of its first batch are computed before, for the frameworks'
@@ -75,7 +83,6 @@ def draw_fake(pipeline, options, folder):
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
     accelerator.wait_for_everyone()  # before the first of these is drawn
     spent = {"drawn": sum(map(len, missing)), "seconds": 0.0, "warm_up_seconds": 0.0, "png_seconds": 0.0}
-    labels = labels_to_draw(options, np.arange(options.num))
     few_steps = copy(pipeline)
     few_steps.sampler = replace(pipeline.sampler, steps=min(pipeline.sampler.steps, 3))
     bar_options = {"desc": "drawing", "unit": "img", "dynamic_ncols": True, "disable": not accelerator.is_main_process}
@@ -83,10 +90,10 @@ def draw_fake(pipeline, options, folder):
         for batch in missing[accelerator.process_index :: accelerator.num_processes]:
             if not spent["seconds"]:
                 start = time.perf_counter()
-                few_steps.sample(options.seed, batch, labels[batch])
+                few_steps.sample(options.seed, batch, y[batch])
                 spent["warm_up_seconds"] = time.perf_counter() - start
             start = time.perf_counter()
-            images = pipeline.sample(options.seed, batch, labels[batch])
+            images = pipeline.sample(options.seed, batch, y[batch])
             computed = time.perf_counter()
             write_images(folder, batch, to_uint8(images))
             spent["seconds"] += computed - start
@@ -98,12 +105,15 @@ def draw_fake(pipeline, options, folder):
 
 def score(pipeline, options):
     """Draw, export, score, and write result.json; an interrupted run goes on from the images that are there."""
+    if options.labels == "test":
+        check_knows_attributes(pipeline)
     about, first = settings(pipeline, options), pipeline.accelerator.is_main_process
     folder = output_folder(options, pipeline.tree, f"{about['model']}-{about['sampler']}-{about['steps']}")
     if first:
         held = claim(folder, about)
     pipeline.accelerator.wait_for_everyone()
-    spent = draw_fake(pipeline, options, folder / "fake")
+    y = conditions_to_draw(pipeline, options, folder)
+    spent = draw_fake(pipeline, options, folder / "fake", y)
     if not first:
         return
     if spent["drawn"]:
@@ -117,6 +127,9 @@ def score(pipeline, options):
         if (found := len(list(path.glob("*.png")))) != count:
             raise UserError(f"{path} holds {found} PNGs, and {count} were written: delete the others")
     measures = score_folders(*folders, options.fid, options.inception_weights, options.data)
+    if options.labels == "test":
+        measures["control"] = control(pipeline, read_images(folders[0]), options.data, folder)
+        print_control(measures["control"])
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
     write_json(folder / "result.json", result)
     print(folder / "result.json")

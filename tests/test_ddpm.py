@@ -116,18 +116,18 @@ def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
 
     velocity = scheduler.get_velocity(*map(torch.from_numpy, (x_0, eps, t)))
     expected = ((0.5 * x_t - (velocity if prediction == "v" else torch.from_numpy(eps))) ** 2).mean().item()
-    labels, given = np.arange(8), []
+    conditions, given = np.arange(8.0).reshape(8, 1), []
 
     def unet(x_t, steps, y):
         given.append((tree.device.to_array(x_t), np.asarray(steps), y))
         return 0.5 * x_t
 
-    loss = ddpm.loss(unet, our_x_0, t, our_eps, labels)
+    loss = ddpm.loss(unet, our_x_0, t, our_eps, conditions)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     ((noisy, steps, y),) = given
     np.testing.assert_allclose(noisy, x_t.numpy(), atol=1e-5)
     np.testing.assert_array_equal(steps, t)
-    assert y is labels
+    assert y is conditions
 
 
 @kinds
@@ -136,15 +136,15 @@ def test_denoiser(tree, schedule, prediction, clip):
     """One time step for all images or one for each: the x_0 that diffusers computes from the network's output."""
     ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction, clip=clip))
     scheduler = theirs(DDIMScheduler, schedule, prediction, clip)
-    labels = tree.device.to_tensor(np.array([3, 1, 4]), "cpu")
+    conditions = tree.device.to_tensor(np.array([[3.0], [1.0], [4.0]], np.float32), "cpu")
 
     def unet(x_t, t, y):
-        assert y is labels
+        assert y is conditions
         steps = np.asarray(t).reshape(-1, 1, 1, 1)
         assert len(steps) == len(x_t)  # a time step for each image
         return tree.device.to_tensor(network(tree.device.to_array(x_t), steps).astype(np.float32), "cpu")
 
-    denoise, x_t = tree.ddpm.Denoiser(unet, ddpm, labels), tree.device.to_tensor(start(), "cpu")
+    denoise, x_t = tree.ddpm.Denoiser(unet, ddpm, conditions), tree.device.to_tensor(start(), "cpu")
     steps = np.array([999, 500, 0])
     alone = [tree.device.to_array(denoise(x_t, int(t)))[i] for i, t in enumerate(steps)]
     np.testing.assert_allclose(tree.device.to_array(denoise(x_t, steps)), np.stack(alone), rtol=1e-5, atol=1e-6)
@@ -215,8 +215,8 @@ def test_distillation_target_is_where_ddim_ends(tree, steps, substeps):
         end, x_t = tree.device.to_array(end), tree.device.to_array(x_t)
         clean = (end - sigmas[s] / sigmas[t] * x_t) / (alphas[s] - sigmas[s] / sigmas[t] * alphas[t])  # Salimans and Ho
         expected.append((alphas[t] * x_t - clean) / sigmas[t])
-    student = lambda x, t, labels: tensor(np.concatenate(expected) + 0.1)  # noqa: E731
-    loss = ddpm.distillation_loss(student, teacher, tensor(x_0), rows.T, tensor(eps), labels=None)
+    student = lambda x, t, y: tensor(np.concatenate(expected) + 0.1)  # noqa: E731
+    loss = ddpm.distillation_loss(student, teacher, tensor(x_0), rows.T, tensor(eps), y=None)
     assert float(tree.device.to_array(loss).item()) == pytest.approx(0.01, rel=1e-2)
 
 

@@ -16,6 +16,11 @@ def floats(*shape):
     return rng.standard_normal(shape).astype(np.float32)
 
 
+NAN = np.nan
+CONDITIONS = np.array([  # every kind of what is given and what is not
+    (3, 0.5, -1, 2), (7, NAN, 1, NAN), (NAN, NAN, NAN, NAN), (0, NAN, NAN, NAN),
+    (NAN, -2, NAN, 0.1), (9, 0, 0, 0), (1, 0.3, NAN, -0.7), (NAN, 1, 1, 1),
+], np.float32)  # fmt: skip
 NETWORKS = {
     "ddpm": (lambda tree: tree.unet.ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
     "ldm": (lambda tree: tree.unet.ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
@@ -55,7 +60,7 @@ def both(networks, compute):
 
 def test_outputs(pair):
     networks, kind, shape = pair
-    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), np.array([3, 7, 10, 0]), floats(4, 4, 8, 8)
+    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), CONDITIONS[:4], floats(4, 4, 8, 8)
 
     def outputs(tree, network, tensor):
         if kind == "vae":
@@ -74,7 +79,7 @@ def losses_of(tree, kind):
     data = np.random.default_rng(1)
     x = data.standard_normal((8, *NETWORKS[kind][1])).astype(np.float32)
     eps = data.standard_normal((8, *((4, 8, 8) if kind == "vae" else NETWORKS[kind][1]))).astype(np.float32)
-    t, y = data.integers(0, 1000, 8), data.integers(0, 11, 8)
+    t, y = data.integers(0, 1000, 8), CONDITIONS
     x, eps, y = (tree.device.to_tensor(array, "cpu") for array in (x, eps, y))
     ddpm = tree.ddpm.DDPM(DiffusionConfig())
     if kind == "vae":
@@ -144,7 +149,7 @@ def test_distillation(trees):
         for unet, arrays in zip(unets, weights):
             unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in arrays.items()})
         ddpm = tree.ddpm.DDPM(DiffusionConfig(clip=False))
-        y, z, e = (tree.device.to_tensor(array, "cpu") for array in (np.arange(6), z_0, eps))
+        y, z, e = (tree.device.to_tensor(array, "cpu") for array in (np.arange(6, dtype=np.float32)[:, None], z_0, eps))
         teacher = tree.ddpm.Denoiser(unets[0], ddpm, y, guidance=1.5)
         loss = ddpm.distillation_loss(unets[1], teacher, z, times, e, y)
         losses.append(float(tree.device.to_array(loss).item()))
@@ -154,14 +159,15 @@ def test_distillation(trees):
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpmpp_2m"])
 def test_trajectories(trees, sampler):
     """Every step of 20 from the same noise, with a guided network in float32."""
-    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, attention_levels=(0, 1), context_dim=16)
+    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, attention_levels=(0, 1), context_dim=16,
+                        attributes=("thickness", "slant", "width"))  # fmt: skip
     states, weights = [], None
     for tree in trees.values():
         unet = tree.unet.ConditionalUNet(config)
         weights = weights or weights_of(unet)
         unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
         ddpm, noise = tree.ddpm.DDPM(DiffusionConfig(clip=False)), np.random.default_rng(5)
-        y = tree.device.to_tensor(np.array([1, 5, 9]), "cpu")
+        y = tree.device.to_tensor(CONDITIONS[[0, 1, 4]], "cpu")
         denoise = tree.ddpm.Denoiser(unet, ddpm, y, guidance=2.0)
 
         def draw(tree=tree, noise=noise):

@@ -159,6 +159,13 @@ RESULT = {
 }  # fmt: skip
 
 
+CONTROL = {
+    "r": {"slant": 0.987, "thickness": 0.9701, "width": 0.99},
+    "error": {"slant": 0.16, "thickness": 0.19, "width": 0.12},
+    "partial": [[0.98, 0.01, -0.08], [0.03, 0.99, 0.02], [0.01, 0.02, 0.99]], "accuracy": 0.9931,
+}  # fmt: skip
+
+
 def measured(speed, ratio=None):
     """A contestant's entry in bench.json."""
     spread = lambda median: {"median": median, "min": median / 2, "max": 2 * median}  # noqa: E731
@@ -179,7 +186,8 @@ BENCHES = {
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("results", "speed", "pictures", "training")]
+    blocks = ("results", "control", "speed", "pictures", "training")
+    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
     (tmp_path / "asset").mkdir()
@@ -188,6 +196,7 @@ def test_report(tmp_path, monkeypatch):
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even"},
+        {**RESULT, "labels": "test", "control": CONTROL},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
     ]  # fmt: skip
@@ -199,7 +208,7 @@ def test_report(tmp_path, monkeypatch):
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
-    names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json", "pytorch-ldm-dpmpp_2m-6-labelstest.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
@@ -219,5 +228,6 @@ def test_report(tmp_path, monkeypatch):
     assert "| pixel UNet | 248 | 0.63 (0.32-1.26) |" in readme and "| matrix product of 4096 | 394 |  |" in readme
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
+    assert "| LDM | PyTorch | DPM-Solver++, 6 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
     chinese = (tmp_path / "README.zh.md").read_text()
     assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "采样调用 5 次" in chinese and row in chinese

@@ -1,4 +1,6 @@
 """The UNet: shapes, attention, time, and what the context does to it."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from common.options.recipes import TrainDDPM, TrainLDM
 from common.options.sampling import SampleLDM
 
 SMALL = UNetConfig(in_channels=2, patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
-rng = np.random.default_rng(0)
+rng, NAN = np.random.default_rng(0), np.nan
 
 
 def tensor(tree, *shape):
@@ -43,10 +45,10 @@ def test_default_sizes(tree, config, millions):
     assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-def test_timestep_embedding_agrees_with_diffusers(tree):
+def test_sinusoids_agree_with_diffusers(tree):
     t = np.array([0, 1, 10, 500, 999])
     expected = get_timestep_embedding(torch.from_numpy(t), 64, flip_sin_to_cos=True, downscale_freq_shift=0).numpy()
-    ours = tree.device.to_array(tree.unet.timestep_embedding(tree.device.to_tensor(t, "cpu"), 64))
+    ours = tree.device.to_array(tree.unet.sinusoids(tree.device.to_tensor(t, "cpu"), 64))
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
@@ -79,32 +81,53 @@ def test_time_and_context_change_the_output(tree):
     np.testing.assert_array_equal(run(tree, unet, x, t, context), output)
 
 
-def test_labels_are_contexts_and_a_dropped_label_is_the_null_one(tree):
-    unet = filled(tree, tree.unet.ConditionalUNet(SMALL))
+def asked(tree, *rows):
+    """y, NaN where nothing is asked for."""
+    return tree.device.to_tensor(np.array(rows, np.float32), "cpu")
+
+
+def test_conditions_are_tokens_and_what_is_not_given_is_a_null_one(tree):
+    config = replace(SMALL, attributes=("slant", "width"))
+    unet = filled(tree, tree.unet.ConditionalUNet(config))
     x, t = tensor(tree, 3, 2, 8, 8), integers(tree, 10, 10, 10)
-    output = run(tree, unet, x, t, integers(tree, 3, 7, 10))
-    table = tree.device.to_array(unet.context.weight).reshape(11, 4, 8)
-    context = tree.device.to_tensor(table[[3, 7, 10]], "cpu")
-    np.testing.assert_allclose(run(tree, unet.unet, x, t, context), output, atol=1e-6)  # label 10: the null context
-    assert np.abs(run(tree, unet, x, t, integers(tree, 10, 10, 10)) - output)[:2].max() > 1e-2
+    output = run(tree, unet, x, t, asked(tree, (3, 0.5, NAN), (7, NAN, -1), (NAN, NAN, NAN)))
+    state = {name: tree.device.to_array(value) for name, value in unet.state_dict().items()}
+    classes = state["context.weight"].reshape(11, 4, 8)[[3, 7, 10]]
+
+    def token(i, value):
+        """The name's vector and the value's embedding, by hand."""
+        if np.isnan(value):
+            return state["attributes.null.weight"][i]
+        angles = 10 * value * np.exp(-np.log(10_000) * np.arange(4) / 4)
+        h = state["attributes.value.0.weight"] @ np.concatenate([np.cos(angles), np.sin(angles)])
+        h = h + state["attributes.value.0.bias"]
+        h = state["attributes.value.2.weight"] @ (h / (1 + np.exp(-h))) + state["attributes.value.2.bias"]
+        return state["attributes.name.weight"][i] + h
+
+    tokens = [[token(0, a), token(1, b)] for a, b in ((0.5, NAN), (NAN, -1), (NAN, NAN))]
+    context = tree.device.to_tensor(np.concatenate([classes, tokens], axis=1).astype(np.float32), "cpu")
+    np.testing.assert_allclose(run(tree, unet.unet, x, t, context), output, atol=1e-5)
+    nothing = run(tree, unet, x, t, asked(tree, *[(NAN, NAN, NAN)] * 3))
+    assert np.abs(nothing - output)[:2].max() > 1e-2
+    np.testing.assert_allclose(nothing[2], output[2], atol=1e-6)
 
 
 def test_guidance(tree):
     """Scale 1 is plain conditional, 0 unconditional, and between and beyond them it is a straight line."""
     unet = filled(tree, tree.unet.ConditionalUNet(SMALL))
     ddpm = tree.ddpm.DDPM(DiffusionConfig())
-    x, t, labels = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), integers(tree, 3, 7)
-    conditional = run(tree, unet, x, t, labels)
-    unconditional = run(tree, unet, x, t, integers(tree, 10, 10))
+    x, t, y = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), asked(tree, [3], [7])
+    conditional = run(tree, unet, x, t, y)
+    unconditional = run(tree, unet, x, t, asked(tree, [NAN], [NAN]))
 
     def guided(scale):
-        return run(tree, tree.ddpm.Denoiser(unet, ddpm, labels, scale).predict, x, t)
+        return run(tree, tree.ddpm.Denoiser(unet, ddpm, y, scale).predict, x, t)
 
     np.testing.assert_array_equal(guided(1), conditional)
     np.testing.assert_allclose(guided(0), unconditional, atol=1e-5)
     np.testing.assert_allclose(guided(2.5), unconditional + 2.5 * (conditional - unconditional), atol=1e-4)
-    x_0 = run(tree, tree.ddpm.Denoiser(unet, ddpm, labels, 2.5), x, 10)
+    x_0 = run(tree, tree.ddpm.Denoiser(unet, ddpm, y, 2.5), x, 10)
     output = tree.device.to_tensor(guided(2.5), "cpu")
     np.testing.assert_allclose(x_0, run(tree, ddpm.predict_x_0, output, x, 10), atol=1e-4)
-    assert tree.ddpm.Denoiser(unet, ddpm, labels).guidance == 1
+    assert tree.ddpm.Denoiser(unet, ddpm, y).guidance == 1
     assert SampleLDM().override(TrainLDM().sampler).guidance == 1

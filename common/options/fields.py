@@ -1,5 +1,5 @@
 """What options are made of: a dataclass that refuses what it does not know, and the ranges of its numbers."""
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -15,3 +15,4 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Attribute = Literal["thickness", "slant", "width"]  # of a digit, as common.attributes measures it

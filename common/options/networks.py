@@ -5,7 +5,7 @@ from pydantic import Field, model_validator
 
 from common import SIZE
 from common.errors import UserError
-from common.options.fields import Channels, Count, Finite, Fraction, Positive, Size, options_class
+from common.options.fields import Attribute, Channels, Count, Finite, Fraction, Positive, Size, options_class
 
 Mults = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
 LARGEST = 3e8  # parameters of a network, roughly: a checkpoint cannot ask for one larger than memory
@@ -70,7 +70,7 @@ class UNetConfig:
     channel_mults: Mults = (1, 2)
     """Each level's channels in base_channels, from fine to coarse."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 1
-    """Residual blocks per level and direction."""
+    """Residual blocks of a level, each way."""
     attention_levels: tuple[int, ...] = (1,)
     """Levels with attention; 0 is the finest."""
     head_dim: Size = 32
@@ -81,6 +81,8 @@ class UNetConfig:
     """Tokens that describe one class."""
     num_classes: Size = 10
     """Classes; one more group of tokens stands for none."""
+    attributes: tuple[Attribute, ...] = ()
+    """Measures that the context tells too, a token each."""
 
     @model_validator(mode="after")
     def check(self):
@@ -90,6 +92,8 @@ class UNetConfig:
         attended = (*self.attention_levels, levels - 1)  # the middle attends too
         if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
             raise ValueError("head_dim: it must divide the channels of every level with attention")
+        if self.attributes and not self.context_dim:
+            raise ValueError("attributes: they are tokens, which need a context_dim")
         context = self.context_tokens * self.context_dim * (self.num_classes + 1)
         check_parameters(self, 2 * self.blocks, 2 * self.in_channels, context)
         return self

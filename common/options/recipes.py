@@ -1,14 +1,16 @@
 """The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default."""
+from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
-from common.options.fields import Count, Finite, Fraction, NotNegative, Positive, Seed, options_class
+from common.options.fields import Attribute, Count, Finite, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 
+ATTRIBUTES = get_args(Attribute)
 OneOptionalWord: Any = PrimitiveConstructorSpec(
     (0, 1), "[auto]",
     instance_from_str=lambda words: words[0] if words else True,
@@ -37,7 +39,7 @@ class Train:
     batch_size: Count = 128
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-3
-    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    """Peak rate of AdamW, after the warm-up; a cosine takes it to 0."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""
     weight_decay: NotNegative = 0.01
@@ -45,11 +47,11 @@ class Train:
     clip_norm: Positive = 1.0
     """Largest norm of the gradient."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay per step of the averaged weights, which draw every sample; smaller in the first steps."""
+    """Decay per step of the averaged weights, which draw all samples; at first it is smaller."""
     seed: Seed = 0
     """Of the initial weights, the data order and the noise."""
     limit: Count | None = None
-    """Use the first so many training images only."""
+    """The first so many training images."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -67,9 +69,11 @@ class TrainDiffusion(Train):
     """What the training scripts of the diffusion models have in common."""
 
     label_dropout: Fraction = 0.15
-    """Share of the labels replaced by the null label, for guidance and --guidance 0."""
+    """Share of the digits whose class is not told, for guidance and --guidance 0."""
     diffusion: DiffusionConfig = DiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
+    quantiles: Annotated[dict[Attribute, list[list[float]]], Suppress] = field(default_factory=dict)
+    # of the attributes of the training digits, filled in by the script
 
     @model_validator(mode="after")
     def check_sampler(self):
@@ -90,7 +94,7 @@ class TrainDDPM(TrainDiffusion):
 
     epochs: Count = 16
     """Passes over the training set."""
-    unet: UNetConfig = UNetConfig()
+    unet: UNetConfig = UNetConfig(attributes=ATTRIBUTES)
 
 
 @options_class
@@ -119,7 +123,7 @@ class TrainLDM(TrainDiffusion):
     vae_checkpoint: Path | None = None
     """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
     diffusion: DiffusionConfig = DiffusionConfig(clip=False)
-    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1)
+    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, attributes=ATTRIBUTES)
     sampler: SamplerConfig = SamplerConfig(steps=6, shift=2.0)
 
 
@@ -134,7 +138,7 @@ class DistillLDM(TrainDiffusion):
     epochs: Count = 4
     """Passes over the training set."""
     learning_rate: Positive = 3e-4
-    """Peak learning rate of AdamW, reached after the warm-up; then it decays along a cosine to 0."""
+    """Peak rate of AdamW, after the warm-up; a cosine takes it to 0."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
     substeps: Count = 3

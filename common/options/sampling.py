@@ -68,6 +68,14 @@ class SampleDDPM(DiffusionSample):
 
     process_rows: Count = 8
     """Samples whose denoising is drawn."""
+    thickness: Finite | None = None
+    """Of the strokes, in pixels."""
+    slant: Finite | None = None
+    """In degrees: to the right above 0, to the left below."""
+    width: Finite | None = None
+    """Of the digit made upright, in pixels."""
+    prompt: str | None = None
+    """The same in words: "a thick 7 leaning right"; "向右倾的粗7"."""
 
 
 @options_class
@@ -80,8 +88,9 @@ class ScoreDDPM(DiffusionSample):
     """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
     real: Literal["test", "train"] = "test"
     """Where the real images are from: the held-out test set, or the training set."""
-    labels: Literal["train", "even"] = "train"
-    """The digits drawn: as often as in the training set, or 0 to 9 in turn. Not with --digit."""
+    labels: Literal["train", "even", "test"] = "train"
+    """The digits drawn: as often as in the training set; 0 to 9 in turn; or those of the test set with their thickness,
+    slant and width, and how well these are followed is measured too. Not with --digit."""
     fid: bool = True
     """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
     inception_weights: Path | None = None

@@ -8,16 +8,16 @@ from common.options.recipes import TrainDDPM
 def main(options: TrainDDPM):
     """Load the digits, build the conditional UNet, train it to predict v (or the noise: --diffusion.prediction)."""
     from common import SIZE  # a framework is loaded after --help was answered
+    from common.attributes import training_set
     from common.draw import sample_grid
     from common.images import from_uint8
-    from common.mnist import load_mnist
-    from device import make_accelerator, to_tensor
+    from device import TREE, make_accelerator, to_tensor
     from model.ddpm import DDPM
     from model.unet import ConditionalUNet
     from pipeline import Pipeline
     from trainer import Trainer
 
-    images, labels = load_mnist(train=True, folder=options.data, limit=options.limit)
+    images, labels, conditions, options = training_set(options, TREE)
     options.unet.check_input(channels=1, side=SIZE, classes=labels.max() + 1)
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
@@ -27,11 +27,11 @@ def main(options: TrainDDPM):
         x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
         t = noise.integers(options.diffusion.timesteps)
         eps = to_tensor(noise.normal(1, SIZE, SIZE), accelerator.device)
-        y = noise.drop_labels(labels[indices], options.unet.num_classes, options.label_dropout)
+        y = noise.drop(conditions[indices], options.label_dropout)
         return {"loss": ddpm.loss(unet, x_0, t, eps, to_tensor(y, accelerator.device))}
 
     def preview(unet):
-        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler), options.seed)
+        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, options.quantiles), options.seed)
 
     trainer.fit(losses, len(images), preview)
 

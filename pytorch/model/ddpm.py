@@ -4,6 +4,7 @@ In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alph
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
 In those of the later papers, which this file uses, alpha_t = sqrt(alpha_bar_t), sigma_t = sqrt(1 - alpha_bar_t).
 """
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -37,17 +38,17 @@ class DDPM:
         x_0 = (x_t - sigma * output) / alpha if self.config.prediction == "epsilon" else alpha * x_t - sigma * output
         return x_0.clamp(-1, 1) if self.config.clip else x_0
 
-    def loss(self, unet, x_0, t, eps, labels):
-        """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), labels (B,).
+    def loss(self, unet, x_0, t, eps, y):
+        """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + A).
 
         The target is eps or, for v prediction, v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D).
         """
         alpha, sigma = self.alpha_sigma(t, x_0)
         target = eps if self.config.prediction == "epsilon" else alpha * eps - sigma * x_0
-        output = unet(self.q_sample(x_0, t, eps), torch.tensor(t, device=x_0.device), labels)
+        output = unet(self.q_sample(x_0, t, eps), torch.tensor(t, device=x_0.device), y)
         return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
-    def distillation_loss(self, unet, teacher, x_0, times, eps, labels):
+    def distillation_loss(self, unet, teacher, x_0, times, eps, y):
         """Mean squared error of the student's v: a scalar (Salimans and Ho 2022, algorithm 2, with SNR + 1 weighting).
 
         One DDIM step of the student, from times[0] to times[-1], is to end where the teacher ends, a Denoiser that
@@ -62,18 +63,18 @@ class DDPM:
             alpha_t, sigma_t = self.alpha_sigma(times[0], x)
             # x = alpha_s (alpha_t x_t - sigma_t v) + sigma_s (sigma_t x_t + alpha_t v), solved for v:
             v = ((alpha_s * alpha_t + sigma_s * sigma_t) * x_t - x) / (alpha_s * sigma_t - sigma_s * alpha_t)
-        output = unet(x_t, torch.tensor(times[0], device=x_0.device), labels)
+        output = unet(x_t, torch.tensor(times[0], device=x_0.device), y)
         return ((output.float() - v) ** 2).mean(dim=(1, 2, 3)).mean()
 
 
 class Denoiser:
     """The network as a denoiser: denoiser(x_t, t) -> its estimate of x_0, (B, C, H, W) both; t one integer or (B,).
 
-    labels (B,): the class of each image. guidance: scale of classifier-free guidance, 1 for none, 0 for no class.
+    y (B, 1 + A): the conditions. guidance: scale of classifier-free guidance, 1 for none, 0 to ignore y.
     """
 
-    def __init__(self, unet, ddpm, labels, guidance=1.0):
-        self.unet, self.ddpm, self.labels, self.guidance = unet, ddpm, labels, guidance
+    def __init__(self, unet, ddpm, y, guidance=1.0):
+        self.unet, self.ddpm, self.y, self.guidance = unet, ddpm, y, guidance
 
     def __call__(self, x_t, t):
         output = self.predict(x_t, torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device))
@@ -85,8 +86,8 @@ class Denoiser:
         f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null))
         """
         if self.guidance == 1:
-            return self.unet(x_t, t, self.labels)
-        null = torch.full_like(self.labels, self.unet.config.num_classes)
-        both = self.unet(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([self.labels, null]))
+            return self.unet(x_t, t, self.y)
+        null = torch.full_like(self.y, math.nan)
+        both = self.unet(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([self.y, null]))
         conditional, unconditional = both.chunk(2)
         return unconditional + self.guidance * (conditional - unconditional)

@@ -1,4 +1,4 @@
-"""The UNet: what it predicts from (x_t, t), or from (x_t, t, y) with a class y, is the scheduler's choice (ddpm.py).
+"""The UNet: what it predicts from (x_t, t), or from (x_t, t, y) with conditions y, is the scheduler's choice (ddpm.py).
 
 Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B;
 Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3.
@@ -15,11 +15,11 @@ from common.options.networks import UNetConfig
 from model.blocks import GROUPS, Attention, ResidualBlock, Upsample, pixel_shuffle, pixel_unshuffle
 
 
-def timestep_embedding(t, dim):
-    """Sinusoids of the time step (Vaswani et al. 2017, section 3.5). t (B,) integers -> (B, dim)."""
+def sinusoids(x, dim):
+    """Sinusoids of a time step or of a value (Vaswani et al. 2017, section 3.5). x (...) -> (..., dim)."""
     frequencies = np.exp(-math.log(10_000) * np.arange(dim // 2) / (dim // 2)).astype(np.float32)
-    angles = t.float()[:, None] * torch.tensor(frequencies, device=t.device)[None, :]
-    return torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
+    angles = x.float().unsqueeze(-1) * torch.tensor(frequencies, device=x.device)
+    return torch.cat([torch.cos(angles), torch.sin(angles)], dim=-1)
 
 
 class UNetBlock(nn.Module):
@@ -87,7 +87,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.head.weight)
 
     def forward(self, x, t, context=None):
-        time = silu(self.time(timestep_embedding(t, self.config.base_channels)))  # (B, time_dim)
+        time = silu(self.time(sinusoids(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(pixel_unshuffle(x, self.config.patch_size))  # (B, base_channels, H / patch, W / patch)
         skips = []
         for blocks, downsample in zip(self.down, self.downsample):
@@ -104,19 +104,41 @@ class UNet(nn.Module):
         return pixel_shuffle(self.head(silu(self.norm(x))), self.config.patch_size)
 
 
-class ConditionalUNet(nn.Module):
-    """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): y is a class, tau_theta a table of tokens.
+class Attributes(nn.Module):
+    """A token per measured attribute: its name's vector and the embedding of its value, or that of a value not given.
 
-    x_t (B, in_channels, H, W), t (B,) integers, labels (B,) integers in 0..num_classes, of which num_classes is the
-    null label, no class -> (B, in_channels, H, W).
+    values (B, A), NaN where not given -> (B, A, context_dim).
+    """
+
+    def __init__(self, count, context_dim):
+        super().__init__()
+        self.name, self.null = nn.Embedding(count, context_dim), nn.Embedding(count, context_dim)
+        self.value = nn.Sequential(nn.Linear(context_dim, context_dim), nn.SiLU(), nn.Linear(context_dim, context_dim))
+
+    def forward(self, values):
+        missing = torch.isnan(values)
+        values = torch.where(missing, torch.zeros_like(values), values)
+        tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))  # (B, A, context_dim)
+        return torch.where(missing.unsqueeze(-1), self.null.weight, tokens)
+
+
+class ConditionalUNet(nn.Module):
+    """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): tau_theta makes tokens of conditions y.
+
+    x_t (B, in_channels, H, W), t (B,) integers, y (B, 1 + A): the class and the values of config.attributes, NaN where
+    nothing is asked for (common/conditions.py) -> (B, in_channels, H, W). A class is context_tokens rows of a table.
     """
 
     def __init__(self, config: UNetConfig):
         super().__init__()
         self.config = config
         self.context = nn.Embedding(config.num_classes + 1, config.context_tokens * config.context_dim)
+        self.attributes = Attributes(len(config.attributes), config.context_dim) if config.attributes else None
         self.unet = UNet(config)
 
-    def forward(self, x, t, labels):
-        context = self.context(labels).reshape(len(labels), self.config.context_tokens, self.config.context_dim)
+    def forward(self, x, t, y):
+        labels = torch.where(torch.isnan(y[:, 0]), torch.full_like(y[:, 0], self.config.num_classes), y[:, 0])
+        context = self.context(labels.long()).reshape(len(y), self.config.context_tokens, self.config.context_dim)
+        if self.attributes is not None:
+            context = torch.cat([context, self.attributes(y[:, 1:])], dim=1)  # (B, L, context_dim)
         return self.unet(x, t, context)

@@ -1,0 +1,81 @@
+"""How well a model draws the thickness, slant and width that it is asked for: asked for as test digits have them."""
+import numpy as np
+
+from common.attributes import load_attributes, measure
+from common.draw import batches_of
+from common.errors import UserError
+from common.images import to_uint8
+from common.mnist import load_labels, load_mnist
+from scoring.classifiers import NAMES, classify
+
+
+def requests(num, names, data, folder):
+    """Classes (num,) and attributes {name: (num,)} of the test digits, in their order, from the first one again."""
+    labels, attributes = load_labels(False, data), load_attributes(False, data, folder)
+    chosen = np.arange(num) % len(labels)
+    return labels[chosen], {name: attributes[name][chosen] for name in names}
+
+
+def residual(x, others):
+    """What of x (N,) a linear regression on others (N, K) leaves."""
+    return x - others @ np.linalg.lstsq(others, x, rcond=None)[0]
+
+
+def following(labels, asked, measured):
+    """How measured attributes follow those asked for, both {name: (N,)}, of digits that have all of them.
+
+    `r`, Pearson's; `error`, the mean absolute error over the standard deviation of what was asked for; `partial`, a row
+    per attribute asked for, a column per one measured: their correlation where the others asked for, and the class, are
+    held fixed by linear regression. Off the diagonal it is how asking for one moves another.
+    """
+    whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
+    asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
+    classes = np.eye(10)[labels[whole]]
+    partial = []
+    for name in asked:
+        others = np.column_stack([classes, *(x for other, x in asked.items() if other != name)])
+        left = residual(asked[name], others)
+        partial.append([float(np.corrcoef(left, residual(x, others))[0, 1]) for x in measured.values()])
+    return {
+        "r": {name: float(np.corrcoef(asked[name], measured[name])[0, 1]) for name in asked},
+        "error": {name: float(np.abs(asked[name] - measured[name]).mean() / asked[name].std()) for name in asked},
+        "partial": partial,
+    }
+
+
+def control(pipeline, images, data, folder):
+    """following() of images (N, 1, 32, 32) uint8 drawn as requests() asks, and `accuracy`, the share of them that the
+    classifiers see as the class asked for; the same of the `ceiling`, the test digits through the model's VAE if it has
+    one, and `shuffled`, the images against requests in another order.
+    """
+    labels, asked = requests(len(images), pipeline.quantiles, data, folder)
+    real = load_mnist(False, data)[0][: len(images)]
+    best = np.concatenate([to_uint8(pipeline.reconstruct(real[part])) for part in batches_of(len(real), 500)])
+    measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
+    classes = sum(classify(name, images)[1] for name in NAMES).argmax(axis=1)
+    order = np.random.default_rng(0).permutation(len(images))
+    shuffled = {name: x[order] for name, x in asked.items()}
+    first = {name: x[: len(best)] for name, x in asked.items()}
+    return {
+        **following(labels, asked, measured),
+        "accuracy": float((classes == labels).mean()),
+        "ceiling": following(labels[: len(best)], first, of_best),
+        "shuffled": following(labels[order], shuffled, measured),
+    }
+
+
+def print_control(found):
+    """A line per attribute: r and error beside the ceiling's and those of shuffled requests, and the partial row."""
+    print(f"class accuracy {100 * found['accuracy']:.2f} %; attributes: drawn (ceiling, shuffled requests)")
+    for name, row in zip(found["r"], found["partial"]):
+        cells = [f"{key} {found[key][name]:.3f}" for key in ("r", "error")]
+        beside = [f" ({found['ceiling'][key][name]:.3f}, {found['shuffled'][key][name]:.3f})" for key in ("r", "error")]
+        print(f"{name:9}", ", ".join(map("".join, zip(cells, beside))), "; moves", end=" ")
+        print(", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row)))
+
+
+def check_knows_attributes(pipeline):
+    """UserError unless there is something to control."""
+    if not pipeline.quantiles:
+        path = pipeline.checkpoint.path
+        raise UserError(f"{path} learned no attributes, which --labels test asks for: leave it out")

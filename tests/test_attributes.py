@@ -1,0 +1,235 @@
+"""Thickness, slant and width: measured on known shapes, asked for in numbers and in words; how they are followed."""
+import gzip
+import json
+import shutil
+
+import numpy as np
+import pytest
+from conftest import assert_picture, assert_user_error, run_script
+from PIL import Image, ImageDraw
+
+from common.attributes import load_attributes, measure, measure_piece, table_path
+from common.checkpoint import load_checkpoint
+from common.conditions import PERCENTILES, UNITS, at, conditions, quantiles_of
+from common.errors import UserError
+from common.files import DATA
+from common.mnist import load_mnist
+from common.noise import StepNoise
+from common.prompt import WORDS, parse
+from scoring.control import following, requests
+
+NAN = np.nan
+
+
+def bar(width, height, slant=0.0, fine=16):
+    """A bar of so many pixels, sheared by so many degrees to the right, uint8 (1, 32, 32): drawn finer and averaged."""
+    canvas, shear = Image.new("L", (32 * fine, 32 * fine)), np.tan(np.radians(slant)) * height / 2
+    top, bottom, left, right = 16 - height / 2, 16 + height / 2, 16 - width / 2, 16 + width / 2
+    corners = (left + shear, top), (right + shear, top), (right - shear, bottom), (left - shear, bottom)
+    ImageDraw.Draw(canvas).polygon([(x * fine - 0.5, y * fine - 0.5) for x, y in corners], fill=255)
+    return np.asarray(canvas, float).reshape(32, fine, 32, fine).mean(axis=(1, 3)).round().astype(np.uint8)[None]
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+@pytest.mark.parametrize("slant", [-30, 0, 20])
+def test_a_bar_measures_what_it_is(width, slant):
+    """Sheared, its width along a row stays, and the stroke is thinner by the cosine of the slant; in the corners, where
+    the skeleton ends in branches, it is thinner still."""
+    ((thickness, angle, across),) = measure_piece(bar(width, 24, slant)[None])
+    assert 0.86 < thickness / (width * np.cos(np.radians(slant))) < 1.03
+    assert angle == pytest.approx(slant, abs=0.7)
+    assert across == pytest.approx(0.98 * width, abs=0.3)
+
+
+def test_a_picture_without_strokes_has_no_attributes():
+    images = np.stack([np.zeros((1, 32, 32), np.uint8), bar(3, 24)])
+    found = measure_piece(images)
+    assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
+
+
+@pytest.mark.parametrize("train, count", [(True, 60_000), (False, 10_000)])
+def test_the_tables_are_what_is_measured(train, count):
+    images, tables = load_mnist(train, limit=200)[0], load_attributes(train, None, None)
+    found = measure(images)
+    assert set(tables) == set(found) == set(UNITS)
+    for name, values in tables.items():
+        assert values.shape == (count,) and np.isfinite(values).all()
+        np.testing.assert_allclose(values[:200], found[name], rtol=1e-3, atol=1e-4)
+    assert sum(path.stat().st_size for path in DATA.parent.glob("*-attributes.safetensors")) < 1_000_000
+
+
+def test_other_data_is_measured_once_and_kept(tmp_path):
+    for path in DATA.glob("t10k-*"):
+        shutil.copy(path, tmp_path)
+    for part, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):  # the first 200 of them
+        path = tmp_path / f"t10k-{part}-ubyte.gz"
+        whole = gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(whole[:4] + (200).to_bytes(4, "big") + whole[8 : header + 200 * size]))
+    found = load_attributes(False, tmp_path, tmp_path / "run")
+    for name, values in load_attributes(False, None, None).items():
+        np.testing.assert_array_equal(found[name], values[:200])
+    kept = table_path(False, tmp_path / "run")
+    before = kept.stat().st_mtime_ns
+    load_attributes(False, tmp_path, tmp_path / "run")
+    assert kept.stat().st_mtime_ns == before
+
+
+ROWS = {"slant": [[-30, -20, -10, 5, 30, 40, 50]] * 2, "width": [[1, 2, 3, 4, 9, 10, 11], [2, 4, 6, 8, 18, 20, 22]]}
+
+
+def test_conditions():
+    y = conditions(np.array([7, 0, 3]), {"width": np.array([8, 18, NAN])}, ROWS)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(y, [[7, NAN, 0], [0, NAN, 10 / 6], [3, NAN, NAN]])
+    np.testing.assert_allclose(conditions(np.array([1]), {"slant": -15.0}, ROWS), [[1, -1, NAN]])
+    assert conditions(np.arange(3), {}, {}).tolist() == [[0], [1], [2]]
+    assert at(ROWS, "width", 98, 0) == 10 and at(ROWS, "width", 98) == at(ROWS, "width", 98, digit=7) == 20
+    labels, values = np.array([0, 1] * 5000), np.arange(10_000) * np.array([1.0, -1.0] * 5000)
+    found = quantiles_of({"slant": values}, labels)["slant"]
+    assert np.shape(found) == (3, len(PERCENTILES))
+    np.testing.assert_allclose(found[0], 99.98 * np.array(PERCENTILES), rtol=0.01)
+    assert found[1][0] < -9800 and found[2][3] == pytest.approx(0, abs=2)
+
+
+def test_conditions_dropped_in_training():
+    """The class with its probability; of attributes none, one, two and all equally often; a part sees its own."""
+    y = np.arange(4 * 40_000, dtype=np.float32).reshape(-1, 4)
+    dropped = StepNoise(3, 5, len(y)).drop(y, 0.15)
+    kept = np.isfinite(dropped)
+    np.testing.assert_array_equal(dropped[kept], y[kept])
+    assert 1 - kept[:, 0].mean() == pytest.approx(0.15, abs=0.01)
+    np.testing.assert_allclose(np.bincount(kept[:, 1:].sum(axis=1)) / len(y), 0.25, atol=0.01)
+    np.testing.assert_allclose(kept[:, 1:].mean(axis=0), 0.5, atol=0.01)
+    assert abs(np.corrcoef(kept[:, 0], kept[:, 1])[0, 1]) < 0.02
+    part = slice(100, 200)
+    np.testing.assert_array_equal(StepNoise(3, 5, len(y), part).drop(y[part], 0.15), dropped[part])
+
+
+@pytest.mark.parametrize("prompt, asked", [
+    ("a thick 7 leaning right", {"thickness": 95, "digit": 7, "slant": 95}),
+    ("Upright, wide THREE.", {"slant": None, "width": 95, "digit": 3}),
+    ("leaning left and thin", {"slant": 5, "thickness": 5}),
+    ("向右倾的粗7", {"slant": 95, "thickness": 95, "digit": 7}),
+    ("一个窄而细的八", {"width": 5, "thickness": 5, "digit": 8}),
+    ("一个一", {"digit": 1}),
+    ("a thick, thick 5", {"thickness": 95, "digit": 5}),
+    ("", {}),
+])  # fmt: skip
+def test_prompts(prompt, asked):
+    assert parse(prompt) == asked
+
+
+@pytest.mark.parametrize("prompt, words", [
+    ("a fat 7", ['"fat" is not among']),
+    ("thickness", ['"thickness" is not among']),
+    ("seventh", ['"seventh" is not among']),
+    ("圆的7", ["圆的7"]),
+    ("a thin, thick 3", ['"thin" and "thick" contradict']),
+    ("upright 4 leaning left", ['"upright" and "leaning left" contradict']),
+    ("3 or 4", ['"or" is not among']),
+    ("77", ['"77" is not among']),
+])  # fmt: skip
+def test_prompts_that_make_no_sense(prompt, words):
+    with pytest.raises(UserError) as caught:
+        parse(prompt)
+    for word in (*words, "leaning right", "右倾", "seven"):
+        assert word in str(caught.value)
+
+
+def test_every_word_is_understood():
+    for word, (name, value) in WORDS.items():
+        assert parse(word) == ({} if name is None else {name: value})
+
+
+def test_following():
+    """Digits that follow with noise of a third of the spread, of which one attribute pulls another along."""
+    rng = np.random.default_rng(0)
+    asked = dict(zip(UNITS, rng.standard_normal((3, 50_000)) * [[0.8], [15], [4]] + [[3], [6], [14]]))
+    labels = rng.integers(0, 10, 50_000)
+    noise = dict(zip(UNITS, rng.standard_normal((3, 50_000))))
+    measured = {
+        "thickness": asked["thickness"] + 0.8 / 3 * noise["thickness"],
+        "slant": asked["slant"].copy(),
+        "width": asked["width"] + 0.2 * (asked["slant"] - 6) + 4 * noise["width"],
+    }
+    found = following(labels, asked, measured)
+    assert found["r"]["thickness"] == pytest.approx(1 / np.sqrt(1 + 1 / 9), abs=0.01)
+    assert found["r"]["slant"] == pytest.approx(1) and found["error"]["slant"] == 0
+    assert found["error"]["thickness"] == pytest.approx(np.sqrt(2 / np.pi) / 3, abs=0.01)
+    np.testing.assert_allclose(np.diag(found["partial"]), [0.949, 1, np.sqrt(0.5)], atol=0.01)
+    assert found["partial"][1][2] == pytest.approx(3 / 5, abs=0.01)  # by the slant, beside a noise of 4
+    assert abs(found["partial"][2][1]) < 0.02 and abs(found["partial"][0][2]) < 0.02
+
+
+def test_requests_are_the_test_digits():
+    labels, asked = requests(10_050, ("width", "slant"), None, None)
+    tables, (_, classes) = load_attributes(False, None, None), load_mnist(False)
+    np.testing.assert_array_equal(labels, np.concatenate([classes, classes[:50]]))
+    assert list(asked) == ["width", "slant"]
+    np.testing.assert_array_equal(asked["slant"][10_000:], tables["slant"][:50])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small pixel model with attributes, from a few steps."""
+    folder = tmp_path_factory.mktemp("trained") / "ddpm"
+    steps = ("--limit", 640, "--epochs", 2, "--warmup", 0)
+    small = ("--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16)
+    result = run_script("pytorch", "train_mnist.py", *small, *steps, "--out", folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_a_checkpoint_remembers_the_quantiles_of_its_attributes(trained):
+    options = load_checkpoint(trained).options
+    labels, table = load_mnist(True, limit=640)[1], load_attributes(True, None, None)
+    assert list(options.quantiles) == list(options.unet.attributes) == list(UNITS)
+    assert options.quantiles == quantiles_of({name: table[name][:640] for name in UNITS}, labels)
+
+
+@pytest.mark.parametrize("name", ["pytorch", "jittor"])
+def test_drawing_what_is_asked_for(trained, tmp_path, name):
+    arguments = ("--checkpoint", trained, "--num", 20, "--steps", 2, "--out", tmp_path)
+
+    def draw(*options):
+        return run_script(name, "tst_mnist.py", *arguments, *options)
+
+    result = draw("--digit", 7, "--thickness", 40, "--slant", -20.5)
+    assert result.returncode == 0 and "warning: the thickness" in result.stderr and "slant" not in result.stderr
+    assert_picture(tmp_path / "sweep.png", (684, 1644))
+    numbers = (tmp_path / "samples.png").read_bytes()
+    result = draw("--prompt", "thick 7 leaning left")
+    assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
+    words = (tmp_path / "samples.png").read_bytes()
+    rows = load_checkpoint(trained).options.quantiles
+    values = (at(rows, "thickness", 95, 7), at(rows, "slant", 5, 7))
+    result = draw("--digit", 7, "--thickness", values[0], "--slant", values[1])
+    assert (tmp_path / "samples.png").read_bytes() == words != numbers
+    assert_user_error(draw("--prompt", "a 7", "--digit", 3), "--prompt and --digit both tell the digit")
+    assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
+
+
+@pytest.mark.parametrize("name", ["pytorch", "jittor"])
+def test_control_is_measured(trained, tmp_path, name):
+    result = run_script(name, "tst_mnist_fid.py", "--checkpoint", trained, "--num", 120, "--labels", "test",
+                        "--steps", 2, "--no-fid", "--out", tmp_path)  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "result.json").read_text())["control"]
+    assert set(found["r"]) == set(found["error"]) == set(UNITS) and np.shape(found["partial"]) == (3, 3)
+    assert min(found["ceiling"]["r"].values()) > 0.999 and max(found["ceiling"]["error"].values()) < 0.01
+    assert all(abs(value) < 0.4 for value in found["shuffled"]["r"].values()) and 0 <= found["accuracy"] <= 1
+    for word in ("class accuracy", *UNITS):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize("name", ["pytorch", "jittor"])
+def test_a_model_without_attributes_says_so(untrained, tmp_path, name):
+    """And draws what it can."""
+    checkpoint = untrained / "ldm.safetensors"
+    arguments = ("--checkpoint", checkpoint, "--steps", 2, "--out", tmp_path)
+    for asked in (("--width", 12), ("--prompt", "a wide 3")):
+        assert_user_error(run_script(name, "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "learned no width")
+    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
+    assert_user_error(result, checkpoint, "learned no attributes", "--labels test")
+    result = run_script(name, "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")
+    assert result.returncode == 0 and not (tmp_path / "sweep.png").exists()
