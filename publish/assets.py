@@ -27,8 +27,10 @@ OTHERS = {  # settings beside a model's own, with the first seed
     ("pytorch", "ddpm"): ["--steps 5"],
     ("pytorch", "ldm"): [
         "--steps 3", "--steps 4", "--steps 5", "--steps 8", "--steps 10", "--sampler ddim --steps 5",
-        "--sampler ddim --steps 10", "--sampler ddpm --steps 10", "--labels even",
+        "--sampler ddim --steps 10", "--sampler ddpm --steps 10", "--labels even", "--steps 20", "--guidance 1.5",
+        "--sampler ddpm --steps 20",
     ],
+    ("jittor", "ldm"): ["--steps 4", "--steps 10"],
 }  # fmt: skip
 
 LAUNCHERS = {
