@@ -8,7 +8,7 @@ from tqdm import tqdm
 from common.conditions import UNITS, at
 from common.errors import UserError
 from common.files import run_folder
-from common.images import grid, save_png
+from common.images import grid, save_gif, save_png
 from common.prompt import parse
 
 
@@ -96,6 +96,11 @@ def write_pictures(pipeline, options):
     save_png(folder / "process.png", process_grid(pipeline, options.seed, options.process_rows, *asked))
     print(f"{folder / 'samples.png'}: {options.num} images in {seconds:.1f} s, {options.num / seconds:.0f} images/s")
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")
+    if options.gif:
+        y = pipeline.conditions(labels_of(np.arange(min(options.num, 40)), asked[0]), asked[1])
+        states = pipeline.denoising(options.seed, np.arange(len(y)), y, 50)
+        save_gif(folder / "process.gif", [grid(state, columns=10) for state in states])
+        print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")
     if pipeline.quantiles:
         save_png(folder / "sweep.png", sweep_grid(pipeline, options.seed))
         print(f"{folder / 'sweep.png'}: {', '.join(pipeline.quantiles)}, from little to much")

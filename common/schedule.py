@@ -40,6 +40,15 @@ def sampler_timesteps(timesteps, steps, shift=1.0):
     return [*np.maximum(calls, left - 1).tolist(), -1]  # and one left for each call
 
 
+def resampled(timesteps, times):
+    """The time steps with each step, but for the last, taken so many times: down, back up to the noise, and down again
+    (Lugmayr et al. 2022, RePaint, algorithm 1)."""
+    result = timesteps[:1]
+    for t, s in pairwise(timesteps):
+        result += [s, t] * (times - 1 if s >= 0 else 0) + [s]
+    return result
+
+
 def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
     """The time steps of the teacher within each step of a distilled sampler, (steps, substeps + 1) integers, falling.
 

@@ -33,21 +33,37 @@ class Pipeline:
         """y (N, 1 + A) of labels (N,) and of attributes {name: a number or (N,)}, as this model was trained on them."""
         return conditions(labels, dict(attributes), self.quantiles)
 
-    def trajectory(self, seed, indices, y):
-        """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. y (N, 1 + A)."""
+    def trajectory(self, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):
+        """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. y (N, 1 + A).
+
+        Or from another x_t over other timesteps; change(x_0) is what the sampler sees of each estimate of x_0.
+        """
         device, sampler = self.accelerator.device, self.sampler
         noise = SampleNoise(seed, indices, self.shape)
         draw_noise = lambda: to_tensor(noise(), device)  # noqa: E731
         denoise = Denoiser(self.unet, self.ddpm, to_tensor(y, device), sampler.guidance)
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
-        timesteps = sampler_timesteps(self.ddpm.config.timesteps, sampler.steps, sampler.shift)
-        x_t = draw_noise()
+        timesteps = timesteps or self.timesteps()
+        x_t = draw_noise() if x_t is None else x_t
         yield x_t
-        yield from SAMPLERS[sampler.name](denoise, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)
+        sample, changed = SAMPLERS[sampler.name], lambda x_t, t: change(denoise(x_t, t))
+        yield from sample(changed, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)
+
+    def timesteps(self):
+        """Where the sampler calls the network, then -1."""
+        return sampler_timesteps(self.ddpm.config.timesteps, self.sampler.steps, self.sampler.shift)
+
+    def encode(self, pixels):
+        """Pixels (N, 1, 32, 32), a tensor, as the x_0 that is diffused: themselves, or normalised latents."""
+        return self.latent_space.normalize(self.latent_space.vae.encode(pixels).mean) if self.latent_space else pixels
+
+    def pixels(self, x_t):
+        """x_t, or the latents, as pixels (N, 1, 32, 32), a tensor."""
+        return self.latent_space.decode(x_t) if self.latent_space else x_t
 
     def decode(self, x_t):
-        """x_t, or the latents, as images (N, 1, 32, 32)."""
-        return to_array(self.latent_space.decode(x_t) if self.latent_space else x_t)
+        """x_t, or the latents, as images (N, 1, 32, 32), an array."""
+        return to_array(self.pixels(x_t))
 
     def sample(self, seed, indices, y):
         """The images with these indices of a seed, (N, 1, 32, 32)."""

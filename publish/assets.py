@@ -22,6 +22,11 @@ PICTURES = {
     "ldm": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
     "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
 }
+EDITS = {  # with PyTorch's latent model
+    "repaint.png": "repaint",
+    "vary.png": "vary --digit 8",
+    "morph.gif": "morph --gif --index 3 2 1 18 4 8 11 0 61 7",
+}
 SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are chosen with other seeds, and --real train
 OTHERS = {  # settings beside a model's own, with the first seed
     ("pytorch", "ddpm"): ["--steps 5"],
@@ -52,9 +57,10 @@ class Assets:
 
 
 def call(tree, script, kind, *arguments, processes=1):
-    """Run a tree's script on the shipped weights of a kind, in several processes if so told."""
+    """Run a tree's script, arguments after its name, on the shipped weights of a kind, in several processes if told."""
+    script, *words = script.split()
     launcher = [sys.executable] if processes == 1 else [part.format(processes) for part in LAUNCHERS[tree]]
-    command = [*launcher, ROOT / tree / "script" / script, "--checkpoint", shipped_weights(ROOT / tree, kind)]
+    command = [*launcher, ROOT / tree / "script" / script, *words, "--checkpoint", shipped_weights(ROOT / tree, kind)]
     subprocess.run([str(part) for part in (*command, *arguments)], check=True)
 
 
@@ -70,7 +76,16 @@ def main(options: Assets):
                 shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
+    for name, edit in EDITS.items() if options.pictures else ():
+        folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
+        call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
+        shutil.copy(folder / name, ASSET / name)
     for tree, kind in shipped if options.scores else ():
+        if kind in ("ddpm", "ldm"):
+            folder = run_folder(ROOT / tree, f"edits-{kind}")
+            pixels = ["--pixels"] if kind == "ddpm" else []
+            if not (folder / "edits.json").is_file():
+                call(tree, "edit_mnist.py score", kind, "--out", folder, *pixels)
         own = [f"--seed {seed}" for seed in SEEDS] if kind != "vae" else []
         for setting in own + [f"{other} --seed {SEEDS[0]}" for other in OTHERS.get((tree, kind), [])]:
             folder = run_folder(ROOT / tree, kind + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))

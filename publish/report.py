@@ -82,6 +82,10 @@ def gather(folders):
             print(f"{path}: {result['num']} images, left out")
         else:
             found.setdefault(name(result), {})[result["seed"]] = result
+    for path in sorted(path for folder in folders for path in Path(folder).rglob("edits.json")):
+        result = json.loads(path.read_text())
+        (ASSET / "edits").mkdir(exist_ok=True)
+        write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
     for stem, results in found.items():
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
 
@@ -151,6 +155,21 @@ def controls(results):
     return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
 
 
+def edits():
+    """How well digits are repainted, inverted and morphed, as Markdown."""
+    found = [json.loads(path.read_text()) for path in (ASSET / "edits").glob("*.json")]
+    found.sort(key=lambda r: (list(MODELS).index(r["model"]), list(FRAMEWORKS).index(r["tree"])))
+    rows = [
+        (
+            MODELS[r["model"]], FRAMEWORKS[r["tree"]], f"{r['kept_error']}", f"{100 * r['same_class_told']:.0f} %",
+            f"{100 * r['same_class_untold']:.0f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",
+            f"{r['inversion_error']:.3f} ({r['vae_error']:.3f})", f"{r['largest_over_mean_step']:.1f}",
+        ) for r in found
+    ]  # fmt: skip
+    told = ("error of what is kept", "same class, told", "not told", "completions apart (test digits)")
+    return table(rows, ("model", "framework", *told, "inversion's error (VAE's)", "morph: largest / mean step"))
+
+
 def pictures():
     """What there is in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
     rows = []
@@ -177,7 +196,7 @@ def blocks(headline, results, readme):
     speed = speed_tables(json.loads(bench.read_text()), chinese=readme.endswith(".zh.md"))
     return {
         "results": headline, "control": controls(results), "speed": speed, "pictures": pictures(),
-        "training": trainings(),
+        "training": trainings(), "edits": edits(),
     }  # fmt: skip
 
 

@@ -85,8 +85,8 @@ FRAMEWORKS = {
     "pytorch": {"torch", "torchvision", "accelerate", "pytorch_fid"},
     "jittor": {"jittor", "jittor_utils"},
 }
-TREE_MODULES = {"accelerator", "device", "environment", "model", "ops", "paths", "pipeline", "trainer"}
-ABOVE_MODEL = {"device", "pipeline", "trainer", "paths", "scoring", "publish"}
+TREE_MODULES = {"accelerator", "device", "editing", "environment", "model", "ops", "paths", "pipeline", "trainer"}
+ABOVE_MODEL = {"device", "editing", "pipeline", "trainer", "paths", "scoring", "publish"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "common").rglob("*.py")), ids=lambda path: path.stem)

@@ -57,7 +57,8 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
-    text, made = path.read_text(), blocks(tables(measured())[0], path.name)
-    assert set(made) == {"results", "speed", "pictures", "training"}
+    results = measured()
+    text, made = path.read_text(), blocks(tables(results)[0], results, path.name)
+    assert set(made) == {"results", "control", "edits", "speed", "pictures", "training"}
     for marker, content in made.items():
         assert between(text, marker, content) == text

@@ -166,6 +166,13 @@ CONTROL = {
 }  # fmt: skip
 
 
+EDITS = {
+    "tree": "jittor", "model": "ldm", "kept_error": 0, "same_class_told": 0.97, "same_class_untold": 0.812,
+    "completions_apart": 0.352, "test_digits_apart": 0.77, "inversion_error": 0.0408, "vae_error": 0.029,
+    "largest_over_mean_step": 2.63,
+}  # fmt: skip
+
+
 def measured(speed, ratio=None):
     """A contestant's entry in bench.json."""
     spread = lambda median: {"median": median, "min": median / 2, "max": 2 * median}  # noqa: E731
@@ -186,7 +193,7 @@ BENCHES = {
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    blocks = ("results", "control", "speed", "pictures", "training")
+    blocks = ("results", "control", "edits", "speed", "pictures", "training")
     marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
@@ -205,13 +212,14 @@ def test_report(tmp_path, monkeypatch):
     for i, result in enumerate(results):
         (tmp_path / "runs" / str(i)).mkdir(parents=True)
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
+    (tmp_path / "runs" / "edits.json").write_text(json.dumps(EDITS))
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json", "pytorch-ldm-dpmpp_2m-6-labelstest.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
-    assert readme.startswith("above\n") and readme.endswith("below\n") and "old" not in readme
+    assert readme.startswith("above\n") and readme.endswith("below\n") and "\nold\n" not in readme
     row = "| LDM | PyTorch | DPM-Solver++, 6 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
     assert row in readme and row in tables
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
@@ -229,5 +237,6 @@ def test_report(tmp_path, monkeypatch):
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
     assert "| LDM | PyTorch | DPM-Solver++, 6 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
+    assert "| LDM | Jittor | 0 | 97 % | 81 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in readme
     chinese = (tmp_path / "README.zh.md").read_text()
     assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "采样调用 5 次" in chinese and row in chinese

@@ -8,6 +8,8 @@ from pydantic import Field
 from common.options.fields import Count, Finite, Fraction, Positive, Seed, options_class
 from common.options.networks import SamplerConfig
 
+Digit = Annotated[int, Field(ge=0, le=9)]
+
 
 @options_class
 class Sample:
@@ -53,8 +55,6 @@ class DiffusionSample(Sample):
     """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
     eta: Fraction | None = None
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
-    digit: Annotated[int, Field(ge=0, le=9)] | None = None
-    """Draw this digit only (None: 0 to 9 in turn)."""
 
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
         """A model's own sampler, changed where these options say so."""
@@ -63,11 +63,11 @@ class DiffusionSample(Sample):
 
 
 @options_class
-class SampleDDPM(DiffusionSample):
-    """Draw digits with the pixel DDPM: a grid, and the denoising process. None: the model's own setting."""
+class Asked:
+    """What may be asked for."""
 
-    process_rows: Count = 8
-    """Samples whose denoising is drawn."""
+    digit: Digit | None = None
+    """Draw this digit (None: 0 to 9 in turn; of an edited digit, what it was)."""
     thickness: Finite | None = None
     """Of the strokes, in pixels."""
     slant: Finite | None = None
@@ -79,9 +79,21 @@ class SampleDDPM(DiffusionSample):
 
 
 @options_class
+class SampleDDPM(Asked, DiffusionSample):
+    """Draw digits with the pixel DDPM: a grid, and the denoising process. None: the model's own setting."""
+
+    process_rows: Count = 8
+    """Samples whose denoising is drawn."""
+    gif: bool = False
+    """Write the denoising as an animation too."""
+
+
+@options_class
 class ScoreDDPM(DiffusionSample):
     """Draw fake/ with the pixel DDPM, export real/, score one against the other, and write result.json."""
 
+    digit: Digit | None = None
+    """Draw this digit only."""
     num: Annotated[int, Field(ge=2, le=10**6)] = 10_000
     """Images to draw, and real ones to export, if there are as many."""
     data: Path | None = None

@@ -14,6 +14,10 @@ def sample_ddpm(denoise, x_t, alphas_cumprod, timesteps, noise):
     """Ancestral sampling (Ho et al. 2020, algorithm 2) from q(x_s | x_t, x_0), s < t (equations 6 and 7)."""
     for t, s in pairwise(timesteps):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
+        if s > t:  # back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 9)
+            x_t = math.sqrt(abar_s / abar_t) * x_t + math.sqrt(1 - abar_s / abar_t) * noise()
+            yield x_t
+            continue
         alpha_step, beta = abar_t / abar_s, 1 - abar_t / abar_s  # Ho's alpha_t and beta_t, for any step
         mean = (
             math.sqrt(abar_s) * beta / (1 - abar_t) * denoise(x_t, t)
@@ -25,12 +29,15 @@ def sample_ddpm(denoise, x_t, alphas_cumprod, timesteps, noise):
 
 
 def sample_ddim(denoise, x_t, alphas_cumprod, timesteps, noise, eta=0.0):
-    """DDIM (Song et al. 2021, Denoising Diffusion Implicit Models, equations 12 and 16)."""
+    """DDIM (Song et al. 2021, Denoising Diffusion Implicit Models, equations 12 and 16).
+
+    With eta 0 and timesteps that rise it leads from an image to the noise that would be denoised to it (section 4.3).
+    """
     for t, s in pairwise(timesteps):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
         x_0 = denoise(x_t, t)
         eps = (x_t - math.sqrt(abar_t) * x_0) / math.sqrt(1 - abar_t)
-        std = eta * math.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
+        std = eta and eta * math.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
         x_t = math.sqrt(abar_s) * x_0 + math.sqrt(1 - abar_s - std**2) * eps
         if std > 0:
             x_t = x_t + std * noise()

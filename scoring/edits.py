@@ -1,0 +1,82 @@
+"""How well digits are repainted, inverted and morphed: python script/edit_mnist.py score"""
+from dataclasses import replace
+
+import numpy as np
+from tqdm import tqdm
+
+from common.draw import batches_of, output_folder
+from common.edit import read_mask
+from common.files import write_json
+from common.images import from_uint8, to_uint8
+from common.mnist import load_mnist
+from common.options.editing import Repaint
+from common.schedule import resampled
+from scoring.classifiers import NAMES, classify
+
+COMPLETIONS = 10  # of each of the first digits, that are compared with each other
+
+
+def classes(images):
+    """What the classifiers together see in images (N, 1, 32, 32) uint8, (N,)."""
+    return sum(classify(name, images)[1] for name in NAMES).argmax(axis=1)
+
+
+def rms(a, b, axis=None):
+    """Root mean square difference."""
+    return np.sqrt(((a - b) ** 2).mean(axis=axis))
+
+
+def score_repainting(pipeline, editing, images, labels, options):
+    """The right halves of digits drawn anew: is it the same digit again, told or not told; how much do they differ."""
+    usual = Repaint()
+    pipeline.sampler = usual.override(pipeline.sampler)
+    kept, times = read_mask("right"), resampled(pipeline.timesteps(), usual.resample)
+
+    def draw(x, classes, seed=options.seed):
+        y, parts = pipeline.conditions(classes), batches_of(len(x), options.batch_size)
+        pictures = [editing.repaint(pipeline, x[part], kept, times, seed, part, y[part]) for part in tqdm(parts)]
+        return to_uint8(np.concatenate(pictures))
+
+    told, untold = draw(images, labels), draw(images, np.full(len(images), np.nan))
+    few = images[:COMPLETIONS]
+    many = draw(np.repeat(few, COMPLETIONS, axis=0), np.repeat(labels[: len(few)], COMPLETIONS))
+    many = from_uint8(many).reshape(len(few), COMPLETIONS, *few.shape[1:])[..., 16:]
+    pairs = [(i, j) for i in range(COMPLETIONS) for j in range(i)]
+    apart = np.mean([rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in pairs])
+    right = from_uint8(images)[..., 16:]
+    return {
+        "kept_error": int(np.abs(told.astype(int) - images)[:, kept].max()),
+        "same_class_told": float((classes(told) == labels).mean()),
+        "same_class_untold": float((classes(untold) == labels).mean()),
+        "completions_apart": float(apart),
+        "test_digits_apart": float(rms(right[1:], right[:-1], axis=(1, 2, 3)).mean()),
+    }
+
+
+def score_inversion(pipeline, editing, images):
+    """From an image to its noise and back; and between neighbours, the largest step of a morph over the mean one."""
+    nothing = pipeline.conditions(np.full(len(images), np.nan))
+    noise = editing.invert(pipeline, images, nothing)
+    back, best = editing.draw_from(pipeline, noise, nothing), pipeline.reconstruct(images)
+    frames = editing.morph(pipeline, images[:20], 11)
+    steps = rms(frames[:, 1:], frames[:, :-1], axis=(2, 3, 4))
+    return {
+        "inversion_error": float(rms(back, from_uint8(images))),
+        "vae_error": float(rms(best, from_uint8(images))),
+        "noise_std": float(noise.std()),
+        "largest_over_mean_step": float((steps.max(axis=1) / steps.mean(axis=1)).mean()),
+    }
+
+
+def score_edits(pipeline, editing, options):
+    """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
+    images, labels = load_mnist(train=False, limit=options.num)
+    pipeline.sampler = replace(pipeline.sampler, name="ddim", steps=50)
+    result = {"tree": pipeline.tree.name, "model": pipeline.checkpoint.options.kind, "num": options.num}
+    result |= score_inversion(pipeline, editing, images)
+    result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
+    folder = output_folder(options, pipeline.tree, f"edits-{result['model']}")
+    write_json(folder / "edits.json", result)
+    for name, value in result.items():
+        print(f"{name:24} {value}")
+    print(folder / "edits.json")

@@ -1,0 +1,199 @@
+"""Repainting, varying and morphing, with the shipped weights: what is kept, what comes out, and what is refused."""
+import json
+
+import numpy as np
+import pytest
+from conftest import ROOT, assert_user_error, run_script
+from PIL import Image
+
+from common.edit import PARTS, read_digit, read_mask
+from common.errors import UserError
+from common.images import from_uint8, to_uint8
+from common.mnist import load_mnist
+from common.options.editing import Morph, Repaint, Vary
+from common.schedule import resampled
+from scoring.edits import classes, rms
+
+WEIGHTS = ROOT / "pytorch" / "weights"
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def digits():
+    images, labels = load_mnist(train=False, limit=COUNT)
+    return images, labels.astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=["ldm", "ddpm"])
+def both(request, trees):
+    """The shipped PyTorch weights in float32 in both trees: {tree: (editing, a function that makes a pipeline)}."""
+
+    def maker(tree):
+        def make(options):
+            return tree.pipeline.load_pipeline(options(checkpoint=WEIGHTS / f"{request.param}.safetensors",
+                                                       pixels=request.param == "ddpm", precision="fp32"))  # fmt: skip
+        return make
+
+    return request.param, {name: (tree.editing, maker(tree)) for name, tree in trees.items()}
+
+
+def close(found, most=0.01):
+    """The trees' results agree: rarely is a pixel off by more than a grey level or two, nowhere by much."""
+    a, b = (to_uint8(x).astype(int) for x in found)
+    assert a.std() > 20 and (np.abs(a - b) > 2).mean() < most, (np.abs(a - b) > 2).mean()
+
+
+def test_repainting(both, digits):
+    """What is kept is kept to the last bit, and the rest becomes the digit that it was; the same in both trees."""
+    (_, trees), (images, labels), found = both, digits, []
+    kept = read_mask("right")
+    for editing, make in trees.values():
+        pipeline = make(Repaint)
+        times = resampled(pipeline.timesteps(), 10)
+        drawn = editing.repaint(pipeline, images, kept, times, 3, range(COUNT), pipeline.conditions(labels))
+        np.testing.assert_array_equal(to_uint8(drawn)[:, kept], images[:, kept])
+        assert rms(drawn, from_uint8(images)) > 0.1  # it is not just the picture again
+        found.append(drawn)
+    assert (classes(to_uint8(found[0])) == labels).mean() >= 0.8
+    close(found, 0.05)
+
+
+def test_varying(both, digits):
+    """The stronger, the farther; towards another digit it becomes that one; the same in both trees."""
+    (kind, trees), (images, labels), found = both, digits, []
+    for editing, make in trees.values():
+        pipeline = make(Vary)
+
+        def vary(strength, asked, editing=editing, pipeline=pipeline):
+            y = pipeline.conditions(np.broadcast_to(asked, COUNT))
+            return editing.vary(pipeline, images, strength, 0, range(COUNT), y)
+
+        drawn = {strength: vary(strength, labels) for strength in (0, 0.3, 0.6, 1)}
+        distances = [rms(drawn[strength], from_uint8(images)) for strength in drawn]
+        assert distances[0] < (1e-6 if kind == "ddpm" else 0.05)
+        assert distances == sorted(distances) and distances[3] > 0.4
+        assert (classes(to_uint8(drawn[0.6])) == labels).mean() >= 0.9
+        found += [np.concatenate(list(drawn.values())), vary(0.9, 8)]
+    assert (classes(to_uint8(found[1])) == 8).mean() >= 0.75
+    close(found[::2])
+
+
+def test_inversion_and_morphing(both, digits):
+    """The noise leads back to the image; a morph begins and ends at its images; the same in both trees."""
+    (_, trees), (images, _), found = both, digits, []
+    for editing, make in trees.values():
+        pipeline = make(Morph)
+        nothing = pipeline.conditions(np.full(COUNT, np.nan))
+        noise = editing.invert(pipeline, images, nothing)
+        assert 0.4 < noise.std() < 1.1 and np.abs(noise.mean()) < 0.3
+        best = pipeline.reconstruct(images)
+        assert rms(editing.draw_from(pipeline, noise, nothing), best) < 0.06
+        frames = editing.morph(pipeline, images[:3], 5)
+        assert frames.shape == (2, 5, 1, 32, 32)
+        for pair, i in ((0, 0), (1, 1)):
+            assert rms(frames[pair, 0], best[i]) < 0.1 and rms(frames[pair, -1], best[i + 1]) < 0.1
+        found.append(frames)
+    close(found)
+
+
+def test_slerp(tree):
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 4, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(tree.editing.slerp(a, b, 0), a, atol=1e-6)
+    np.testing.assert_allclose(tree.editing.slerp(a, b, 1), b, atol=1e-6)
+    middle = tree.editing.slerp(a, a[::-1] * 0 + b * np.linalg.norm(a) / np.linalg.norm(b), 0.5)
+    assert np.linalg.norm(middle) == pytest.approx(np.linalg.norm(a), rel=1e-5)  # on the sphere
+
+
+def test_resampled():
+    assert resampled([9, 5, 2, -1], 1) == [9, 5, 2, -1]
+    assert resampled([9, 5, 2, -1], 3) == [9, 5, 9, 5, 9, 5, 2, 5, 2, 5, 2, -1]
+
+
+def test_ancestral_sampling_goes_back_by_the_forward_process(tree):
+    """From t to a greater s: x_s = sqrt(abar_s / abar_t) x_t + sqrt(1 - abar_s / abar_t) eps."""
+    abar = np.array([0.9, 0.5, 0.1, 1.0])
+    ones = tree.device.to_tensor(np.ones((1, 1, 2, 2), np.float32), "cpu")
+    steps = list(tree.samplers.sample_ddpm(lambda x, t: ones, ones, abar, [1, 2, -1], lambda: 3 * ones))
+    assert len(steps) == 2
+    first, last = (tree.device.to_array(x).ravel()[0] for x in steps)
+    assert first == pytest.approx(np.sqrt(0.1 / 0.5) + 3 * np.sqrt(1 - 0.1 / 0.5))
+    assert last == pytest.approx(1)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A test digit as somebody would draw it: large, dark on light, off the centre."""
+    image, _ = load_mnist(train=False, limit=1)
+    large = np.full((700, 500), 250, np.uint8)
+    large[100:420, 30:350] = 250 - np.kron(image[0, 0], np.ones((10, 10), np.uint8)) // 2
+    path = tmp_path / "digit.png"
+    Image.fromarray(large).save(path)
+    return path
+
+
+def test_a_picture_is_made_as_mnist_was(picture, tmp_path):
+    image, _ = load_mnist(train=False, limit=1)
+    found = read_digit(picture)
+    assert found.shape == (1, 32, 32) and found.dtype == np.uint8 and found.max() > 230
+    assert np.corrcoef(found.ravel(), image[0].ravel())[0, 1] > 0.9
+    light = tmp_path / "light.png"
+    Image.eval(Image.open(picture), lambda value: 255 - value).convert("RGB").save(light)
+    assert np.abs(read_digit(light).astype(int) - found).max() <= 1
+    transparent, black = tmp_path / "transparent.png", Image.new("RGBA", (500, 700), "black")
+    black.putalpha(Image.eval(Image.open(picture), lambda value: 2 * (250 - value)))
+    black.save(transparent)
+    assert np.corrcoef(read_digit(transparent).ravel(), found.ravel())[0, 1] > 0.99
+
+
+def test_pictures_that_are_no_digit(tmp_path):
+    Image.new("L", (50, 50), 200).save(tmp_path / "flat.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8)).save(tmp_path / "noise.png")
+    (tmp_path / "text.png").write_text("7")
+    for name, told in (("flat", "no digit"), ("noise", "no digit"), ("text", "not a whole"), ("none", "not there")):
+        with pytest.raises(UserError, match=told):
+            read_digit(tmp_path / f"{name}.png")
+
+
+def test_masks(tmp_path):
+    for name in PARTS:
+        kept = read_mask(name)
+        assert kept.shape == (1, 32, 32) and kept.mean() == (0.75 if name == "centre" else 0.5)
+    assert read_mask("left")[0, :, 16:].all() and read_mask("top")[0, 16:].all()
+    own = np.zeros((32, 32), np.uint8)
+    own[3:9] = 255
+    Image.fromarray(own).save(tmp_path / "own.png")
+    np.testing.assert_array_equal(read_mask(str(tmp_path / "own.png"))[0], own == 0)
+    Image.new("L", (28, 32)).save(tmp_path / "small.png")
+    Image.new("L", (32, 32)).save(tmp_path / "black.png")
+    Image.new("L", (32, 32), 255).save(tmp_path / "white.png")
+    for name, told in (("small", "is 28x32"), ("black", "all black"), ("white", "all white"), ("no", "not there")):
+        with pytest.raises(UserError, match=told):
+            read_mask(str(tmp_path / f"{name}.png"))
+
+
+@pytest.mark.parametrize("name", ["pytorch", "jittor"])
+def test_the_script(picture, tmp_path, name):
+    def edit(*arguments):
+        return run_script(name, "edit_mnist.py", *arguments, "--out", tmp_path, "--steps", 3)
+
+    result = edit("repaint", "--image", picture, "--num", 4, "--mask", "bottom", "--resample", 2, "--digit", 7)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "repaint.png") as grid:
+        assert grid.size == (2 * (6 * 34 + 2), 2 * 36)
+    result = edit("morph", "--index", 3, 1, 4, "--num", 6, "--gif")
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "morph.gif") as animation:
+        assert animation.n_frames == 10 and animation.size == (2 * (2 * 34 + 2), 2 * 36)
+    assert_user_error(edit("vary", "--index", 10_000), "--index", "0 to 9999")
+    assert_user_error(edit("morph", "--index", 3), "two or more")
+    assert_user_error(edit("repaint", "--mask", "middle"), "middle")
+
+
+def test_scores(tmp_path):
+    result = run_script("pytorch", "edit_mnist.py", "score", "--num", 20, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    for measure in ("kept_error", "same_class_told", "completions_apart", "inversion_error", "largest_over_mean_step"):
+        assert measure in result.stdout
+    found = json.loads((tmp_path / "edits.json").read_text())
+    assert found["kept_error"] == 0 and found["same_class_told"] >= 0.8 and found["inversion_error"] < 0.1
