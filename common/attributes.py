@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
 from common.conditions import UNITS, conditions, quantiles_of
+from common.errors import UserError
 from common.files import DATA, run_folder, write_atomically
 from common.mnist import load_mnist
 from common.options.command_line import run
@@ -97,16 +98,19 @@ def load_attributes(train, data, folder):
 
 
 def training_set(options, tree):
-    """What a diffusion model is trained on: images (N, 1, 32, 32) uint8, labels (N,), and y (N, 1 + A) of its UNet; and
-    the options, with the quantiles of the attributes if they had none.
+    """What a diffusion model is trained on: images (N, 1, 32, 32) uint8 and y (N, 1 + A), as its UNet takes it; and the
+    options, with the quantiles of the attributes if they had none. UserError where there are too many classes.
     """
     images, labels = load_mnist(True, options.data, options.limit)
+    if labels.max() >= options.unet.num_classes:
+        told = f"--unet.num-classes {options.unet.num_classes}"
+        raise UserError(f"{options.data or DATA} has the label {labels.max()}, which {told} leaves no place for")
     if not options.unet.attributes:
-        return images, labels, conditions(labels, {}, {}), options
+        return images, conditions(labels, {}, {}), options
     found = load_attributes(True, options.data, options.out or run_folder(tree, options.kind))
     chosen = {name: found[name][: len(labels)] for name in options.unet.attributes}
     options = replace(options, quantiles=options.quantiles or quantiles_of(chosen, labels))
-    return images, labels, conditions(labels, chosen, options.quantiles), options
+    return images, conditions(labels, chosen, options.quantiles), options
 
 
 @options_class

@@ -1,5 +1,6 @@
 """The four files of MNIST, or of a data set in its format, read into arrays."""
 import gzip
+import math
 import zlib
 from functools import cache
 
@@ -9,6 +10,8 @@ from PIL import Image
 from common import SIZE
 from common.errors import UserError
 from common.files import DATA
+
+LARGEST = 2**31  # bytes of a file, unpacked: what is read is what its header claims, and no more
 
 
 def load_mnist(train, folder=None, limit=None):
@@ -51,10 +54,13 @@ def read_idx(path, axes):
     if not path.is_file():
         raise UserError(f"{path} is missing: {cure}")
     try:
-        content = gzip.decompress(path.read_bytes())  # with a checksum
-        if content[:4] != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
-            raise ValueError("no IDX file")
-        shape = np.frombuffer(content, ">u4", axes, offset=4)
-        return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+        with gzip.open(path) as file:
+            if file.read(4) != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
+                raise ValueError("no IDX file")
+            shape = np.frombuffer(file.read(4 * axes), ">u4", axes).tolist()
+            if not 0 < math.prod(shape) <= LARGEST:
+                raise ValueError(f"it claims {' x '.join(map(str, shape))} bytes")
+            content = file.read(math.prod(shape) + 1)  # one more: the end, and with it the checksum, is read too
+        return np.frombuffer(content, np.uint8).reshape(shape)
     except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} is cut short or altered ({error}): {cure}") from error

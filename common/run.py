@@ -193,9 +193,13 @@ class Run:
 
     def drop_metrics_from(self, step):
         """Of an interrupted run, keep the rows of the steps before this one: those after it are done again."""
-        with open(self.metrics, newline="") as file:
-            header, *rows = csv.reader(file)
-        kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
+        try:
+            header, *rows = csv.reader(self.metrics.read_text().splitlines())
+            kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
+            [float(number) for row in kept for number in row]
+        except (FileNotFoundError, ValueError, csv.Error) as error:
+            cure = "restore it, or begin another run with --out"
+            raise UserError(f"{self.metrics} is damaged or gone ({error}): {cure}") from error
         write_atomically(self.metrics, "".join(",".join(row) + "\n" for row in [header, *kept]).encode())
 
 

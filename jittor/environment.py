@@ -61,6 +61,23 @@ def lay_out_onednn(cache):
     os.symlink("libdnnl.so.2", library)  # its name to the linker; last, so that half a layout counts as none
 
 
+def import_utils():
+    """jittor_utils, which makes a folder in HOME for what Jittor compiles, or in JITTOR_HOME, if that is set.
+
+    UserError where it cannot.
+    """
+    usual = os.environ.get("HOME")
+    os.environ["HOME"] = chosen = os.environ.get("JITTOR_HOME", str(Path.home()))  # else it wants the usual one as well
+    try:
+        import jittor_utils
+    except OSError as error:
+        cure = "name a folder that can be written with the variable JITTOR_HOME"
+        raise UserError(f"Jittor cannot keep what it compiles in {chosen} ({error.strerror}): {cure}") from error
+    finally:
+        os.environ["HOME"] = usual or chosen
+    return jittor_utils
+
+
 def import_quietly():
     """Import jittor: silent unless it fails, with torch, signal handlers and certificate checks as they were."""
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
@@ -80,8 +97,7 @@ def import_quietly():
     for dtype in (np.float32, np.float64):  # numpy measures them once; Jittor's -Ofast flushes the smallest to zero
         np.finfo(dtype)
 
-    import jittor_utils
-
+    jittor_utils = import_utils()
     if os.environ.get("use_mkl", "1") == "1":
         lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
     if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):

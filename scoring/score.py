@@ -46,7 +46,10 @@ def claim(folder, settings):
     held = lock(folder)
     path = folder / "settings.json"
     if path.is_file():
-        before = json.loads(path.read_text())
+        try:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete {folder}, or name another --out") from error
         changed = [f"{name}={before.get(name)}" for name in settings if before.get(name) != settings[name]]
         if changed:
             raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")

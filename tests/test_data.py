@@ -83,6 +83,18 @@ def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
         load_mnist(train=False)
 
 
+def idx(*shape, content):
+    return gzip.compress(bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + content)
+
+
+@pytest.mark.parametrize("shape, content", [((10, 0, 0), b""), ((2**31, 28, 28), b""), ((3, 2, 2), bytes(10**8))])
+def test_headers_that_lie(copy, shape, content):
+    """No pixels, more than memory holds, and 100 MB of zeros where 12 bytes are told: not unpacked."""
+    (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is cut short or altered"):
+        load_mnist(True, copy)
+
+
 def test_files_of_two_data_sets(copy):
     shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
     with pytest.raises(UserError, match="60000 train images and 10000 labels"):

@@ -1,12 +1,15 @@
 """Nothing is lost: signals, kills, full and read-only disks, two runs at once, and whatever may stand in a file."""
 import csv
+import gzip
 import json
+import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +21,11 @@ from safetensors.numpy import save, save_file
 
 from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from common.errors import UserError
+from common.files import DATA
+from common.options.command_line import run
 from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
 from common.options.sampling import ScoreLDM
+from common.run import Run
 
 STEPS = 24
 RUN = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 2, "--vae.base-channels", 8)
@@ -87,6 +93,67 @@ def test_a_run_that_ended_before_its_last_picture_draws_it(straight, tmp_path):
     assert result.returncode == 0, result.stderr
     assert [path.read_bytes() for path in pictures] == before
     assert_same_run(folder, expected)
+
+
+def test_metrics_that_are_damaged(straight, tmp_path):
+    """One line that names the file and the cure; the checkpoint is whole."""
+    tree, folder = straight
+    shutil.copytree(folder, tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.csv"
+    for content in (b"", bytes(range(256)), b"step,loss\n0,x\n", b"step,loss\nx,0\n"):
+        metrics.write_bytes(content)
+        with pytest.raises(UserError, match=r"metrics\.csv is damaged or gone.*--out"):
+            Run.drop_metrics_from(SimpleNamespace(metrics=metrics), 3)
+    metrics.unlink()
+    result = run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "run", "--resume", "--epochs", 4)
+    assert_user_error(result, metrics, "damaged or gone", "--out")
+    assert load_checkpoint(tmp_path / "run", "vae").progress.step == STEPS
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_out_names_a_file(tmp_path, tree):
+    (tmp_path / "file").write_text("mine")
+    assert_user_error(run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "file"), "file", "--out")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_labels_beyond_the_classes(tmp_path, tree):
+    folder = shutil.copytree(DATA, tmp_path / "data")
+    path = folder / "train-labels-idx1-ubyte.gz"
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[100] = 255
+    path.write_bytes(gzip.compress(content))
+    result = run_script(tree, "train_mnist.py", "--data", folder, "--out", tmp_path / "run", "--limit", 200)
+    assert_user_error(result, folder, "the label 255", "--unet.num-classes 10")
+
+
+def test_jittor_without_a_home(tmp_path, monkeypatch):
+    """What it compiles can be kept elsewhere, and a folder that cannot be written is told."""
+    script = (ROOT / "jittor" / "script" / "tst_mnist_vae.py", "--checkpoint", tmp_path / "none")
+    run = lambda: subprocess.run([sys.executable, *map(str, script)], capture_output=True, text=True)  # noqa: E731
+    monkeypatch.setenv("JITTOR_HOME", os.path.expanduser("~"))  # where it is compiled
+    monkeypatch.setenv("HOME", "/proc/nobody")
+    assert_user_error(run(), tmp_path / "none")
+    monkeypatch.setenv("JITTOR_HOME", "/proc/nobody")
+    assert_user_error(run(), "/proc/nobody", "JITTOR_HOME")
+
+
+def test_out_of_memory(capsys, monkeypatch):
+    """The frameworks' words for it and numpy's become one line; other failures keep their traceback."""
+    monkeypatch.setattr(sys, "argv", ["script"])
+
+    def main(options: TrainVAE):
+        raise error
+
+    for error in (MemoryError("Unable to allocate 3.8 TiB for an array"), RuntimeError("CUDA out of memory")):
+        with pytest.raises(SystemExit) as ended:
+            run(main)
+        said = capsys.readouterr().err
+        assert ended.value.code == 2 and str(error) in said and "--batch-size" in said
+    error = RuntimeError("shapes do not match")
+    with pytest.raises(RuntimeError):
+        run(main)
 
 
 @pytest.mark.slow

@@ -83,6 +83,9 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
     assert_user_error(result, killed / "fake", "holds 401 PNGs, and 400 were written", "delete the others")
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed, "--seed", 1)
     assert_user_error(result, killed, "seed=0", "--out")
+    (killed / "settings.json").write_text("[1")
+    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
+    assert_user_error(result, killed / "settings.json", "damaged", "--out")
 
 
 @pytest.mark.parametrize("name", TREES)

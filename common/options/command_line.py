@@ -1,6 +1,7 @@
 """From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
 import errno
 import os
+import re
 import sys
 from typing import get_type_hints
 
@@ -10,9 +11,10 @@ from common.errors import UserError
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
+OUT = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR
 CURES = {
     errno.ENOSPC: "free some space there; what was written before is whole",
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name a folder that can be written with --out"),
+    **dict.fromkeys(OUT, "name a folder that can be written with --out"),
 }
 
 
@@ -26,6 +28,11 @@ def run(main):
     except OSError as error:
         cure = CURES.get(error.errno)
         fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
+    except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
+        said = str(error).strip().partition("\n")[0]
+        if not re.search("memory|allocat", said):
+            raise
+        fail(f"out of memory ({said}): a smaller --batch-size needs less")
     except KeyboardInterrupt:  # before training begins
         raise SystemExit(130) from None
 

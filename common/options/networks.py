@@ -98,12 +98,10 @@ class UNetConfig:
         check_parameters(self, 2 * self.blocks, 2 * self.in_channels, context)
         return self
 
-    def check_input(self, channels, side, classes=1):
-        """UserError unless the network takes images (channels, side, side) and tells so many classes apart."""
+    def check_input(self, channels, side):
+        """UserError unless the network takes images (channels, side, side)."""
         if self.in_channels != channels:
             raise UserError(f"--unet.in-channels {self.in_channels}: its images have {channels}")
-        if classes > self.num_classes:
-            raise UserError(f"--unet.num-classes {self.num_classes}: the labels are 0 to {classes - 1}")
         factor = downsampling_factor(self)
         if side % factor:
             raise UserError(f"--unet.patch-size and the levels of --unet.channel-mults shrink {side} by {factor}")

@@ -27,12 +27,12 @@ def main(options: DistillLDM):
         raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
     known = {"diffusion": ddpm.config, "unet": teacher.unet.config, "quantiles": teacher.quantiles}
     options = replace(options, teacher_digest=digest(path), **known)
-    images, labels, conditions, options = training_set(options, TREE)
+    images, conditions, options = training_set(options, TREE)
     steps, shift = options.sampler.steps, options.sampler.shift
     times = distillation_timesteps(ddpm.config.timesteps, steps, options.substeps, shift)
     build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")  # noqa: E731
     trainer = Trainer(options, accelerator, build)
-    options.unet.check_input(*space.vae.latent_shape()[:2], classes=labels.max() + 1)
+    options.unet.check_input(*space.vae.latent_shape()[:2])
     latents = encode_latents(space.vae, images, accelerator.device)
 
     def losses(unet, indices, noise):

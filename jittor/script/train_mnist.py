@@ -17,8 +17,8 @@ def main(options: TrainDDPM):
     from pipeline import Pipeline
     from trainer import Trainer
 
-    images, labels, conditions, options = training_set(options, TREE)
-    options.unet.check_input(channels=1, side=SIZE, classes=labels.max() + 1)
+    images, conditions, options = training_set(options, TREE)
+    options.unet.check_input(channels=1, side=SIZE)
     accelerator = make_accelerator(options.device, options.precision)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     ddpm = DDPM(options.diffusion)

@@ -17,11 +17,11 @@ def main(options: TrainLDM):
     from trainer import Trainer
 
     accelerator = make_accelerator(options.device, options.precision)
-    images, labels, conditions, options = training_set(options, TREE)
+    images, conditions, options = training_set(options, TREE)
     trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
     ddpm, resumed, device = DDPM(options.diffusion), trainer.run.resumed, accelerator.device
     vae = load_latent_space(resumed, device).vae if resumed else load_vae(options.vae_checkpoint, device)
-    options.unet.check_input(*vae.latent_shape()[:2], classes=labels.max() + 1)
+    options.unet.check_input(*vae.latent_shape()[:2])
     latents = encode_latents(vae, images, device)
     space = LatentSpace(vae, mean=latents.mean(axis=(0, 2, 3)), std=latents.std(axis=(0, 2, 3)))
 
