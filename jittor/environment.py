@@ -80,6 +80,8 @@ def import_utils():
 
 def import_quietly():
     """Import jittor: silent unless it fails, with torch, signal handlers and certificate checks as they were."""
+    if sys.version_info >= (3, 13):
+        raise UserError("Jittor needs numpy below 2, which is not made for Python 3.13: use 3.11 or 3.12, or pytorch/")
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
     os.environ.setdefault("cache_name", "simple-ldm")
     launched = "OMPI_COMM_WORLD_SIZE" in os.environ  # by mpirun
