@@ -24,7 +24,7 @@ PICTURES = {
 }
 EDITS = {  # with PyTorch's latent model
     "repaint.png": "repaint",
-    "vary.png": "vary --digit 8",
+    "vary.png": "vary --digit 8 --strength 0.8",
     "morph.gif": "morph --gif --index 3 2 1 18 4 8 11 0 61 7",
 }
 SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are chosen with other seeds, and --real train
