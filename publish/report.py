@@ -10,7 +10,7 @@ from tyro.conf import Positional
 
 from common.conditions import UNITS
 from common.errors import UserError
-from common.files import ROOT, shipped_weights, write_json
+from common.files import ROOT, digest, shipped_weights, write_json
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import RECIPES
@@ -34,6 +34,9 @@ Seconds: 10,000 images, generation alone, the fastest of the seeds' runs. MNIST-
 features against the 10,000 test images, over what 10,000 training images score; of several seeds the median
 (least-greatest). Precision and recall: Kynkäänniemi et al. 2019.
 """
+EARLIER = """
+`weights 012345`: by earlier weights than those in the repository, named by their hash.
+"""
 FEWER = """
 `num 1000`: so many images, scored against as many, where real digits are farther from each other: to be compared among
 themselves.
@@ -45,7 +48,9 @@ def unusual(result):
     own = OWN_SAMPLERS[result["model"]]
     usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
     usual |= {"digit": None, "labels": "train", "real": "test"}
-    return [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
+    words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
+    weights = shipped_weights(ROOT / result["tree"], result["model"])
+    return words + ([f"weights {result['checkpoint'][:6]}"] if digest(weights) != result["checkpoint"] else [])
 
 
 def name(result):
@@ -127,7 +132,8 @@ def tables(results):
     real = next(r for r in results if not unusual(r))["floor"]
     floor = f"Real digits: MNIST-FD / floor 1, precision {real['precision']:.3f}, recall {real['recall']:.3f}.\n"
     fewer = FEWER if any(r["num"] < USUAL_NUM for r in results) else ""
-    return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + fewer
+    earlier = EARLIER if any("weights " in word for r in results for word in unusual(r)) else ""
+    return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + fewer + earlier
 
 
 def trainings():

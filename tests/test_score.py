@@ -1,4 +1,5 @@
 """tst_*_fid: the images that they leave, whatever interrupts them, and the report that is made of their results."""
+import hashlib
 import json
 import os
 import signal
@@ -158,10 +159,12 @@ RESULT = {
     "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "shift": 2.0, "eta": 0, "guidance": 1,
     "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "over_floor": 3.004,
     "precision": 0.9, "recall": 0.8, "floor": {"precision": 0.95, "recall": 0.94}, "device": "cpu", "labels": "train",
-    "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16", "checkpoint": "0123",
+    "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16",
+    "checkpoint": hashlib.sha256(b"weights").hexdigest()[:16],
 }  # fmt: skip
 
 
+SHIPPED = {"epochs": 40, "hours": 1.5, "hardware": "A CPU", "date": "2026-11-25"}
 CONTROL = {
     "r": {"slant": 0.987, "thickness": 0.9701, "width": 0.99},
     "error": {"slant": 0.16, "thickness": 0.19, "width": 0.12},
@@ -200,13 +203,17 @@ def test_report(tmp_path, monkeypatch):
     marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
+    for tree, kind in (("pytorch", "ldm"), ("jittor", "ddpm")):
+        (tmp_path / tree / "weights").mkdir(parents=True)
+        (tmp_path / tree / "weights" / f"{kind}.safetensors").write_text("weights")
+        (tmp_path / tree / "weights" / f"{kind}.json").write_text(json.dumps(SHIPPED))
     (tmp_path / "asset").mkdir()
     (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even"},
-        {**RESULT, "labels": "test", "control": CONTROL},
+        {**RESULT, "labels": "test", "control": CONTROL}, {**RESULT, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
     ]  # fmt: skip
@@ -220,11 +227,14 @@ def test_report(tmp_path, monkeypatch):
     names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
     names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json", "pytorch-ldm-dpmpp_2m-6-labelstest.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-3-weightsffffff.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "\nold\n" not in readme
     row = "| LDM | PyTorch | DPM-Solver++, 6 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
     assert row in readme and row in tables
+    earlier = "| LDM | PyTorch | DPM-Solver++, 3, weights ffffff |"
+    assert earlier in tables and earlier not in readme
     guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
     assert guided in tables and guided not in readme
     fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
