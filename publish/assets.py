@@ -33,9 +33,9 @@ OTHERS = {  # settings beside a model's own, with the first seed
     ("pytorch", "ldm"): [
         "--steps 3", "--steps 4", "--steps 5", "--steps 8", "--steps 10", "--sampler ddim --steps 5",
         "--sampler ddim --steps 10", "--sampler ddpm --steps 10", "--labels even", "--steps 20", "--guidance 1.5",
-        "--sampler ddpm --steps 20",
+        "--sampler ddpm --steps 20", "--labels test", "--labels test --guidance 1.5",
     ],
-    ("jittor", "ldm"): ["--steps 4", "--steps 10"],
+    ("jittor", "ldm"): ["--steps 4", "--steps 10", "--labels test"],
 }  # fmt: skip
 
 LAUNCHERS = {

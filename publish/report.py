@@ -104,7 +104,8 @@ def measured():
 
 def row(result):
     """A result as the cells of HEADER."""
-    threads = f"{result['processes'] * result['threads']} threads"
+    threads = result["processes"] * result["threads"]
+    threads = f"{threads} thread{'s' * (threads > 1)}"
     if result["processes"] > 1:
         threads += f" in {result['processes']} processes"
     distance, least, greatest = (f"{result['over_floor'][which]:.2f}" for which in ("median", "min", "max"))
@@ -143,7 +144,7 @@ def trainings():
         path = shipped_weights(ROOT / tree, kind).with_suffix(".json")
         if path.is_file():
             about = json.loads(path.read_text())
-            numbers = f"{about['epochs']:g}", f"{60 * about['hours']:.0f}"
+            numbers = f"{about['epochs']:.3g}", f"{60 * about['hours']:.0f}"
             rows.append((MODELS[kind], FRAMEWORKS[tree], *numbers, about["hardware"], about["date"]))
     return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
 
@@ -152,7 +153,8 @@ def controls(results):
     """How well models follow the thickness, slant and width of test digits, as Markdown."""
     rows = []
     for r in (r for r in results if "control" in r):
-        found, drawn = r["control"], f"{SAMPLERS[r['sampler']]}, {r['steps']}"
+        found, words = r["control"], [word for word in unusual(r) if word != "labels test"]
+        drawn = ", ".join([SAMPLERS[r["sampler"]], str(r["steps"]), *words])
         leak = max(abs(x) for i, row in enumerate(found["partial"]) for j, x in enumerate(row) if i != j)
         each = [f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in UNITS]
         accuracy = f"{100 * found['accuracy']:.1f} %"
@@ -167,8 +169,8 @@ def edits():
     found.sort(key=lambda r: (list(MODELS).index(r["model"]), list(FRAMEWORKS).index(r["tree"])))
     rows = [
         (
-            MODELS[r["model"]], FRAMEWORKS[r["tree"]], f"{r['kept_error']}", f"{100 * r['same_class_told']:.0f} %",
-            f"{100 * r['same_class_untold']:.0f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",
+            MODELS[r["model"]], FRAMEWORKS[r["tree"]], f"{r['kept_error']}", f"{100 * r['same_class_told']:.1f} %",
+            f"{100 * r['same_class_untold']:.1f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",
             f"{r['inversion_error']:.3f} ({r['vae_error']:.3f})", f"{r['largest_over_mean_step']:.1f}",
         ) for r in found
     ]  # fmt: skip

@@ -250,6 +250,6 @@ def test_report(tmp_path, monkeypatch):
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in readme
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
     assert "| LDM | PyTorch | DPM-Solver++, 6 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
-    assert "| LDM | Jittor | 0 | 97 % | 81 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in readme
+    assert "| LDM | Jittor | 0 | 97.0 % | 81.2 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in readme
     chinese = (tmp_path / "README.zh.md").read_text()
     assert "| 本仓库 | 231 |  | 163 |  |" in chinese and "采样调用 5 次" in chinese and row in chinese
