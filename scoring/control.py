@@ -6,7 +6,7 @@ from common.draw import batches_of
 from common.errors import UserError
 from common.images import to_uint8
 from common.mnist import load_labels, load_mnist
-from scoring.classifiers import NAMES, classify
+from scoring.classifiers import classes
 
 
 def requests(num, names, data, folder):
@@ -30,10 +30,10 @@ def following(labels, asked, measured):
     """
     whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
     asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
-    classes = np.eye(10)[labels[whole]]
+    one_hot = np.eye(10)[labels[whole]]
     partial = []
     for name in asked:
-        others = np.column_stack([classes, *(x for other, x in asked.items() if other != name)])
+        others = np.column_stack([one_hot, *(x for other, x in asked.items() if other != name)])
         left = residual(asked[name], others)
         partial.append([float(np.corrcoef(left, residual(x, others))[0, 1]) for x in measured.values()])
     return {
@@ -52,13 +52,12 @@ def control(pipeline, images, data, folder):
     real = load_mnist(False, data)[0][: len(images)]
     best = np.concatenate([to_uint8(pipeline.reconstruct(real[part])) for part in batches_of(len(real), 500)])
     measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
-    classes = sum(classify(name, images)[1] for name in NAMES).argmax(axis=1)
     order = np.random.default_rng(0).permutation(len(images))
     shuffled = {name: x[order] for name, x in asked.items()}
     first = {name: x[: len(best)] for name, x in asked.items()}
     return {
         **following(labels, asked, measured),
-        "accuracy": float((classes == labels).mean()),
+        "accuracy": float((classes(images) == labels).mean()),
         "ceiling": following(labels[: len(best)], first, of_best),
         "shuffled": following(labels[order], shuffled, measured),
     }

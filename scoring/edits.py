@@ -1,6 +1,4 @@
 """How well digits are repainted, inverted and morphed: python script/edit_mnist.py score"""
-from dataclasses import replace
-
 import numpy as np
 from tqdm import tqdm
 
@@ -9,16 +7,11 @@ from common.edit import read_mask
 from common.files import write_json
 from common.images import from_uint8, to_uint8
 from common.mnist import load_mnist
-from common.options.editing import Repaint
+from common.options.editing import Morph, Repaint
 from common.schedule import resampled
-from scoring.classifiers import NAMES, classify
+from scoring.classifiers import classes
 
 COMPLETIONS = 10  # of each of the first digits, that are compared with each other
-
-
-def classes(images):
-    """What the classifiers together see in images (N, 1, 32, 32) uint8, (N,)."""
-    return sum(classify(name, images)[1] for name in NAMES).argmax(axis=1)
 
 
 def rms(a, b, axis=None):
@@ -32,9 +25,10 @@ def score_repainting(pipeline, editing, images, labels, options):
     pipeline.sampler = usual.override(pipeline.sampler)
     kept, times = read_mask("right"), resampled(pipeline.timesteps(), usual.resample)
 
-    def draw(x, classes, seed=options.seed):
-        y, parts = pipeline.conditions(classes), batches_of(len(x), options.batch_size)
-        pictures = [editing.repaint(pipeline, x[part], kept, times, seed, part, y[part]) for part in tqdm(parts)]
+    def draw(x, asked):
+        y, seed = pipeline.conditions(asked), options.seed
+        parts = tqdm(batches_of(len(x), options.batch_size))
+        pictures = [editing.repaint(pipeline, x[part], kept, times, seed, part, y[part]) for part in parts]
         return to_uint8(np.concatenate(pictures))
 
     told, untold = draw(images, labels), draw(images, np.full(len(images), np.nan))
@@ -71,7 +65,7 @@ def score_inversion(pipeline, editing, images):
 def score_edits(pipeline, editing, options):
     """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
     images, labels = load_mnist(train=False, limit=options.num)
-    pipeline.sampler = replace(pipeline.sampler, name="ddim", steps=50)
+    pipeline.sampler = Morph().override(pipeline.sampler)
     result = {"tree": pipeline.tree.name, "model": pipeline.checkpoint.options.kind, "num": options.num}
     result |= score_inversion(pipeline, editing, images)
     result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
