@@ -18,9 +18,9 @@ class Accelerator:
         return nullcontext()
 
     def prepare(self, model, optimizer):
-        """The model and the optimiser as they are; backward and clip_grad_norm_ work on this optimiser."""
+        """The model as it is; backward and clip_grad_norm_ work on this optimiser."""
         self.optimizer = optimizer
-        return model, optimizer
+        return model
 
     def backward(self, loss):
         """The loss's gradient, its mean over the processes, kept by the optimiser: a Jittor variable has no .grad."""

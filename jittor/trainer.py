@@ -3,6 +3,7 @@ from common.run import Run
 from common.schedule import ema_decay, learning_rate
 from device import TREE, load_weights, sum_over_processes, to_array
 from environment import jt
+from optimizer import Muon
 
 
 class Trainer:
@@ -16,10 +17,8 @@ class Trainer:
         self.ema.load_state_dict(self.model.state_dict(to="numpy"))  # a Var would be shared
         for average in self.ema.parameters():
             average.stop_grad()
-        optimizer = jt.optim.AdamW(
-            self.model.parameters(), lr=options.learning_rate, betas=(0.9, 0.99), weight_decay=options.weight_decay
-        )
-        self.wrapped, self.optimizer = accelerator.prepare(self.model, optimizer)
+        self.optimizer = Muon(self.model, options.weight_decay)
+        self.wrapped = accelerator.prepare(self.model, self.optimizer)
         if self.run.resumed:
             self.restore(self.run.resumed)
 
@@ -48,10 +47,7 @@ class Trainer:
                 grad_norm = accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
                 parts = run.check({name: part.item() for name, part in parts.items()}, grad_norm)
 
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-                self.optimizer.step()
-                self.optimizer.zero_grad()
+                self.optimizer.step(rate)
                 with jt.no_grad():
                     decay = ema_decay(self.options, run.progress.step)
                     for average, current in zip(self.ema.parameters(), self.model.parameters()):
@@ -68,11 +64,8 @@ class Trainer:
     def save(self):
         """Write the checkpoint: averaged weights, and all that --resume needs."""
         tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
-        group = self.optimizer.param_groups[0]
-        for (name, weight), exp_avg, exp_avg_sq in zip(self.model.named_parameters(), group["m"], group["values"]):
-            tensors[f"train.weight.{name}"] = to_array(weight)
-            tensors[f"train.exp_avg.{name}"] = to_array(exp_avg)
-            tensors[f"train.exp_avg_sq.{name}"] = to_array(exp_avg_sq)
+        for part, values in self.optimizer.state.items():
+            tensors |= {f"train.{part}.{name}": to_array(value) for name, value in values.items()}
         space = self.latent_space
         if space:
             tensors |= {f"vae.{name}": to_array(value) for name, value in space.vae.state_dict().items()}
@@ -82,11 +75,8 @@ class Trainer:
     def restore(self, checkpoint):
         """Go on from a checkpoint of this run, bit for bit."""
         load_weights(self.ema, checkpoint, "model.")
-        load_weights(self.model, checkpoint, "train.weight.")
-        shapes = {name: tuple(weight.shape) for name, weight in self.model.named_parameters()}
-        exp_avg, exp_avg_sq = (checkpoint.take(f"train.{moment}.", shapes) for moment in ("exp_avg", "exp_avg_sq"))
-        group = self.optimizer.param_groups[0]
-        for name, m, value in zip(shapes, group["m"], group["values"]):
-            m.update(jt.array(exp_avg[name]))
-            value.update(jt.array(exp_avg_sq[name]))
-        self.optimizer.n_step = checkpoint.progress.step
+        for part, values in self.optimizer.state.items():
+            found = checkpoint.take(f"train.{part}.", {name: tuple(value.shape) for name, value in values.items()})
+            for name, array in found.items():
+                values[name].update(jt.array(array))
+        self.optimizer.steps = checkpoint.progress.step

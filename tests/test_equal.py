@@ -94,7 +94,7 @@ def rows_of(folder):
 
 
 def test_training_step(pair, tmp_path):
-    """Loss, gradients, AdamW and the averaged weights after two steps of each tree's own Trainer."""
+    """Loss, gradients, Muon and the averaged weights after two steps of each tree's own Trainer."""
     networks, kind, _ = pair
     options = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
     found = []
@@ -127,15 +127,16 @@ def test_training_step(pair, tmp_path):
         assert other["exact"] == pytest.approx(row["exact"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-4)
     assert list(tensors) == list(other_tensors)
-    for name in state:
-        for moment in ("exp_avg", "exp_avg_sq"):  # after two steps these are the gradients, and their squares
-            a, b = (found[f"train.{moment}.{name}"] for found in (tensors, other_tensors))
-            assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), f"{moment} of {name}"
-    for prefix in ("train.weight.", "model."):  # where a gradient is almost 0, AdamW divides rounding by rounding
+    averages = [name for name in tensors if name.startswith("train.exp_avg")]
+    assert len(state) < len(averages) < 2 * len(state)
+    for name in averages:  # after two steps these are the gradients, and their squares
+        a, b = tensors[name], other_tensors[name]
+        assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
+    for prefix in ("train.weight.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
         updates = [np.concatenate([(found[prefix + name] - state[name]).ravel() for name in state])
                    for found in (tensors, other_tensors)]  # fmt: skip
         assert np.linalg.norm(updates[0]) > 0.1
-        assert np.linalg.norm(updates[0] - updates[1]) <= 1e-4 * np.linalg.norm(updates[0]), prefix
+        assert np.linalg.norm(updates[0] - updates[1]) <= 1e-3 * np.linalg.norm(updates[0]), prefix
 
 
 def test_distillation(trees):

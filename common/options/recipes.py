@@ -39,11 +39,11 @@ class Train:
     batch_size: Count = 128
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-3
-    """Peak rate of AdamW, after the warm-up; a cosine takes it to 0."""
+    """Peak rate, after the warm-up; a cosine takes it to 0."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""
     weight_decay: NotNegative = 0.01
-    """Decoupled weight decay of AdamW."""
+    """Decoupled weight decay."""
     clip_norm: Positive = 1.0
     """Largest norm of the gradient."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
@@ -138,7 +138,7 @@ class DistillLDM(TrainDiffusion):
     epochs: Count = 4
     """Passes over the training set."""
     learning_rate: Positive = 3e-4
-    """Peak rate of AdamW, after the warm-up; a cosine takes it to 0."""
+    """Peak rate, after the warm-up; a cosine takes it to 0."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
     substeps: Count = 3

@@ -1,0 +1,50 @@
+"""Muon and Adam of both trees, against torch's own."""
+import numpy as np
+import pytest
+import torch
+
+from common.options.networks import VAEConfig
+
+
+@pytest.mark.parametrize("shape", [(24, 60), (60, 24)])
+def test_orthogonalize(tree, shape):
+    """The same singular vectors, and singular values near 1, whether they were large or a hundredth of that."""
+    random = np.random.default_rng(0)
+    u, v = (np.linalg.qr(random.standard_normal((side, 24)))[0] for side in shape)
+    x = (u * np.geomspace(5, 0.05, 24)) @ v.T
+    found = tree.device.to_array(tree.optimizer.orthogonalize(tree.device.to_tensor(x.astype(np.float32), "cpu")))
+    values = u.T @ found @ v
+    assert ((0.65 < np.diag(values)) & (np.diag(values) < 1.25)).all()
+    np.testing.assert_allclose(values, np.diag(np.diag(values)), atol=1e-3)
+
+
+def test_steps(tree):
+    """Five steps of an autoencoder: matrices as torch's Muon moves them, in its bf16; all else as its AdamW does."""
+    torch.manual_seed(0)
+    network, tensor = tree.vae.VAE(VAEConfig(base_channels=8)), lambda array: tree.device.to_tensor(array, "cpu")
+    before = {name: tree.device.to_array(value).copy() for name, value in network.named_parameters()}
+    random = np.random.default_rng(1)
+    pulls = {name: random.standard_normal(value.shape).astype(np.float32) for name, value in before.items()}
+    theirs = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in before.items()}
+    matrices = {name: weight for name, weight in theirs.items() if weight.ndim > 1}
+    flat = {name: torch.nn.Parameter(weight.detach().flatten(1)) for name, weight in matrices.items()}
+    others = [
+        torch.optim.Muon(flat.values(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW([theirs[n] for n in theirs if n not in flat], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1),
+    ]
+    ours = tree.optimizer.Muon(network, weight_decay=0.1)
+    accelerator = tree.device.make_accelerator("cpu", "fp32")
+    accelerator.prepare(network, *([ours] if tree.name == "jittor" else []))
+    for step in range(5):
+        loss = sum(((step + 1) * tensor(pulls[name]) * weight).sum() for name, weight in network.named_parameters())
+        accelerator.backward(loss)
+        ours.step(0.01)
+        for name, weight in (theirs | flat).items():
+            weight.grad = torch.tensor((step + 1) * pulls[name]).reshape(weight.shape)
+        for other in others:
+            other.step()
+    for name, value in network.named_parameters():
+        moved = tree.device.to_array(value) - before[name]
+        expected = (theirs | flat)[name].detach().numpy().reshape(moved.shape) - before[name]
+        tolerance = 0.03 if name in flat else 1e-4
+        assert np.linalg.norm(moved - expected) <= tolerance * np.linalg.norm(expected), name
