@@ -199,5 +199,5 @@ def test_user_errors(trained, tmp_path):
     assert_user_error(run("train_mnist_ldm.py", "--vae-checkpoint", cut, "--out", out), cut, "train_mnist_vae.py")
     assert_user_error(run("train_mnist.py", "--out", folder / "ddpm"), folder / "ddpm", "--resume", "--out")
     assert_user_error(run("train_mnist.py", "--out", tmp_path / "y", "--resume"), tmp_path / "y", "--resume")
-    assert_user_error(run("train_mnist.py", "--out", folder / "ddpm", "--resume", "--batch-size", 7), "batch_size=128")
+    assert_user_error(run("train_mnist.py", "--out", folder / "ddpm", "--resume", "--batch-size", 7), "batch_size=256")
     assert_user_error(run("tst_mnist.py", "--checkpoint", folder / "ddpm", "--steps", 1001, "--out", out), "1 to 1000")

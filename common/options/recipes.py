@@ -36,9 +36,9 @@ class Train:
     """Passes over the training set."""
     minutes: Positive | None = None
     """Wall-clock budget in minutes, if that ends sooner than the epochs; the learning rate decays to fit it."""
-    batch_size: Count = 128
+    batch_size: Count = 256
     """Images per step, over all processes."""
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive = 3e-3
     """Peak rate, after the warm-up; a cosine takes it to 0."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""

@@ -136,7 +136,7 @@ class ConditionalUNet(nn.Module):
 
     def execute(self, x, t, y):
         labels = jt.where(jt.isnan(y[:, 0]), jt.full_like(y[:, 0], self.config.num_classes), y[:, 0])
-        context = self.context(labels.int32()).reshape(len(y), self.config.context_tokens, self.config.context_dim)
+        context = self.context(labels.int32()).reshape(-1, self.config.context_tokens, self.config.context_dim)
         if self.attributes is not None:
             context = jt.concat([context, self.attributes(y[:, 1:])], dim=1)  # (B, L, context_dim)
         return self.unet(x, t, context)

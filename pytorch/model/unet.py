@@ -138,7 +138,7 @@ class ConditionalUNet(nn.Module):
 
     def forward(self, x, t, y):
         labels = torch.where(torch.isnan(y[:, 0]), torch.full_like(y[:, 0], self.config.num_classes), y[:, 0])
-        context = self.context(labels.long()).reshape(len(y), self.config.context_tokens, self.config.context_dim)
+        context = self.context(labels.long()).reshape(-1, self.config.context_tokens, self.config.context_dim)
         if self.attributes is not None:
             context = torch.cat([context, self.attributes(y[:, 1:])], dim=1)  # (B, L, context_dim)
         return self.unet(x, t, context)
