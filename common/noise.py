@@ -35,12 +35,12 @@ class StepNoise:
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
     def drop(self, y, probability):
-        """Conditions y (images of the part, 1 + A), some of them not given, NaN: the class with this probability, each
-        attribute with one drawn evenly for the image, so that as many images have none, some and all of them."""
+        """Conditions y (images of the part, 1 + A), some of them not given, NaN: the class with this probability; the
+        attributes all in half of the images, and in the others each with a probability drawn evenly for the image."""
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
         )
-        return np.where(np.hstack([classes < probability, each < shares]), np.float32(np.nan), y)
+        return np.where(np.hstack([classes < probability, each < 2 * shares]), np.float32(np.nan), y)
 
 
 def data_order(seed, epoch, count):

@@ -19,8 +19,8 @@ LAUNCH = {
     "accelerate": ("pytorch", [*ACCELERATE, "--multi_gpu", "--num_processes", "2"]),
     "mpirun": ("jittor", ["mpirun", "-np", "2", "--oversubscribe", "--bind-to", "none", sys.executable]),
 }
-# 2 batches of 128 and one of 1, of which the second process has no image.
-RUN = ("--limit", 257, "--epochs", 3, "--warmup", 2, "--vae.base-channels", 8, "--precision", "fp32")
+# 2 batches of 256 and one of 1, of which the second process has no image.
+RUN = ("--limit", 513, "--epochs", 3, "--warmup", 2, "--vae.base-channels", 8, "--precision", "fp32")
 
 
 def command(launcher, script, *arguments):

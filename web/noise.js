@@ -1,0 +1,21 @@
+/** Standard normal numbers, a function of the seed: Box and Muller's, of mulberry32's uniform ones. */
+export function normals(seed, count) {
+  let state = seed >>> 0;
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+  return Float32Array.from({ length: count }, () => {
+    return Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
+  });
+}
+
+/** From noise a to noise b along a great circle: the share of the way in 0..1 (Shoemake 1985). */
+export function slerp(a, b, share) {
+  const dot = (x, y) => x.reduce((sum, value, i) => sum + value * y[i], 0);
+  const angle = Math.acos(Math.min(1, Math.max(-1, dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)))));
+  if (angle < 1e-6) return a;
+  return a.map((x, i) => (Math.sin((1 - share) * angle) * x + Math.sin(share * angle) * b[i]) / Math.sin(angle));
+}

@@ -1,0 +1,301 @@
+// The page: what is asked for comes from its controls, what is drawn goes to its canvases. One view is shown at a time.
+import { fitted, repaint, vary } from "./editing.js";
+import { normals, slerp } from "./noise.js";
+import { loadPipeline, SIDE } from "./pipeline.js";
+import { WORDS } from "./words.js";
+
+const COUNT = 20; // digits of a grid
+const COLUMNS = 5;
+const EDITED = 10; // versions of a visitor's digit
+const CELL = SIDE + 1;
+
+const $ = (id) => document.getElementById(id);
+const element = (tag, properties, ...children) => {
+  const result = Object.assign(document.createElement(tag), properties);
+  result.append(...children);
+  return result;
+};
+
+let pipeline, words, view;
+let trajectory = null; // of the view `watch`: what it shows, until something is asked for anew
+
+// Controls
+
+function setLanguage(language) {
+  words = WORDS[language];
+  document.documentElement.lang = language;
+  for (const node of document.querySelectorAll("[data-word]")) node.textContent = words[node.dataset.word];
+  for (const node of document.querySelectorAll("[data-label]"))
+    node.setAttribute("aria-label", words[node.dataset.label]);
+  showValues();
+}
+
+function setView(name) {
+  view = name;
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    tab.ariaSelected = String(tab.dataset.word === name);
+    tab.tabIndex = tab.dataset.word === name ? 0 : -1;
+    $(tab.dataset.word).hidden = tab.dataset.word !== name;
+  }
+  $("digit").hidden = name === "walk" || name === "yours"; // these have their own
+  refresh();
+}
+
+function buildControls() {
+  for (const name of ["draw", "watch", "walk", "yours"]) {
+    const tab = element("button", { type: "button", role: "tab", onclick: () => setView(name) });
+    Object.assign(tab.dataset, { word: name });
+    tab.setAttribute("aria-controls", name);
+    document.querySelector("nav").append(tab);
+    $(name).setAttribute("aria-label", name);
+  }
+  document.querySelector("nav").onkeydown = ({ key, target }) => {
+    const next = { ArrowRight: target.nextElementSibling, ArrowLeft: target.previousElementSibling }[key];
+    next?.focus();
+    next?.click();
+  };
+  for (const value of ["", ..."0123456789"]) {
+    const input = element("input", { type: "radio", name: "digit", value, checked: value === "" });
+    $("digit").append(element("label", {}, input, element("span", { textContent: value || "0–9" })));
+    for (const select of document.querySelectorAll("select.digits")) {
+      const option = element("option", { value, textContent: value });
+      if (value === "") option.dataset.word = "unknown";
+      if (value || select.id === "isDigit") select.append(option);
+    }
+  }
+  [$("from").value, $("to").value] = ["3", "8"];
+  for (const name in pipeline.quantiles) {
+    const [min, value, max] = [2, 50, 98].map((percentile) => pipeline.at(name, percentile));
+    const asks = element("input", { type: "checkbox", id: `ask-${name}` });
+    asks.dataset.label = "ask";
+    const range = element("input", { type: "range", id: name, min, max, step: "any", value });
+    range.dataset.label = name;
+    range.oninput = () => (asks.checked = true);
+    const word = element("span");
+    word.dataset.word = name;
+    $("asked").append(element("label", { className: "measure", htmlFor: name }, word, asks, range, element("output")));
+  }
+  $("calls").value = pipeline.sampler.steps;
+}
+
+/** Each slider's value, beside it. */
+function showValues() {
+  for (const range of document.querySelectorAll("input[type=range]")) {
+    const unit = { thickness: words.pixels, width: words.pixels, slant: words.degrees }[range.id];
+    const output = range.parentElement.querySelector("output");
+    const open = unit && !$(`ask-${range.id}`).checked;
+    const text = unit ? `${(+range.value).toFixed(1)} ${unit}` : range.value;
+    output.textContent = open ? "–" : text;
+    range.setAttribute("aria-valuetext", open ? words.unknown : text);
+  }
+}
+
+/** What the controls ask for, of each of so many digits: one digit, or 0 to 9 in turn. */
+function asked(count, digit = document.querySelector("[name=digit]:checked").value) {
+  const measures = Object.keys(pipeline.quantiles).filter((name) => $(`ask-${name}`).checked);
+  const values = Object.fromEntries(measures.map((name) => [name, +$(name).value]));
+  return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % 10 : +digit }));
+}
+
+const settings = () => pipeline.settings({ steps: +$("calls").value, guidance: +$("guidance").value });
+const noise = (count, apart = 0) => normals(+$("seed").value + 7919 * apart, count * pipeline.size);
+
+// Pictures
+
+/** Pixels in -1 to 1 as a grid, a pixel between two digits. */
+function paint(canvas, pixels) {
+  const count = pixels.length / SIDE ** 2;
+  canvas.width = COLUMNS * CELL - 1;
+  canvas.height = Math.ceil(count / COLUMNS) * CELL - 1;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  for (let k = 0; k < count; k++) {
+    const image = new ImageData(SIDE, SIDE);
+    for (let i = 0; i < SIDE ** 2; i++) {
+      image.data.fill((pixels[k * SIDE ** 2 + i] + 1) * 127.5, 4 * i, 4 * i + 3);
+      image.data[4 * i + 3] = 255;
+    }
+    context.putImageData(image, CELL * (k % COLUMNS), CELL * Math.floor(k / COLUMNS));
+  }
+}
+
+// Views
+
+const VIEWS = {
+  async draw() {
+    const y = pipeline.conditions(asked(COUNT));
+    const x_0 = await pipeline.last(pipeline.trajectory(noise(COUNT), y, settings()));
+    paint($("digits"), await pipeline.decode(x_0));
+  },
+
+  async watch() {
+    if (!trajectory) {
+      const states = { noised: [noise(COUNT)], estimates: [] };
+      const y = pipeline.conditions(asked(COUNT));
+      for await (const [x_t, x_0] of pipeline.trajectory(states.noised[0], y, settings())) {
+        states.noised.push(x_t);
+        states.estimates.push(x_0);
+      }
+      states.estimates.push(states.noised.at(-1));
+      trajectory = states;
+      Object.assign($("time"), {
+        max: states.estimates.length - 1,
+        value: Math.min($("time").value, states.estimates.length - 1),
+      });
+    }
+    paint($("noised"), await pipeline.decode(trajectory.noised[$("time").value]));
+    paint($("estimate"), await pipeline.decode(trajectory.estimates[$("time").value]));
+  },
+
+  async walk() {
+    const way = +$("way").value;
+    const [from, to] = ["from", "to"].map((id) => pipeline.conditions(asked(COUNT, $(id).value)));
+    const x_t = slerp(noise(COUNT), noise(COUNT, 1), way);
+    const mixed = [[1 - way, from], [way, to]].filter(([share]) => share > 0); // prettier-ignore
+    paint($("between"), await pipeline.decode(await pipeline.last(pipeline.trajectory(x_t, mixed, settings()))));
+  },
+
+  async yours() {}, // waits for its buttons
+};
+
+let running = false;
+let again = false;
+
+/** Draw the view anew; while it is being drawn, once more afterwards. */
+async function refresh() {
+  showValues();
+  again = true;
+  if (running) return;
+  running = true;
+  while (again) {
+    again = false;
+    await timed(VIEWS[view]);
+    await new Promise(requestAnimationFrame); // the picture shows before the next is computed
+  }
+  running = false;
+}
+
+async function timed(work) {
+  const start = performance.now();
+  try {
+    if ((await work()) === undefined)
+      $("status").textContent = `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
+  } catch (error) {
+    $("status").textContent = error.message;
+    throw error;
+  }
+}
+
+// A visitor's digit
+
+function buildPad() {
+  const context = $("pad").getContext("2d", { willReadFrequently: true });
+  Object.assign(context, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#fff" });
+  let pen = [132, 132];
+  const line = (to, drawn) => {
+    if (drawn) {
+      context.beginPath();
+      context.moveTo(...pen);
+      context.lineTo(...to);
+      context.stroke();
+    }
+    pen = to;
+  };
+  const place = ({ offsetX, offsetY }) => {
+    const scale = $("pad").width / $("pad").clientWidth;
+    return [offsetX * scale, offsetY * scale];
+  };
+  $("pad").onpointerdown = (event) => {
+    $("pad").setPointerCapture(event.pointerId);
+    pen = place(event);
+    line(pen, true);
+  };
+  $("pad").onpointermove = (event) => line(place(event), event.buttons > 0);
+  $("pad").onkeydown = (event) => {
+    const step = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    line([pen[0] + step[0], pen[1] + step[1]], event.shiftKey);
+  };
+  $("clear").onclick = () => {
+    context.clearRect(0, 0, $("pad").width, $("pad").height);
+    context.fillRect(0, 0, $("pad").width, $("pad").height);
+  };
+  $("clear").onclick();
+}
+
+/** Call edit(pixels of so many copies of the drawing, y, noise) and show what it gives. */
+async function editDrawing(edit) {
+  const digit = fitted($("pad"));
+  if (!digit || running) return ($("status").textContent = digit ? words.working : words.nothing);
+  running = true;
+  $("status").textContent = words.working;
+  const pixels = Float32Array.from({ length: EDITED * digit.length }, (_, i) => digit[i % digit.length]);
+  const y = pipeline.conditions(asked(EDITED, $("isDigit").value || "NaN"));
+  let drawn = 0;
+  await timed(async () => paint($("result"), await edit(pixels, y, () => noise(EDITED, ++drawn))));
+  running = false;
+}
+
+const keep = (where) => Float32Array.from({ length: SIDE ** 2 }, (_, i) => +where(i % SIDE, Math.floor(i / SIDE)));
+
+function buildEdits() {
+  const half = SIDE / 2;
+  const anew = (mask) => () => editDrawing((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw));
+  $("right").onclick = anew(keep((x) => x < half));
+  $("bottom").onclick = anew(keep((_, y) => y < half));
+  $("vary").onclick = () =>
+    editDrawing((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
+}
+
+// The walk by itself
+
+let timer = null;
+
+function play() {
+  clearInterval(timer);
+  timer = timer ? null : setInterval(step, 120);
+  $("play").dataset.word = timer ? "stop" : "play";
+  $("play").textContent = words[$("play").dataset.word];
+  let direction = 1;
+  function step() {
+    if (running) return;
+    const next = +$("way").value + 0.04 * direction;
+    if (next > 1 || next < 0) direction = -direction;
+    $("way").value = Math.min(1, Math.max(0, next));
+    refresh();
+  }
+}
+
+async function main() {
+  const wanted = new URLSearchParams(location.search).get("lang") ?? localStorage.language ?? navigator.language;
+  setLanguage(wanted.startsWith("zh") ? "zh" : "en");
+  $("status").textContent = `${words.loading} …`;
+  try {
+    pipeline = await loadPipeline("model");
+  } catch (error) {
+    $("status").textContent = `${words.failed}: ${error.message}`;
+    throw error;
+  }
+  buildControls();
+  buildPad();
+  buildEdits();
+  $("language").onclick = () => {
+    localStorage.language = words === WORDS.en ? "zh" : "en";
+    setLanguage(localStorage.language);
+  };
+  $("another").onclick = () => {
+    $("seed").value = Math.floor(Math.random() * 2 ** 31);
+    trajectory = null;
+    refresh();
+  };
+  $("play").onclick = play;
+  document.oninput = ({ target }) => {
+    if (target.id !== "time") trajectory = null;
+    refresh();
+  };
+  setLanguage(document.documentElement.lang);
+  setView("draw");
+}
+
+main();

@@ -1,0 +1,114 @@
+// pytorch/pipeline.py and model/ddpm.py again, over ONNX files: noise in, images out. Arrays are Float32Arrays.
+import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
+import { SAMPLERS } from "./samplers.js";
+import { alphasCumprod, samplerTimesteps } from "./schedule.js";
+
+export const SIDE = 32;
+export const PERCENTILES = [1, 2, 5, 50, 95, 98, 99]; // common/conditions.py's
+
+async function session(file) {
+  return ort.InferenceSession.create(file, { executionProviders: ["wasm"] });
+}
+
+/** The model in a folder that publish/export.py wrote. */
+export async function loadPipeline(folder) {
+  const known = await (await fetch(`${folder}/model.json`)).json();
+  const names = ["unet", "encoder", "decoder"];
+  const networks = await Promise.all(names.map((name) => session(`${folder}/${name}.onnx`)));
+  return new Pipeline(known, ...networks);
+}
+
+class Pipeline {
+  constructor(known, unet, encoder, decoder) {
+    Object.assign(this, known, { unet, encoder, decoder });
+    this.abar = alphasCumprod(known.diffusion);
+    this.size = known.shape.reduce((a, b) => a * b); // numbers of one x_t
+  }
+
+  /** A value at one of PERCENTILES, of a digit, or of all digits (null). */
+  at(name, percentile, digit = null) {
+    const rows = this.quantiles[name];
+    return (rows[digit ?? rows.length - 1] ?? rows.at(-1))[PERCENTILES.indexOf(percentile)];
+  }
+
+  /** y, N x (1 + A), of N times what is asked for: {digit, thickness, slant, width}, NaN for any of them missing. */
+  conditions(asked) {
+    const units = Object.keys(this.quantiles).map((name) => {
+      const [low, middle, high] = [5, 50, 95].map((percentile) => this.at(name, percentile));
+      return [name, middle, (high - low) / 2];
+    });
+    const row = (one) => [one.digit ?? NaN, ...units.map(([name, zero, unit]) => ((one[name] ?? NaN) - zero) / unit)];
+    return Float32Array.from(asked.flatMap(row));
+  }
+
+  /** What the network says of x_t at time step t, under conditions y. */
+  async predict(x_t, t, y) {
+    const count = x_t.length / this.size;
+    const { output } = await this.unet.run({
+      x_t: new ort.Tensor("float32", x_t, [count, ...this.shape]),
+      t: new ort.Tensor("int64", new BigInt64Array(count).fill(BigInt(t)), [count]),
+      y: new ort.Tensor("float32", y, [count, y.length / count]),
+    });
+    return output.data;
+  }
+
+  /** The estimate of x_0 (Salimans and Ho 2022, appendix D), with guidance (Ho and Salimans 2022, equation 6). */
+  async denoise(x_t, t, y, guidance) {
+    let v = await this.predict(x_t, t, y);
+    if (guidance !== 1) {
+      const free = await this.predict(
+        x_t,
+        t,
+        y.map(() => NaN),
+      );
+      v = v.map((value, i) => free[i] + guidance * (value - free[i]));
+    }
+    const [alpha, sigma] = [Math.sqrt(this.abar.at(t)), Math.sqrt(1 - this.abar.at(t))];
+    return x_t.map((value, i) => alpha * value - sigma * v[i]);
+  }
+
+  /** The sampler with what these settings change of the model's own. */
+  settings(changes = {}) {
+    return { ...this.sampler, ...changes };
+  }
+
+  timesteps({ steps, shift }) {
+    return samplerTimesteps(this.diffusion.timesteps, steps, shift);
+  }
+
+  /**
+   * [x_t, x_0] of each step from noise. y: the conditions, or several as [share, y], whose estimates are mixed;
+   * change(x_0) is what the sampler sees of each estimate.
+   */
+  trajectory(x_t, y, settings = this.settings(), { timesteps, change = (x_0) => x_0, noise } = {}) {
+    const mixed = y instanceof Float32Array ? [[1, y]] : y;
+    const denoise = async (x, t) => {
+      const sum = new Float32Array(x.length);
+      for (const [share, conditions] of mixed) {
+        const x_0 = await this.denoise(x, t, conditions, settings.guidance);
+        x_0.forEach((value, i) => (sum[i] += share * value));
+      }
+      return change(sum);
+    };
+    return SAMPLERS[settings.name](denoise, x_t, this.abar, timesteps ?? this.timesteps(settings), noise);
+  }
+
+  /** The last x_0 of a trajectory. */
+  async last(trajectory) {
+    let result;
+    for await (const [x_t] of trajectory) result = x_t;
+    return result;
+  }
+
+  /** x_t as pixels in -1 to 1, 32 x 32 for each. */
+  async decode(x_t) {
+    const shape = [x_t.length / this.size, ...this.shape];
+    return (await this.decoder.run({ x: new ort.Tensor("float32", x_t, shape) })).output.data;
+  }
+
+  /** Pixels in -1 to 1 as x_0. */
+  async encode(pixels) {
+    const shape = [pixels.length / SIDE ** 2, 1, SIDE, SIDE];
+    return (await this.encoder.run({ x: new ort.Tensor("float32", pixels, shape) })).output.data;
+  }
+}
