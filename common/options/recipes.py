@@ -92,7 +92,7 @@ class TrainDDPM(TrainDiffusion):
     family: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "train_mnist.py"
 
-    epochs: Count = 16
+    epochs: Count = 24
     """Passes over the training set."""
     unet: UNetConfig = UNetConfig(attributes=ATTRIBUTES)
 
