@@ -16,7 +16,7 @@ from common.options.fields import options_class
 from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS, SAMPLERS
 from publish.plot import quality_against_time
-from publish.speed import speed_tables, table
+from publish.speed import page_table, speed_tables, table
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
@@ -200,11 +200,11 @@ def blocks(headline, results, readme):
     """What stands between a README's markers."""
     bench = ASSET / "bench.json"
     if not bench.is_file():
-        raise UserError(f"{bench} is missing: run `python bench/peers.py` and `python bench/frameworks.py`")
-    speed = speed_tables(json.loads(bench.read_text()), chinese=readme.endswith(".zh.md"))
+        raise UserError(f"{bench} is missing: run peers.py, frameworks.py and page.py in bench/")
+    found, chinese = json.loads(bench.read_text()), readme.endswith(".zh.md")
     return {
-        "results": headline, "control": controls(results), "speed": speed, "pictures": pictures(),
-        "training": trainings(), "edits": edits(),
+        "results": headline, "control": controls(results), "edits": edits(), "pictures": pictures(),
+        "training": trainings(), "speed": speed_tables(found, chinese), "page": page_table(found, chinese),
     }  # fmt: skip
 
 

@@ -3,10 +3,13 @@ from publish import MODELS
 
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
 CHINESE_CAPTION = "`python bench/{script}.py`：{hardware}，{precision}，采样调用 {calls} 次，{rounds} 轮，{date}\n\n"
+SPREAD = "median", "min", "max"
 CHINESE = {
     "images per second": "每秒图像数", "GFLOP per second": "每秒 GFLOP", "training": "训练", "sampling": "采样",
     "ours / it": "本仓库 / 它", "of the matrix product": "与矩阵乘法之比", "this repository": "本仓库",
     "matrix product of 4096": "4096 的矩阵乘法", "pixel UNet": "像素 UNet", "latent UNet": "潜空间 UNet",
+    "milliseconds": "毫秒", "from address to digits": "从输入网址到出现数字",
+    "twenty digits, 1 call": "二十个数字，1 次调用", "twenty digits, 6 calls": "二十个数字，6 次调用",
 }  # fmt: skip
 
 
@@ -44,3 +47,12 @@ def speed_tables(bench, chinese=False):
         + table(beside_tree, [word("images per second"), "PyTorch", "Jittor", "Jittor / PyTorch"]),
     )
     return "\n".join(parts)
+
+
+def page_table(bench, chinese=False):
+    """What bench/page.py measured, as Markdown."""
+    word = lambda text: CHINESE.get(text, text) if chinese else text  # noqa: E731
+    page = bench["page"]
+    found = [(word(name), *(f"{times[which]:.0f}" for which in SPREAD)) for name, times in page["results"].items()]
+    caption = f"`python bench/page.py`{'：' if chinese else ': '}{page['hardware']}, {page['date']}\n\n"
+    return caption + table(found, (word("milliseconds"), *SPREAD))

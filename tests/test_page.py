@@ -98,7 +98,7 @@ def test_every_view(page):
 
 
 def test_a_drawing(page):
-    after(page, lambda: page.click("[role=tab][data-word=yours]"))
+    page.click("[role=tab][data-word=yours]")
     page.click("#vary")
     assert page.inner_text("#status") == "Draw something first."
     box = page.locator("#pad").bounding_box()

@@ -59,6 +59,6 @@ def test_links_lead_somewhere(path):
 def test_tables_are_the_measured_ones(path):
     results = measured()
     text, made = path.read_text(), blocks(tables(results)[0], results, path.name)
-    assert set(made) == {"results", "control", "edits", "speed", "pictures", "training"}
+    assert set(made) == {"results", "control", "edits", "speed", "pictures", "training", "page"}
     for marker, content in made.items():
         assert between(text, marker, content) == text

@@ -47,7 +47,7 @@ function buildControls() {
     Object.assign(tab.dataset, { word: name });
     tab.setAttribute("aria-controls", name);
     document.querySelector("nav").append(tab);
-    $(name).setAttribute("aria-label", name);
+    $(name).dataset.label = name;
   }
   document.querySelector("nav").onkeydown = ({ key, target }) => {
     const next = { ArrowRight: target.nextElementSibling, ArrowLeft: target.previousElementSibling }[key];
@@ -155,7 +155,9 @@ const VIEWS = {
     paint($("between"), await pipeline.decode(await pipeline.last(pipeline.trajectory(x_t, mixed, settings()))));
   },
 
-  async yours() {}, // waits for its buttons
+  async yours() {
+    return null; // it waits for its buttons
+  },
 };
 
 let running = false;
@@ -175,11 +177,12 @@ async function refresh() {
   running = false;
 }
 
+/** Do it, and say how long it took, or what went wrong. */
 async function timed(work) {
   const start = performance.now();
   try {
-    if ((await work()) === undefined)
-      $("status").textContent = `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
+    const nothing = (await work()) === null;
+    $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
   } catch (error) {
     $("status").textContent = error.message;
     throw error;

@@ -1,0 +1,53 @@
+"""The page in headless Chromium, and its picture: python bench/page.py [--rounds 7]
+
+Serves web/ on this machine, loads it anew in each round, and measures, in milliseconds: from the address to the first
+digits; drawing twenty digits anew by one network call and by six. Writes medians to asset/bench.json, and
+asset/page.png.
+"""
+import shutil
+import subprocess
+import sys
+from time import perf_counter
+
+from playwright.sync_api import sync_playwright
+from rounds import ROOT, read_options, spread, write
+
+DRAWN = "() => /^[0-9.]+ /.test(document.getElementById('status').textContent)"
+REDRAW = """async (calls) => {
+    const status = document.getElementById("status");
+    document.getElementById("calls").value = calls;
+    const start = performance.now();
+    status.textContent = "";
+    document.getElementById("calls").dispatchEvent(new Event("input", { bubbles: true }));
+    while (!status.textContent) await new Promise((resolve) => setTimeout(resolve, 1));
+    return performance.now() - start;
+}"""
+
+
+def main(options):
+    found = {"from address to digits": [], "twenty digits, 1 call": [], "twenty digits, 6 calls": []}
+    command = [sys.executable, ROOT / "web" / "serve.py", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
+        address = server.stdout.readline().strip()
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for _ in range(options.rounds):
+            page = browser.new_context(viewport={"width": 1100, "height": 760}).new_page()
+            start = perf_counter()
+            page.goto(address)
+            page.wait_for_function(DRAWN)
+            found["from address to digits"].append(1000 * (perf_counter() - start))
+            page.screenshot(path=ROOT / "asset" / "page.png")
+            for calls in (1, 6):
+                page.evaluate(REDRAW, calls)
+                name = f"twenty digits, {calls} call{'s' * (calls > 1)}"
+                found[name].append(min(page.evaluate(REDRAW, calls) for _ in range(3)))
+            page.context.close()
+        browser.close()
+        server.terminate()
+    results = {name: spread(values) for name, values in found.items()}
+    print(*(f"{name}: {spread['median']:.0f} ms" for name, spread in results.items()), sep="\n")
+    write("page", options, results)
+
+
+if __name__ == "__main__":
+    main(read_options(__doc__))
