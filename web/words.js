@@ -15,7 +15,7 @@ export const WORDS = {
     failed: "The networks could not be loaded",
     canvasDigits: "Twenty digits drawn by the model", canvasNoised: "x_t at this time", canvasEstimate: "What the network takes x_0 to be",
     canvasWalk: "Digits between two noises", canvasPad: "Draw here", canvasResult: "What the model makes of your digit",
-    other: "中文", source: "How it works, and the code",
+    other: "中文",
   },
   zh: {
     title: "Simple-LDM：在浏览器里从噪声画数字",
@@ -32,6 +32,6 @@ export const WORDS = {
     failed: "网络加载失败",
     canvasDigits: "模型画的二十个数字", canvasNoised: "此刻的 x_t", canvasEstimate: "网络认为的 x_0",
     canvasWalk: "两个噪声之间的数字", canvasPad: "在这里画", canvasResult: "模型对你的数字的处理",
-    other: "English", source: "原理与代码",
+    other: "English",
   },
 };
