@@ -28,7 +28,9 @@ from common.options.sampling import ScoreLDM
 from common.run import Run
 
 STEPS = 24
-RUN = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 2, "--vae.base-channels", 8)
+RUN = (
+    "--limit", 1000, "--epochs", 3, "--batch-size", 128, "--warmup", 5, "--save-every", 2, "--vae.base-channels", 8,
+)  # fmt: skip
 
 
 def begin(tree, folder, *arguments):

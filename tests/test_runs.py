@@ -51,7 +51,7 @@ def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path)
 
 @pytest.mark.parametrize("tree_name", TREES)
 def test_a_killed_run_resumes_bit_for_bit(tree_name, tmp_path):
-    arguments = ("--limit", 1000, "--epochs", 3, "--warmup", 5, "--save-every", 3, "--tensorboard")
+    arguments = ("--limit", 1000, "--epochs", 3, "--batch-size", 128, "--warmup", 5, "--save-every", 3, "--tensorboard")
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", straight).returncode == 0
     script = ROOT / tree_name / "script" / "train_mnist_vae.py"

@@ -148,7 +148,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
     shutil.copy(trained.folder / "ldm" / "checkpoint.safetensors", path)
-    arguments = ("--limit", 256, "--warmup", 1, "--sampler.steps", 2, "--substeps", 2, "--out", out)
+    arguments = ("--limit", 256, "--batch-size", 128, "--warmup", 1, "--substeps", 2, "--out", out)
     run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)  # noqa: E731
     result = run("--teacher", path, "--epochs", 1)
     assert result.returncode == 0, result.stderr
