@@ -17,7 +17,7 @@ export async function vary(pipeline, pixels, strength, y, noise, settings) {
   const start = Math.round(strength * pipeline.diffusion.timesteps) - 1;
   if (start < 0) return pipeline.decode(await pipeline.encode(pixels));
   const timesteps = [start, ...pipeline.timesteps(settings).filter((t) => t < start)];
-  const [alpha, sigma] = [Math.sqrt(pipeline.abar[start]), Math.sqrt(1 - pipeline.abar[start])];
+  const [alpha, sigma] = pipeline.alphaSigma(start);
   const [x_0, eps] = [await pipeline.encode(pixels), noise()];
   const x_t = x_0.map((value, i) => alpha * value + sigma * eps[i]);
   return pipeline.decode(await pipeline.last(pipeline.trajectory(x_t, y, settings, { timesteps, noise })));

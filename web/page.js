@@ -44,7 +44,7 @@ function setView(name) {
 function buildControls() {
   for (const name of ["draw", "watch", "walk", "yours"]) {
     const tab = element("button", { type: "button", role: "tab", onclick: () => setView(name) });
-    Object.assign(tab.dataset, { word: name });
+    tab.dataset.word = name;
     tab.setAttribute("aria-controls", name);
     document.querySelector("nav").append(tab);
     $(name).dataset.label = name;

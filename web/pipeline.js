@@ -25,10 +25,14 @@ class Pipeline {
     this.size = known.shape.reduce((a, b) => a * b); // numbers of one x_t
   }
 
-  /** A value at one of PERCENTILES, of a digit, or of all digits (null). */
-  at(name, percentile, digit = null) {
-    const rows = this.quantiles[name];
-    return (rows[digit ?? rows.length - 1] ?? rows.at(-1))[PERCENTILES.indexOf(percentile)];
+  /** A measure's value at one of PERCENTILES, of all digits. */
+  at(name, percentile) {
+    return this.quantiles[name].at(-1)[PERCENTILES.indexOf(percentile)];
+  }
+
+  /** alpha_t and sigma_t. */
+  alphaSigma(t) {
+    return [Math.sqrt(this.abar.at(t)), Math.sqrt(1 - this.abar.at(t))];
   }
 
   /** y, N x (1 + A), of N times what is asked for: {digit, thickness, slant, width}, NaN for any of them missing. */
@@ -63,7 +67,7 @@ class Pipeline {
       );
       v = v.map((value, i) => free[i] + guidance * (value - free[i]));
     }
-    const [alpha, sigma] = [Math.sqrt(this.abar.at(t)), Math.sqrt(1 - this.abar.at(t))];
+    const [alpha, sigma] = this.alphaSigma(t);
     return x_t.map((value, i) => alpha * value - sigma * v[i]);
   }
 
