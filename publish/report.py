@@ -1,7 +1,7 @@
 """The tables and the plot of the READMEs, from every result.json and from asset/bench.json: python -m publish.report
 
-Results of 1,000 images or more are copied to asset/results/, and everything is drawn from there: asset/results.md, the
-READMEs between their markers, asset/quality.png. A number that was not measured is not in a table.
+Results of 1,000 images or more are copied to asset/results/, and all is drawn from there: asset/results.md and pictures.md,
+asset/quality.png, the READMEs between their markers. A number that was not measured is not in a table.
 """
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from common.options.fields import options_class
 from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS, SAMPLERS
 from publish.plot import quality_against_time
-from publish.speed import page_table, speed_tables, table
+from publish.speed import frameworks_table, limit_table, page_table, peers_table, table
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
@@ -183,7 +183,7 @@ def pictures():
     rows = []
     for kind, name in ((kind, name) for kind in MODELS for name in SHOWN):
         paths = [ASSET / f"{tree}-{kind}-{name}.png" for tree in FRAMEWORKS]
-        cells = [f"![{MODELS[kind]}, {name}](asset/{path.name})" if path.is_file() else "" for path in paths]
+        cells = [f"![{MODELS[kind]}, {name}]({path.name})" if path.is_file() else "" for path in paths]
         rows += [(f"{MODELS[kind]}: {name}", *cells)] if any(cells) else []
     return table(rows, ("", *FRAMEWORKS.values()))
 
@@ -196,16 +196,31 @@ def between(text, marker, content):
     return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
 
 
-def blocks(headline, results, readme):
-    """What stands between a README's markers."""
-    bench = ASSET / "bench.json"
-    if not bench.is_file():
-        raise UserError(f"{bench} is missing: run peers.py, frameworks.py and page.py in bench/")
-    found, chinese = json.loads(bench.read_text()), readme.endswith(".zh.md")
-    return {
-        "results": headline, "control": controls(results), "edits": edits(), "pictures": pictures(),
-        "training": trainings(), "speed": speed_tables(found, chinese), "page": page_table(found, chinese),
+def bench():
+    """What the scripts in bench/ measured. UserError where they did not."""
+    path = ASSET / "bench.json"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run peers.py, frameworks.py and page.py in bench/")
+    return json.loads(path.read_text())
+
+
+def blocks(results):
+    """What stands between the READMEs' markers."""
+    made = {"results": tables(results)[0], "control": controls(results), "training": trainings()}
+    return {**made, "peers": peers_table(bench())}
+
+
+def pages(results):
+    """The files in asset/ that are tables as a whole, by their names."""
+    headline, everything = tables(results)
+    parts = {
+        "Results": headline, "Every setting measured": everything, "Thickness, slant, width": controls(results),
+        "Repaint, vary, morph": edits(), "Beside other programs": peers_table(bench()),
+        "Beside the machine's limit": limit_table(bench()), "Tree beside tree": frameworks_table(bench()),
+        "The page": page_table(bench()),
     }  # fmt: skip
+    found = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
+    return {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}
 
 
 @options_class
@@ -222,11 +237,11 @@ def main(options: Report):
     usual = [r for r in results if not unusual(r)]
     if not usual:
         raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
-    headline, everything = tables(results)
-    (ASSET / "results.md").write_text(f"# Results\n\n{headline}\n## Every setting measured\n\n{everything}")
+    for file, content in pages(results).items():
+        (ASSET / file).write_text(content)
     for readme in ROOT.glob("README*.md"):
         text = readme.read_text()
-        for marker, content in blocks(headline, results, readme.name).items():
+        for marker, content in blocks(results).items():
             text = between(text, marker, content)
         readme.write_text(text)
     originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}

@@ -8,11 +8,12 @@ import sys
 import pytest
 from conftest import ROOT
 
-from publish.report import between, blocks, measured, tables
+from publish.report import ASSET, between, blocks, measured, pages
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+GUIDES = [ROOT / "docs" / "GUIDE.md", ROOT / "docs" / "GUIDE.zh.md"]
 BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-QUICK = [code for _, quick, code in BLOCK.findall(READMES[0].read_text()) if quick]
+QUICK = [code for path in (READMES[0], GUIDES[0]) for _, quick, code in BLOCK.findall(path.read_text()) if quick]
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +42,29 @@ def test_there_are_quick_commands():
     assert len(QUICK) >= 3
 
 
-def test_both_languages_say_the_same():
-    english, chinese = (path.read_text() for path in READMES)
+@pytest.mark.parametrize("paths", [READMES, GUIDES], ids=["README", "GUIDE"])
+def test_both_languages_say_the_same(paths):
+    english, chinese = (path.read_text() for path in paths)
     assert BLOCK.findall(english) == BLOCK.findall(chinese)
     for pattern in (r"^(#+) ", r"!\[.*?\]\((.*?)\)", r"^\| (`\w+\.py`)", r"<!-- .* -->", r"\$[^$\n]+\$"):
         found = [re.findall(pattern, text, re.MULTILINE) for text in (english, chinese)]
         assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*READMES, *GUIDES, ASSET / "pictures.md"], ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
-    links = re.findall(r"\]\((?!http)(.*?)\)", path.read_text())
-    assert links and [link for link in links if not (ROOT / link).exists()] == []
+    links = re.findall(r"\]\((?!http)(.*?)(?:#.*)?\)", path.read_text())
+    assert links and [link for link in links if not (path.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
-    results = measured()
-    text, made = path.read_text(), blocks(tables(results)[0], results, path.name)
-    assert set(made) == {"results", "control", "edits", "speed", "pictures", "training", "page"}
+    text, made = path.read_text(), blocks(measured())
+    assert set(made) == {"results", "control", "training", "peers"}
     for marker, content in made.items():
         assert between(text, marker, content) == text
+
+
+def test_pages_of_tables_are_the_measured_ones():
+    for name, content in pages(measured()).items():
+        assert (ASSET / name).read_text() == content
