@@ -1,7 +1,7 @@
 """The tables and the plot of the READMEs, from every result.json and from asset/bench.json: python -m publish.report
 
-Results of 1,000 images or more are copied to asset/results/, and all is drawn from there: asset/results.md and pictures.md,
-asset/quality.png, the READMEs between their markers. A number that was not measured is not in a table.
+Results of 1,000 images or more are copied to asset/results/, and all is drawn from there: results.md, pictures.md and
+quality.png in asset/, the READMEs between their markers. A number that was not measured is not in a table.
 """
 import json
 from pathlib import Path
