@@ -153,9 +153,20 @@ def test_out_of_memory(capsys, monkeypatch):
             run(main)
         said = capsys.readouterr().err
         assert ended.value.code == 2 and str(error) in said and "--batch-size" in said
-    error = RuntimeError("shapes do not match")
-    with pytest.raises(RuntimeError):
-        run(main)
+    for message in ("shapes do not match", "CUDA error: an illegal memory access"):
+        error = RuntimeError(message)
+        with pytest.raises(RuntimeError):
+            run(main)
+
+
+@pytest.mark.slow  # a minute
+@pytest.mark.parametrize("tree", TREES)
+def test_a_batch_too_large_for_the_memory(tree, tmp_path):
+    """With 9 GB of addresses, of which both frameworks want a good part at their start."""
+    script = ROOT / tree / "script" / "train_mnist_vae.py"
+    command = f"ulimit -v 9000000; {sys.executable} {script} --batch-size 20000 --out {tmp_path / 'run'}"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert_user_error(result, "out of memory", "--batch-size")
 
 
 @pytest.mark.slow

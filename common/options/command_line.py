@@ -29,10 +29,10 @@ def run(main):
         cure = CURES.get(error.errno)
         fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
     except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
-        said = str(error).strip().partition("\n")[0]
-        if not re.search("memory|allocat", said):
+        said = re.search(r"^.*(?<!illegal )(?:memory|alloc).*$", str(error), re.MULTILINE)
+        if not said:
             raise
-        fail(f"out of memory ({said}): a smaller --batch-size needs less")
+        fail(f"out of memory ({said[0].strip()}): a smaller --batch-size needs less")
     except KeyboardInterrupt:  # before training begins
         raise SystemExit(130) from None
 
