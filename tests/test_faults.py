@@ -3,7 +3,6 @@ import csv
 import gzip
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -167,29 +166,6 @@ def test_a_batch_too_large_for_the_memory(tree, tmp_path):
     command = f"ulimit -v 9000000; {sys.executable} {script} --batch-size 20000 --out {tmp_path / 'run'}"
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert_user_error(result, "out of memory", "--batch-size")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("tree", TREES)
-def test_25_kills_at_random_moments(tree, tmp_path):
-    """A checkpoint every second step: never half of one, never more than two steps lost, and the same end."""
-    chance, folder, step = random.Random(0), tmp_path / "killed", 0
-    path, longer = folder / "checkpoint.safetensors", ("--epochs", 60, "--resume", "auto")
-    for _ in range(25):
-        before = path.stat().st_mtime_ns if path.exists() else 0
-        process = begin(tree, folder, *longer)
-        wait_for(process, path, newer_than=before)
-        time.sleep(chance.uniform(0, 0.6))
-        assert process.poll() is None, process.communicate()[1]
-        process.kill()
-        process.communicate()
-        now = load_checkpoint(path, "vae").progress.step
-        assert step < now < 480 and steps_of(folder)[-1] < now + 2
-        step = now
-    for out in (folder, tmp_path / "straight"):
-        result = run_script(tree, "train_mnist_vae.py", *RUN, *longer, "--out", out)
-        assert result.returncode == 0, result.stderr
-    assert_same_run(folder, tmp_path / "straight", steps=480)
 
 
 @pytest.mark.parametrize("tree", TREES)

@@ -1,0 +1,133 @@
+"""Killed at random moments: no file half written, no more lost than since the last checkpoint, the same end."""
+import csv
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from conftest import ROOT, TREES, run_script
+from test_processes import ENVIRONMENT, command
+
+from common.checkpoint import load_checkpoint
+
+SMALL = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
+TRAINED = {  # a family and options that make it small
+    "train_mnist_vae.py": ("vae", "--vae.base-channels", 8),
+    "train_mnist.py": ("ddpm", *SMALL),
+    "train_mnist_ldm.py": ("ldm", *SMALL),
+    "distill_mnist.py": ("ddpm", "--consistency-epochs", 5),
+    "distill_mnist_ldm.py": ("ldm", "--consistency-epochs", 5),
+}
+STEPS = 80
+RUN = (
+    "--limit", 64, "--batch-size", 32, "--epochs", 40, "--warmup", 5, "--save-every", 2, "--preview-every", 20,
+)  # fmt: skip
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def kill_later():
+    """kill_later(words, path): start a command, and kill it up to a second after it has written the path anew."""
+    chance = random.Random(0)
+
+    def kill_later(words, path):
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        process = subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        while not path.exists() or path.stat().st_mtime_ns == before:
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, 0.3))
+        for victim in psutil.Process(process.pid).children(recursive=True)[:1] or [process]:  # one process of several
+            victim.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        assert process.returncode != 0
+
+    return kill_later
+
+
+def steps_of(folder):
+    with open(folder / "metrics.csv", newline="") as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def assert_same(folder, straight, family):
+    expected, found = (load_checkpoint(path, family) for path in (straight, folder))
+    assert found.progress.step == expected.progress.step == STEPS
+    assert steps_of(folder) == list(range(STEPS))  # no gap, no row twice
+    for name in expected.tensors:
+        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)
+
+
+def arguments_of(script, untrained):
+    family, *options = TRAINED[script]
+    teacher = ("--teacher", untrained / f"{family}.safetensors") if "distill" in script else ()
+    return family, (*RUN, *options, *teacher)
+
+
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("script", TRAINED)
+def test_training(untrained, tmp_path, kill_later, tree, script):
+    family, arguments = arguments_of(script, untrained)
+    folder, step = tmp_path / "killed", 0
+    resumed = [*map(str, (ROOT / tree / "script" / script, *arguments, "--resume", "auto", "--out", folder))]
+    for _ in range(5):
+        kill_later([sys.executable, *resumed], folder / "checkpoint.safetensors")
+        now = load_checkpoint(folder, family).progress.step
+        assert step < now < STEPS and steps_of(folder)[-1] < now + 2
+        step = now
+    for out in (folder, tmp_path / "straight"):
+        result = run_script(tree, script, *arguments, "--resume", "auto", "--out", out)
+        assert result.returncode == 0, result.stderr
+    assert_same(folder, tmp_path / "straight", family)
+    assert not list(folder.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
+def test_one_process_of_two(untrained, tmp_path, kill_later, launcher):
+    """The other does not stay: the launcher ends it, and the run goes on."""
+    family, arguments = arguments_of("distill_mnist_ldm.py", untrained)
+    for _ in range(3):
+        words = command(launcher, "distill_mnist_ldm.py", *arguments, "--resume", "auto", "--out", tmp_path)
+        kill_later(words, tmp_path / "checkpoint.safetensors")
+    result = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert load_checkpoint(tmp_path, family).progress.step == STEPS and steps_of(tmp_path) == list(range(STEPS))
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_scoring(untrained, tmp_path, kill_later, tree):
+    words = ("--num", 600, "--batch-size", 10, "--no-fid", "--checkpoint", untrained / "ldm.safetensors", "--out")
+    script = ROOT / tree / "script" / "tst_mnist_ldm_fid.py"
+    for number in range(1, 6):
+        command = [*map(str, (sys.executable, script, *words, tmp_path / "killed"))]
+        kill_later(command, tmp_path / "killed" / "fake" / f"{60 * number:05}.png")
+    pictures = []
+    for out in (tmp_path / "killed", tmp_path / "straight"):
+        result = run_script(tree, "tst_mnist_ldm_fid.py", *words, out)
+        assert result.returncode == 0, result.stderr
+        pictures.append({path.name: path.read_bytes() for path in (out / "fake").iterdir()})
+    assert len(pictures[0]) == 600 and pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_editing(untrained, tmp_path, tree):
+    """A picture is there whole or not at all."""
+    chance, script = random.Random(0), ROOT / tree / "script" / "edit_mnist.py"
+    words = ("morph", "--gif", "--checkpoint", untrained / "ldm.safetensors", "--out", tmp_path)
+    start = time.monotonic()
+    assert run_script(tree, "edit_mnist.py", *words).returncode == 0
+    took, whole = time.monotonic() - start, {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(whole) >= 2
+    for _ in range(5):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        process = subprocess.Popen([*map(str, (sys.executable, script, *words))], stdout=subprocess.DEVNULL)
+        time.sleep(took * chance.uniform(0.8, 1))
+        process.kill()
+        process.wait()
+        for path in tmp_path.iterdir():
+            assert path.suffix == ".tmp" or path.read_bytes() == whole[path.name]
