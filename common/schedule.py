@@ -49,17 +49,10 @@ def resampled(timesteps, times):
     return result
 
 
-def distillation_timesteps(timesteps, steps, substeps, shift=1.0):
-    """The time steps of the teacher within each step of a distilled sampler, (steps, substeps + 1) integers, falling.
-
-    A row begins where the sampler calls the network and ends where it calls it next, or with -1, the clean image.
-    """
-    rows = [np.linspace(t, max(s, 0), substeps + 1) for t, s in pairwise(sampler_timesteps(timesteps, steps, shift))]
-    rows = np.round(rows).astype(int)
-    rows[-1, -1] = -1
-    if (np.diff(rows, axis=1) >= 0).any():
-        raise UserError(f"--sampler.steps {steps} --substeps {substeps}: more together than the schedule's {timesteps}")
-    return rows
+def lognormal_timesteps(normal, alphas_cumprod, mean, std):
+    """Time steps whose log(sigma_t / alpha_t) is nearly mean + std * normal: normal (N,) -> (N,) int64."""
+    levels = 0.5 * np.log(1 / alphas_cumprod[:-1] - 1)  # rising with t
+    return np.searchsorted(levels, mean + std * normal).clip(0, len(levels) - 1)
 
 
 def learning_rate(options, step, fraction_done):

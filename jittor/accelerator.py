@@ -17,23 +17,9 @@ class Accelerator:
         """float32 throughout: Jittor's bf16 and fp16 lead to NaN within a few steps."""
         return nullcontext()
 
-    def prepare(self, model, optimizer):
-        """The model as it is; backward and clip_grad_norm_ work on this optimiser."""
-        self.optimizer = optimizer
+    def prepare(self, model):
+        """The model as it is: its optimiser takes the mean of the processes' gradients."""
         return model
-
-    def backward(self, loss):
-        """The loss's gradient, its mean over the processes, kept by the optimiser: a Jittor variable has no .grad."""
-        self.optimizer.backward(loss)
-
-    def clip_grad_norm_(self, parameters, max_norm):
-        """Scale the gradient down to the norm where it is longer; its norm before, as torch computes both."""
-        grads = [weight.opt_grad(self.optimizer) for weight in parameters]
-        norm = jt.sqrt(jt.concat([(grad * grad).sum().reshape(1) for grad in grads]).sum())
-        scale = jt.minimum(max_norm / (norm + 1e-6), 1.0)
-        for grad in grads:
-            grad.update(grad * scale)
-        return norm
 
     def reduce(self, tensor, reduction):
         """The sum of a tensor over the processes."""

@@ -4,7 +4,7 @@ import math
 from environment import jt
 from ops import row_sums
 
-MOMENTUM, BETAS, EPS = 0.95, (0.9, 0.99), 1e-8
+MOMENTUM, EPS = 0.95, 1e-8
 
 
 def orthogonalize(x):
@@ -28,22 +28,41 @@ class Muon(jt.optim.Optimizer):
     """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
 
     A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4), so that one rate, and one decoupled decay of the weights, serves both.
+    Training, equation 4), so that one rate, and one decoupled decay of the weights, serves both. matrices: False for
+    Adam alone.
     """
 
-    def __init__(self, model, weight_decay):
+    def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
         super().__init__(model.parameters(), lr=0)
-        self.weight_decay, self.steps, self.weights = weight_decay, 0, dict(model.named_parameters())
+        self.weight_decay, self.betas, self.scale = weight_decay, betas, scale
+        self.weights = dict(model.named_parameters())
         self.exp_avg = {name: jt.zeros(weight.shape).stop_grad() for name, weight in self.weights.items()}
-        vectors = [name for name, weight in self.weights.items() if weight.ndim < 2]
+        vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: jt.zeros(self.weights[name].shape).stop_grad() for name in vectors}
-        self.state = {"weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}  # for --resume
+        self.steps = {"all": jt.zeros(1).stop_grad()}
+        self.state = {  # for --resume
+            "weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps,
+        }  # fmt: skip
+
+    def backward(self, loss, accelerator):
+        """The loss's gradient to these weights alone, its mean over the processes."""
+        super().backward(loss)
+
+    def clip(self, max_norm, accelerator):
+        """Scale the gradient down to the norm where it is longer; its norm before."""
+        grads = [weight.opt_grad(self) for weight in self.weights.values()]
+        norm = jt.sqrt(jt.concat([(grad * grad).sum().reshape(1) for grad in grads]).sum())
+        scale = jt.minimum(max_norm / (norm + 1e-6), 1.0)
+        for grad in grads:
+            grad.update(grad * scale)
+        return norm
 
     def step(self, rate):
-        """Move the weights by their gradients."""
-        self.steps += 1
+        """Move the weights by their gradients, at `scale` times the rate."""
+        self.steps["all"].update(self.steps["all"] + 1)
+        rate = rate * self.scale
         for name, weight in self.weights.items():
-            update = (self.matrix if weight.ndim > 1 else self.vector)(name, weight.opt_grad(self))
+            update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.opt_grad(self))
             weight.update((1 - rate * self.weight_decay) * weight - rate * update)
         self.zero_grad()
 
@@ -60,6 +79,7 @@ class Muon(jt.optim.Optimizer):
 
     def vector(self, name, grad):
         """Adam's step for rate 1 (Kingma and Ba 2015, algorithm 1)."""
-        mean = self.average(self.exp_avg, name, grad, BETAS[0]) / (1 - BETAS[0] ** self.steps)
-        mean_sq = self.average(self.exp_avg_sq, name, grad * grad, BETAS[1]) / (1 - BETAS[1] ** self.steps)
+        beta_1, beta_2 = self.betas
+        mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])
+        mean_sq = self.average(self.exp_avg_sq, name, grad * grad, beta_2) / (1 - beta_2 ** self.steps["all"])
         return mean / (mean_sq**0.5 + EPS)

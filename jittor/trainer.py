@@ -5,11 +5,17 @@ from device import TREE, load_weights, sum_over_processes, to_array
 from environment import jt
 from optimizer import Muon
 
+ADVERSARIAL = {"betas": (0.0, 0.99), "matrices": False}  # with a discriminator Adam without momentum does better
+DISCRIMINATOR_RATE = 4  # times the model's
+
 
 class Trainer:
-    """A model, its averaged weights and their optimiser, in a run that keeps them. build() makes the model."""
+    """A model, its averaged weights and their optimiser, in a run that keeps them. build() makes the model.
 
-    def __init__(self, options, accelerator, build):
+    A discriminator, if there is one, is trained beside it, by its own loss.
+    """
+
+    def __init__(self, options, accelerator, build, build_discriminator=None):
         self.options, self.accelerator = options, accelerator
         self.run = Run(options, TREE, accelerator, sum_over_processes)
         jt.set_global_seed(options.seed, different_seed_for_mpi=False)  # the same weights everywhere
@@ -17,8 +23,13 @@ class Trainer:
         self.ema.load_state_dict(self.model.state_dict(to="numpy"))  # a Var would be shared
         for average in self.ema.parameters():
             average.stop_grad()
-        self.optimizer = Muon(self.model, options.weight_decay)
-        self.wrapped = accelerator.prepare(self.model, self.optimizer)
+        self.wrapped = accelerator.prepare(self.model)
+        chosen = ADVERSARIAL if build_discriminator else {}
+        self.optimizers = {"loss": Muon(self.model, options.weight_decay, **chosen)}  # whose weights each loss moves
+        if build_discriminator:
+            discriminator, scale = build_discriminator(), DISCRIMINATOR_RATE
+            self.discriminator = accelerator.prepare(discriminator)
+            self.optimizers["discriminator"] = Muon(discriminator, options.weight_decay, scale=scale, **chosen)
         if self.run.resumed:
             self.restore(self.run.resumed)
 
@@ -30,9 +41,9 @@ class Trainer:
     def steps(self, losses, count, preview, latent_space=None):
         """Train on samples 0 to count - 1, a step for each next(), until the epochs or the minutes are spent.
 
-        losses(model, indices, noise) -> {"loss": scalar, and its parts}; preview(averaged model) -> a picture, uint8
-        (H, W); latent_space: what the checkpoint of a latent model carries. UserError where the loss is not finite;
-        SystemExit after SIGINT or SIGTERM, with a checkpoint.
+        losses(model, indices, noise) -> {"loss": scalar, and its parts}, and where the discriminator learns its loss;
+        preview(averaged model) -> a picture, uint8 (H, W); latent_space: what the checkpoint of a latent model carries.
+        UserError where the loss is not finite; SystemExit after SIGINT or SIGTERM, with a checkpoint.
         """
         run, accelerator, self.latent_space = self.run, self.accelerator, latent_space
         with run.training(count):
@@ -43,11 +54,16 @@ class Trainer:
                 rate = learning_rate(self.options, run.progress.step, run.fraction_done)
                 with accelerator.autocast():
                     parts = losses(self.wrapped, indices, noise)
-                accelerator.backward(parts["loss"] * weight)
-                grad_norm = accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm).item()
-                parts = run.check({name: part.item() for name, part in parts.items()}, grad_norm)
+                moved = {name: optimizer for name, optimizer in self.optimizers.items() if name in parts}
+                for name, optimizer in moved.items():
+                    optimizer.backward(parts[name] * weight, accelerator)
+                norms = [optimizer.clip(self.options.clip_norm, accelerator) for optimizer in moved.values()]
+                grad_norm = norms[0].item()
+                parts = {name: parts[name].item() if name in parts else 0.0 for name in parts | self.optimizers}
+                parts = run.check(parts, grad_norm)
 
-                self.optimizer.step(rate)
+                for optimizer in moved.values():
+                    optimizer.step(rate)
                 with jt.no_grad():
                     decay = ema_decay(self.options, run.progress.step)
                     for average, current in zip(self.ema.parameters(), self.model.parameters()):
@@ -64,7 +80,7 @@ class Trainer:
     def save(self):
         """Write the checkpoint: averaged weights, and all that --resume needs."""
         tensors = {f"model.{name}": to_array(value) for name, value in self.ema.state_dict().items()}
-        for part, values in self.optimizer.state.items():
+        for part, values in self.state():
             tensors |= {f"train.{part}.{name}": to_array(value) for name, value in values.items()}
         space = self.latent_space
         if space:
@@ -75,8 +91,11 @@ class Trainer:
     def restore(self, checkpoint):
         """Go on from a checkpoint of this run, bit for bit."""
         load_weights(self.ema, checkpoint, "model.")
-        for part, values in self.optimizer.state.items():
+        for part, values in self.state():
             found = checkpoint.take(f"train.{part}.", {name: tuple(value.shape) for name, value in values.items()})
             for name, array in found.items():
                 values[name].update(jt.array(array))
-        self.optimizer.steps = checkpoint.progress.step
+
+    def state(self):
+        """What the optimisers keep, as pairs of a name and {weight's name: tensor}."""
+        return [(f"{loss}.{part}", values) for loss, o in self.optimizers.items() for part, values in o.state.items()]

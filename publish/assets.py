@@ -12,6 +12,7 @@ from common.figure import loss_curve
 from common.files import ROOT, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
+from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS
 from publish.report import ASSET, Report
 from publish.report import main as report
@@ -20,7 +21,8 @@ PICTURES = {
     "ddpm": ("tst_mnist.py", ["samples", "sweep", "process"]),
     "vae": ("tst_mnist_vae.py", ["reconstructions", "prior"], "--num", 50),
     "ldm": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
-    "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
+    "ddpm-distilled": ("tst_mnist.py", ["samples", "sweep"]),
+    "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "sweep"]),
 }
 EDITS = {  # with PyTorch's latent model
     "repaint.png": "repaint",
@@ -36,6 +38,8 @@ OTHERS = {  # settings beside a model's own, with the first seed
         "--sampler ddpm --steps 20", "--labels test", "--labels test --guidance 1.5",
     ],
     ("jittor", "ldm"): ["--steps 4", "--steps 10", "--labels test"],
+    ("pytorch", "ldm-distilled"): ["--labels test"],
+    ("jittor", "ldm-distilled"): ["--labels test"],
 }  # fmt: skip
 
 LAUNCHERS = {
@@ -90,7 +94,7 @@ def main(options: Assets):
         for setting in own + [f"{other} --seed {SEEDS[0]}" for other in OTHERS.get((tree, kind), [])]:
             folder = run_folder(ROOT / tree, kind + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))
             if not (folder / "result.json").is_file():
-                script = "tst_mnist_fid.py" if kind == "ddpm" else "tst_mnist_ldm_fid.py"
+                script = "tst_mnist_fid.py" if RECIPES[kind].family == "ddpm" else "tst_mnist_ldm_fid.py"
                 call(tree, script, kind, "--out", folder, *setting.split(), processes=options.processes)
     report(Report())
 

@@ -1,29 +1,32 @@
-"""What the page draws with: web/model/*.onnx and model.json, from a latent model's checkpoint: python -m publish.export
+"""What the page draws with, web/model/, from the latent models' shipped weights: python -m publish.export
 
-Either tree's checkpoint will do. Weights are stored in half precision, which halves what a visitor downloads;
-arithmetic is in single. Needs onnx and onnxscript (requirements-dev.txt).
+Either tree's weights will do. They are stored in half precision, which halves what a visitor downloads; arithmetic is
+in single. Needs onnx and onnxscript (requirements-dev.txt).
 """
+import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic_core import to_jsonable_python
 
-from common.files import ROOT, write_atomically, write_json
+from common.files import ROOT, shipped_weights, write_atomically
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.sampling import SampleLDM
 
 sys.path.insert(0, str(ROOT / "pytorch"))
 WEB = ROOT / "web" / "model"
+KINDS = "ldm", "ldm-distilled"  # many calls, and one
 
 
 @options_class
 class Export:
     """Write the page's models."""
 
-    checkpoint: Path = ROOT / "pytorch" / "weights" / "ldm.safetensors"
-    """Of the latent model, from either tree."""
+    tree: Literal["pytorch", "jittor"] = "pytorch"
+    """Whose weights."""
     out: Path = WEB
     """Folder for the files."""
 
@@ -52,7 +55,8 @@ def onnx_of(module, inputs):
     return halved(program.model_proto).SerializeToString()
 
 
-def main(options: Export):
+def files_of(checkpoint):
+    """The page's files for one model: {name: bytes or what JSON has}."""
     import torch
 
     from pipeline import load_pipeline
@@ -67,20 +71,24 @@ def main(options: Export):
         def forward(self, x):
             return self.function(x)
 
-    pipeline = load_pipeline(SampleLDM(checkpoint=options.checkpoint, device="cpu", precision="fp32"))
+    pipeline = load_pipeline(SampleLDM(checkpoint=checkpoint, device="cpu", precision="fp32"))
     z, pixels = (np.zeros((3, *shape), np.float32) for shape in (pipeline.shape, (1, 32, 32)))
-    conditions = pipeline.conditions(np.arange(3))
-    files = {
-        "unet": onnx_of(pipeline.unet, {"x_t": z, "t": np.arange(3), "y": conditions}),
-        "encoder": onnx_of(Function(pipeline.encode), {"x": pixels}),
-        "decoder": onnx_of(Function(pipeline.pixels), {"x": z}),
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        write_atomically(options.out / f"{name}.onnx", content)
-        print(f"{options.out / f'{name}.onnx'}: {len(content) / 1e6:.1f} MB")
     known = {"diffusion": pipeline.ddpm.config, "sampler": pipeline.sampler, "quantiles": pipeline.quantiles}
-    write_json(options.out / "model.json", to_jsonable_python({"shape": pipeline.shape, **known}))
+    inputs = {"x_t": z, "t": np.arange(3), "y": pipeline.conditions(np.arange(3))}
+    return {
+        "unet.onnx": onnx_of(pipeline.unet, inputs),
+        "encoder.onnx": onnx_of(Function(pipeline.encode), {"x": pixels}),
+        "decoder.onnx": onnx_of(Function(pipeline.pixels), {"x": z}),
+        "model.json": json.dumps(to_jsonable_python({"shape": pipeline.shape, **known}), indent=1).encode(),
+    }
+
+
+def main(options: Export):
+    for kind in KINDS:
+        (options.out / kind).mkdir(parents=True, exist_ok=True)
+        for name, content in files_of(shipped_weights(ROOT / options.tree, kind)).items():
+            write_atomically(options.out / kind / name, content)
+            print(f"{options.out / kind / name}: {len(content) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

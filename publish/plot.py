@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from common.figure import plain_numbers, save_figure
 from publish import FRAMEWORKS, MODELS, SAMPLERS
 
-COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ldm-distilled": "tab:green"}
+COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ddpm-distilled": "tab:purple", "ldm-distilled": "tab:green"}
 DASHES = {"pytorch": "-", "jittor": "--"}
 MARKERS = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}
 

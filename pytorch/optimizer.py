@@ -3,7 +3,7 @@ import math
 
 import torch
 
-MOMENTUM, BETAS, EPS = 0.95, (0.9, 0.99), 1e-8
+MOMENTUM, EPS = 0.95, 1e-8
 
 
 def orthogonalize(x):
@@ -27,22 +27,36 @@ class Muon:
     """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
 
     A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4), so that one rate, and one decoupled decay of the weights, serves both.
+    Training, equation 4), so that one rate, and one decoupled decay of the weights, serves both. matrices: False for
+    Adam alone.
     """
 
-    def __init__(self, model, weight_decay):
-        self.weight_decay, self.steps, self.weights = weight_decay, 0, dict(model.named_parameters())
+    def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
+        self.weight_decay, self.betas, self.scale = weight_decay, betas, scale
+        self.weights = dict(model.named_parameters())
         self.exp_avg = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
-        vectors = [name for name, weight in self.weights.items() if weight.ndim < 2]
+        vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: torch.zeros_like(self.weights[name]) for name in vectors}
-        self.state = {"weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}  # for --resume
+        self.steps = {"all": torch.zeros(1, device=next(model.parameters()).device)}
+        self.state = {  # for --resume
+            "weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps,
+        }  # fmt: skip
+
+    def backward(self, loss, accelerator):
+        """The loss's gradient to these weights alone, its mean over the processes."""
+        accelerator.backward(loss, inputs=[*self.weights.values()])
+
+    def clip(self, max_norm, accelerator):
+        """Scale the gradient down to the norm where it is longer; its norm before."""
+        return accelerator.clip_grad_norm_(self.weights.values(), max_norm)
 
     @torch.no_grad()
     def step(self, rate):
-        """Move the weights by their gradients."""
-        self.steps += 1
+        """Move the weights by their gradients, at `scale` times the rate."""
+        self.steps["all"] += 1
+        rate = rate * self.scale
         for name, weight in self.weights.items():
-            update = (self.matrix if weight.ndim > 1 else self.vector)(name, weight.grad)
+            update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.grad)
             weight.mul_(1 - rate * self.weight_decay).sub_(rate * update)
             weight.grad = None
 
@@ -59,6 +73,7 @@ class Muon:
 
     def vector(self, name, grad):
         """Adam's step for rate 1 (Kingma and Ba 2015, algorithm 1)."""
-        mean = self.average(self.exp_avg, name, grad, BETAS[0]) / (1 - BETAS[0] ** self.steps)
-        mean_sq = self.average(self.exp_avg_sq, name, grad * grad, BETAS[1]) / (1 - BETAS[1] ** self.steps)
+        beta_1, beta_2 = self.betas
+        mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])
+        mean_sq = self.average(self.exp_avg_sq, name, grad * grad, beta_2) / (1 - beta_2 ** self.steps["all"])
         return mean / (mean_sq**0.5 + EPS)

@@ -21,8 +21,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers wi
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
 MODULES = [
-    "device", "editing", "model.blocks", "model.ddpm", "model.samplers", "model.unet", "model.vae", "optimizer",
-    "pipeline", "trainer",
+    "device", "distillation", "editing", "model.blocks", "model.ddpm", "model.discriminator", "model.samplers",
+    "model.unet", "model.vae", "optimizer", "pipeline", "trainer",
 ]  # fmt: skip
 
 

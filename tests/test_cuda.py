@@ -6,7 +6,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from common.options.networks import DiffusionConfig
 from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
-from common.schedule import distillation_timesteps, resampled, sampler_timesteps
+from common.schedule import resampled, sampler_timesteps
 
 CUDA, ATTRIBUTES = torch.device("cuda"), TrainLDM().unet.attributes
 
@@ -52,10 +52,15 @@ def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
     space = tree.vae.LatentSpace(vae, np.zeros(4, np.float32), np.ones(4, np.float32))
     latents = space.normalize(vae.encode(drawn(2, 1, 32, 32)).mean)
     unet, ddpm = build(tree.unet.ConditionalUNet, TrainLDM().unet), tree.ddpm.DDPM(DiffusionConfig(clip=False))
-    teacher = tree.ddpm.Denoiser(unet, ddpm, conditions(2))
-    times = distillation_timesteps(1000, 3, 2)[[0, 2]].T
-    loss = ddpm.distillation_loss(unet, teacher, latents, times, drawn(2, 4, 8, 8), conditions(2))
-    for tensor in (*parts.values(), latents, space.decode(latents), loss):
+    discriminator = build(tree.discriminator.Discriminator, TrainLDM().unet)
+    t, eps = np.array([20, 990]), drawn(2, 4, 8, 8)
+    loss = ddpm.consistency_loss(unet, latents, t, t - 2, eps, conditions(2))
+
+    def see(x_0):
+        return unet.features(ddpm.q_sample(x_0, t, eps), torch.tensor(t, device="cuda"), conditions(2))[:-1]
+
+    pair = tree.discriminator.adversarial_losses(discriminator, see, latents, latents, eps)
+    for tensor in (*parts.values(), latents, space.decode(latents), loss, *pair):
         assert tensor.device.type == "cuda"
 
 

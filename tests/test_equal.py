@@ -3,11 +3,12 @@ import csv
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from common.checkpoint import load_checkpoint
 from common.options.networks import DiffusionConfig, UNetConfig
-from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
-from common.schedule import distillation_timesteps, sampler_timesteps
+from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
+from common.schedule import sampler_timesteps
 
 rng = np.random.default_rng(0)
 
@@ -127,34 +128,60 @@ def test_training_step(pair, tmp_path):
         assert other["exact"] == pytest.approx(row["exact"], rel=1e-5)
         assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-4)
     assert list(tensors) == list(other_tensors)
-    averages = [name for name in tensors if name.startswith("train.exp_avg")]
+    averages = [name for name in tensors if ".exp_avg" in name]
     assert len(state) < len(averages) < 2 * len(state)
     for name in averages:  # after two steps these are the gradients, and their squares
         a, b = tensors[name], other_tensors[name]
         assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
-    for prefix in ("train.weight.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
+    for prefix in ("train.loss.weight.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
         updates = [np.concatenate([(found[prefix + name] - state[name]).ravel() for name in state])
                    for found in (tensors, other_tensors)]  # fmt: skip
         assert np.linalg.norm(updates[0]) > 0.1
         assert np.linalg.norm(updates[0] - updates[1]) <= 1e-3 * np.linalg.norm(updates[0]), prefix
 
 
-def test_distillation(trees):
-    """The loss of a student that has taken a step, against its guided teacher."""
-    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, context_dim=16)
-    z_0, eps, losses, weights = floats(6, 4, 8, 8), floats(6, 4, 8, 8), [], None
-    times = distillation_timesteps(1000, 3, 2)[[0, 1, 2, 0, 1, 2]].T
-    for tree in trees.values():
-        unets = [tree.unet.ConditionalUNet(config) for _ in range(2)]
-        weights = weights or [weights_of(unet) for unet in unets]
-        for unet, arrays in zip(unets, weights):
-            unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in arrays.items()})
-        ddpm = tree.ddpm.DDPM(DiffusionConfig(clip=False))
-        y, z, e = (tree.device.to_tensor(array, "cpu") for array in (np.arange(6, dtype=np.float32)[:, None], z_0, eps))
-        teacher = tree.ddpm.Denoiser(unets[0], ddpm, y, guidance=1.5)
-        loss = ddpm.distillation_loss(unets[1], teacher, z, times, e, y)
-        losses.append(float(tree.device.to_array(loss).item()))
-    assert losses[0] > 0.01 and losses[1] == pytest.approx(losses[0], rel=1e-4)
+def two_distillation_steps(tree, out):
+    """The first with the consistency loss alone, the second with the discriminator's: metrics.csv, the checkpoint."""
+    options = DistillLDM(
+        out=out, teacher=ROOT / "pytorch" / "weights" / "ldm.safetensors", device="cpu", precision="fp32",
+        epochs=2, batch_size=8, warmup=0, consistency_epochs=1,
+    )  # fmt: skip
+    teacher, options = tree.distillation.load_teacher(options)
+    random, tensor = np.random.default_rng(8), lambda array: tree.device.to_tensor(array.astype(np.float32), "cpu")
+    z_0, y = tensor(random.standard_normal((8, 4, 8, 8))), tensor(CONDITIONS)
+
+    def build():
+        return tree.device.load_weights(tree.unet.ConditionalUNet(options.unet), teacher.checkpoint, "model.")
+
+    def build_discriminator():
+        network = tree.discriminator.Discriminator(options.unet)
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        network.load_state_dict({n: tensor(0.1 * random.standard_normal(shape)) for n, shape in shapes.items()})
+        return network
+
+    def losses(generator, indices, noise):
+        networks, epoch = (generator, trainer.discriminator), trainer.run.progress.epoch
+        return tree.distillation.distillation_losses(teacher, options, *networks, z_0, y, noise, epoch)
+
+    trainer = tree.trainer.Trainer(options, teacher.accelerator, build, build_discriminator)
+    assert len(list(trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8)))) == 2
+    return rows_of(out), load_checkpoint(out, "ldm").tensors
+
+
+def test_distillation(trees, tmp_path):
+    found = [two_distillation_steps(tree, tmp_path / name) for name, tree in trees.items()]
+    (rows, tensors), (other_rows, other_tensors) = found
+    assert set(rows[0]) >= {"consistency", "discriminator"}
+    for row, other in zip(rows, other_rows):
+        for name in ("loss", "consistency", "discriminator"):
+            assert other[name] == pytest.approx(row[name], rel=1e-3), name
+        assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-2)
+    assert rows[1]["loss"] > rows[0]["loss"] + 0.1 and rows[1]["discriminator"] > rows[0]["discriminator"] == 0
+    assert list(tensors) == list(other_tensors) and any(name.startswith("train.discriminator.") for name in tensors)
+    for part in ("train.loss.exp_avg.", "train.discriminator.exp_avg."):
+        names = [name for name in tensors if name.startswith(part)]
+        a, b = (np.concatenate([found[name].ravel() for name in names]) for found in (tensors, other_tensors))
+        assert np.linalg.norm(a - b) <= 1e-2 * np.linalg.norm(a), part
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpmpp_2m"])

@@ -6,19 +6,21 @@ import pytest
 from common.files import shipped_weights
 from common.mnist import load_mnist
 from common.options.sampling import SampleLDM
-from publish.export import WEB, Export, main
+from publish.export import KINDS, WEB, Export, main
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory, trees):
+def folders(tmp_path_factory):
     """By tree, the page's files: PyTorch's as they are in the repository, Jittor's made now."""
     made = tmp_path_factory.mktemp("model")
-    main(Export(checkpoint=shipped_weights(trees["jittor"].device.TREE, "ldm"), out=made))
+    main(Export(tree="jittor", out=made))
     return {"pytorch": WEB, "jittor": made}
 
 
-def test_networks(tree, folders):
-    pipeline = tree.pipeline.load_pipeline(SampleLDM(device="cpu", precision="fp32"))
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks(tree, folders, kind):
+    weights = shipped_weights(tree.device.TREE, kind)
+    pipeline = tree.pipeline.load_pipeline(SampleLDM(checkpoint=weights, device="cpu", precision="fp32"))
     random, labels = np.random.default_rng(0), np.array([3, 7, np.nan, 0, 9])
     tensor = lambda array: tree.device.to_tensor(array, "cpu")  # noqa: E731
     z = random.standard_normal((5, *pipeline.shape)).astype(np.float32)
@@ -30,5 +32,5 @@ def test_networks(tree, folders):
         "decoder": ({"x": z}, lambda: pipeline.pixels(tensor(z))),
     }
     for name, (inputs, compute) in cases.items():
-        (found,) = onnxruntime.InferenceSession(folders[tree.name] / f"{name}.onnx").run(None, inputs)
+        (found,) = onnxruntime.InferenceSession(folders[tree.name] / kind / f"{name}.onnx").run(None, inputs)
         np.testing.assert_allclose(found, tree.device.to_array(compute()), atol=1e-4, rtol=0, err_msg=name)

@@ -149,7 +149,7 @@ NOT_FOR_MODELS = ("tyro", "filelock", "matplotlib", "tqdm", "PIL")
 def test_a_model_needs_its_framework_numpy_and_option_types(tree, framework):
     """In a fresh interpreter, where no command line, lock, plot, progress bar or picture can be imported."""
     names = sorted(path.stem for path in (ROOT / tree / "model").glob("*.py"))
-    assert names == ["blocks", "ddpm", "samplers", "unet", "vae"]
+    assert names == ["blocks", "ddpm", "discriminator", "samplers", "unet", "vae"]
     code = f"""
 import importlib, sys
 sys.path[:0] = [{str(ROOT / tree)!r}, {str(ROOT)!r}]

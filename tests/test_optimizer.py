@@ -18,7 +18,9 @@ def test_orthogonalize(tree, shape):
     np.testing.assert_allclose(values, np.diag(np.diag(values)), atol=1e-3)
 
 
-def test_steps(tree):
+@pytest.mark.parametrize("betas", [(0.9, 0.99), (0.0, 0.99)])
+@pytest.mark.parametrize("muon", [True, False])
+def test_steps(tree, muon, betas):
     """Five steps of an autoencoder: matrices as torch's Muon moves them, in its bf16; all else as its AdamW does."""
     torch.manual_seed(0)
     network, tensor = tree.vae.VAE(VAEConfig(base_channels=8)), lambda array: tree.device.to_tensor(array, "cpu")
@@ -26,18 +28,17 @@ def test_steps(tree):
     random = np.random.default_rng(1)
     pulls = {name: random.standard_normal(value.shape).astype(np.float32) for name, value in before.items()}
     theirs = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in before.items()}
-    matrices = {name: weight for name, weight in theirs.items() if weight.ndim > 1}
+    matrices = {name: weight for name, weight in theirs.items() if weight.ndim > 1 and muon}
     flat = {name: torch.nn.Parameter(weight.detach().flatten(1)) for name, weight in matrices.items()}
-    others = [
-        torch.optim.Muon(flat.values(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW([theirs[n] for n in theirs if n not in flat], lr=0.01, betas=(0.9, 0.99), weight_decay=0.1),
-    ]
-    ours = tree.optimizer.Muon(network, weight_decay=0.1)
+    rest = [weight for name, weight in theirs.items() if name not in flat]
+    others = [torch.optim.AdamW(rest, lr=0.01, betas=betas, weight_decay=0.1)]
+    if muon:
+        others += [torch.optim.Muon(flat.values(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")]
+    ours = tree.optimizer.Muon(network, weight_decay=0.1, betas=betas, matrices=muon)
     accelerator = tree.device.make_accelerator("cpu", "fp32")
-    accelerator.prepare(network, *([ours] if tree.name == "jittor" else []))
     for step in range(5):
         loss = sum(((step + 1) * tensor(pulls[name]) * weight).sum() for name, weight in network.named_parameters())
-        accelerator.backward(loss)
+        ours.backward(loss, accelerator)
         ours.step(0.01)
         for name, weight in (theirs | flat).items():
             weight.grad = torch.tensor((step + 1) * pulls[name]).reshape(weight.shape)

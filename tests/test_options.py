@@ -32,8 +32,6 @@ def test_another_word_to_resume_is_refused(word, capsys):
     (TrainLDM, {"diffusion": DiffusionConfig(timesteps=5)}, "the schedule has 5"),
     (TrainLDM, {"sampler": SamplerConfig(guidance=2.0), "label_dropout": 0.0}, "never sees the null label"),
     (DistillLDM, {"sampler": SamplerConfig(name="ddim", guidance=2.0)}, "never sees the null label"),
-    (DistillLDM, {"sampler": SamplerConfig(name="dpmpp_2m", steps=3)}, "steps of deterministic ddim"),
-    (DistillLDM, {"sampler": SamplerConfig(name="ddim", eta=0.5)}, "steps of deterministic ddim"),
 ])  # fmt: skip
 def test_a_sampler_that_the_model_cannot_have_is_refused_before_training(recipe, options, message):
     with pytest.raises(ValidationError, match=message):

@@ -138,7 +138,7 @@ def test_numbers(page, trees, sampler, steps, guidance):
     theirs = page.evaluate(
         """async ([changes, noise]) => {
             const { loadPipeline } = await import("./pipeline.js");
-            const pipeline = await loadPipeline("model");
+            const pipeline = await loadPipeline("model/ldm");
             const draws = noise.map((x) => Float32Array.from(x));
             const y = pipeline.conditions([0, 1, 2].map((digit) => ({ digit, slant: 10 })));
             const settings = pipeline.settings(changes);

@@ -7,7 +7,7 @@ from common.errors import UserError
 from common.noise import SampleNoise, StepNoise, data_order
 from common.options.networks import DiffusionConfig
 from common.options.recipes import Train
-from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, sampler_timesteps
+from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, lognormal_timesteps, sampler_timesteps
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 
@@ -48,6 +48,16 @@ def test_a_shift_moves_time_steps_towards_the_noise():
 def test_more_steps_than_the_schedule_has(steps):
     with pytest.raises(UserError, match="1 to 1000"):
         sampler_timesteps(1000, steps)
+
+
+def test_noise_levels_are_lognormal():
+    """As the continuous ones are, until they meet the ends of the schedule."""
+    abar, normal = alphas_cumprod(DiffusionConfig()), np.random.default_rng(0).standard_normal(20_000)
+    t = lognormal_timesteps(normal, abar, -1.2, 1.2)
+    levels = 0.5 * np.log((1 - abar[t]) / abar[t])
+    assert np.percentile(abs(levels - (-1.2 + 1.2 * normal)), 95) < 0.05
+    assert levels.mean() == pytest.approx(-1.2, abs=0.03) and levels.std() == pytest.approx(1.2, abs=0.03)
+    assert lognormal_timesteps(np.array([-99, 99]), abar, 0, 1).tolist() == [0, 999]
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():

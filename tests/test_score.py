@@ -109,7 +109,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 OWN = [
     (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=8, shift=3.0, guidance=1.0, eta=0.0)),
     (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=6, shift=2.0, guidance=1.0, eta=0.0)),
-    (DistillLDM, SamplerConfig(name="ddim", steps=3, shift=2.0, guidance=1.0, eta=0.0)),
+    (DistillLDM, SamplerConfig(name="ddim", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
 
 

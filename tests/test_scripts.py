@@ -124,31 +124,51 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
         assert a.std() > 5 and np.abs(a - b).max() <= 2
 
 
-def test_distillation(trained, tmp_path):
-    """The student starts as its teacher, its loss falls, and it is drawn with its own steps."""
-    arguments = ("--limit", 1500, "--epochs", 4, "--warmup", 5, "--sampler.steps", 2, "--substeps", 2)
-    arguments += ("--guidance", 1.5, "--sampler.shift", 1.5, "--learning-rate", 1e-3)
-    teacher, student = ("--teacher", trained.folder / "ldm"), ("--checkpoint", tmp_path)
-    result = run_script(trained.tree, "distill_mnist_ldm.py", *teacher, *arguments, "--out", tmp_path)
+@pytest.mark.parametrize("kind, suffix", [("ddpm", ""), ("ldm", "_ldm")])
+def test_distillation(trained, tmp_path, kind, suffix):
+    """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
+    arguments = (
+        "--limit", 500, "--epochs", 4, "--warmup", 2, "--batch-size", 100, "--consistency-epochs", 2,
+        "--learning-rate", 1e-3,
+    )  # fmt: skip
+    teacher, student = ("--teacher", trained.folder / kind), ("--checkpoint", tmp_path)
+    result = run_script(trained.tree, f"distill_mnist{suffix}.py", *teacher, *arguments, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    loss = read_metrics(tmp_path)["loss"]
-    assert loss[-8:].mean() < 0.9 * loss[:8].mean() and len(list(tmp_path.glob("epoch-*.png"))) == 2
-    options = load_checkpoint(tmp_path, "ldm").options
-    assert options.kind == "ldm-distilled" and options.unet.base_channels == 32  # the teacher's
-    assert (options.sampler.name, options.sampler.steps, options.sampler.shift) == ("ddim", 2, 1.5)
-    assert options.teacher_digest == digest(trained.folder / "ldm" / "checkpoint.safetensors")
-    result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--out", tmp_path, "--num", 20)
+    metrics = read_metrics(tmp_path)
+    assert not metrics["discriminator"][:10].any()
+    assert 0 < metrics["discriminator"][-3:].mean() < metrics["discriminator"][10:13].mean()
+    assert (metrics["loss"][10:] > 0.3 * metrics["consistency"][10:] + 0.3).all()
+    options = load_checkpoint(tmp_path, kind).options
+    assert options.kind == f"{kind}-distilled" and options.unet.base_channels == 32  # the teacher's
+    assert options.teacher_digest == digest(trained.folder / kind / "checkpoint.safetensors")
+    result = run_script(trained.tree, f"tst_mnist{suffix}.py", *student, "--out", tmp_path, "--num", 20)
     assert result.returncode == 0, result.stderr
-    assert_picture(tmp_path / "process.png", grid_shape(8, 3))  # the noise and two steps
-    result = run_script(trained.tree, "tst_mnist_ldm.py", *student, "--guidance", 2)
+    assert_picture(tmp_path / "process.png", grid_shape(8, 2))  # the noise and one step
+    result = run_script(trained.tree, f"tst_mnist{suffix}.py", *student, "--guidance", 2)
     assert_user_error(result, tmp_path / "checkpoint.safetensors", "leave out --guidance")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TREES)
+def test_minutes_of_distillation_pay(tmp_path, name):
+    """One call draws far better digits after three minutes of each tree's own script, from its shipped weights."""
+    result = run_script(name, "distill_mnist_ldm.py", "--minutes", 3, "--consistency-epochs", 0.5,
+                        "--out", tmp_path / "run")  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    distances = []
+    for model in (("--sampler", "ddim", "--steps", 1), ("--checkpoint", tmp_path / "run")):
+        out = tmp_path / f"scored-{len(distances)}"
+        result = run_script(name, "tst_mnist_ldm_fid.py", *model, "--num", 1000, "--no-fid", "--out", out)
+        assert result.returncode == 0, result.stderr
+        distances.append(json.loads((out / "result.json").read_text())["over_floor"])
+    assert distances[1] < 0.5 * distances[0]
 
 
 def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
     shutil.copy(trained.folder / "ldm" / "checkpoint.safetensors", path)
-    arguments = ("--limit", 256, "--batch-size", 128, "--warmup", 1, "--substeps", 2, "--out", out)
+    arguments = ("--limit", 64, "--batch-size", 32, "--warmup", 1, "--out", out)
     run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)  # noqa: E731
     result = run("--teacher", path, "--epochs", 1)
     assert result.returncode == 0, result.stderr

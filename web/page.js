@@ -16,7 +16,10 @@ const element = (tag, properties, ...children) => {
   return result;
 };
 
-let pipeline, words, view;
+const MODELS = { one: "model/ldm-distilled", many: "model/ldm" };
+const loaded = {};
+let pipeline, words;
+let view = "draw";
 let trajectory = null; // of the view `watch`: what it shows, until something is asked for anew
 
 // Controls
@@ -38,7 +41,7 @@ function setView(name) {
     $(tab.dataset.word).hidden = tab.dataset.word !== name;
   }
   $("digit").hidden = name === "walk" || name === "yours"; // these have their own
-  refresh();
+  return refresh();
 }
 
 function buildControls() {
@@ -75,7 +78,6 @@ function buildControls() {
     word.dataset.word = name;
     $("asked").append(element("label", { className: "measure", htmlFor: name }, word, asks, range, element("output")));
   }
-  $("calls").value = pipeline.sampler.steps;
 }
 
 /** Each slider's value, beside it. */
@@ -97,7 +99,19 @@ function asked(count, digit = document.querySelector("[name=digit]:checked").val
   return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % 10 : +digit }));
 }
 
-const settings = () => pipeline.settings({ steps: +$("calls").value, guidance: +$("guidance").value });
+/** The model that these views draw with: the distilled one where one call is to do, or else latent diffusion. */
+async function choose() {
+  const one = +$("calls").value === 1 && (view === "draw" || view === "walk");
+  pipeline = await (loaded[one ? "one" : "many"] ??= loadPipeline(MODELS[one ? "one" : "many"]));
+  $("guidance").disabled = one;
+}
+
+/** The model's own settings, but for what the controls say. */
+function settings() {
+  const steps = +$("calls").value === 1 ? pipeline.sampler.steps : +$("calls").value;
+  return pipeline.settings({ steps, guidance: $("guidance").disabled ? 1 : +$("guidance").value });
+}
+
 const noise = (count, apart = 0) => normals(+$("seed").value + 7919 * apart, count * pipeline.size);
 
 // Pictures
@@ -181,6 +195,7 @@ async function refresh() {
 async function timed(work) {
   const start = performance.now();
   try {
+    await choose();
     const nothing = (await work()) === null;
     $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
   } catch (error) {
@@ -275,7 +290,7 @@ async function main() {
   setLanguage(wanted.startsWith("zh") ? "zh" : "en");
   $("status").textContent = `${words.loading} …`;
   try {
-    pipeline = await loadPipeline("model");
+    await choose();
   } catch (error) {
     $("status").textContent = `${words.failed}: ${error.message}`;
     throw error;
@@ -298,7 +313,8 @@ async function main() {
     refresh();
   };
   setLanguage(document.documentElement.lang);
-  setView("draw");
+  await setView("draw");
+  loaded.many ??= loadPipeline(MODELS.many); // for when the network is off
 }
 
 main();

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
-from common.options.fields import Attribute, Count, Finite, Fraction, NotNegative, Positive, Seed, options_class
+from common.options.fields import Attribute, Count, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 
 ATTRIBUTES = get_args(Attribute)
@@ -128,35 +128,43 @@ class TrainLDM(TrainDiffusion):
 
 
 @options_class
-class DistillLDM(TrainDiffusion):
-    """Distil a latent model into one that needs a few network calls and takes no guidance."""
+class Distill(TrainDiffusion):
+    """What the distillation scripts have in common."""
+
+    epochs: Count = 6
+    """Passes over the training set."""
+    consistency_epochs: NotNegative = 2
+    """Of these, how many are of consistency alone, without a discriminator."""
+    batch_size: Count = 128
+    """Images per step, over all processes."""
+    learning_rate: Positive = 1e-4
+    """Peak rate, after the warm-up; a cosine takes it to 0."""
+    teacher: Path | None = None
+    """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
+    sampler: SamplerConfig = SamplerConfig(name="ddim", steps=1)
+    label_dropout: Annotated[float, Suppress] = 0.0
+    # Of the teacher, filled in by the script:
+    teacher_digest: Annotated[str | None, Suppress] = None
+    diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig()
+    unet: Annotated[UNetConfig, Suppress] = UNetConfig()
+
+
+@options_class
+class DistillDDPM(Distill):
+    """Distil the pixel DDPM into one that draws by one network call, and takes no guidance."""
+
+    kind: ClassVar[str] = "ddpm-distilled"
+    family: ClassVar[str] = "ddpm"
+    script: ClassVar[str] = "distill_mnist.py"
+
+
+@options_class
+class DistillLDM(Distill):
+    """Distil a latent model into one that draws by one network call, and takes no guidance."""
 
     kind: ClassVar[str] = "ldm-distilled"
     family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "distill_mnist_ldm.py"
 
-    epochs: Count = 4
-    """Passes over the training set."""
-    learning_rate: Positive = 3e-4
-    """Peak rate, after the warm-up; a cosine takes it to 0."""
-    teacher: Path | None = None
-    """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
-    substeps: Count = 3
-    """DDIM steps of the teacher in each step of the distilled model's sampler."""
-    guidance: Finite = 1.0
-    """Classifier-free guidance scale of the teacher, which the distilled model has built in; not 1 costs twice."""
-    sampler: SamplerConfig = SamplerConfig(name="ddim", steps=3, shift=2.0)
-    label_dropout: Annotated[float, Suppress] = 0.0
-    # Of the teacher, filled in by the script:
-    teacher_digest: Annotated[str | None, Suppress] = None
-    diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig(clip=False)
-    unet: Annotated[UNetConfig, Suppress] = UNetConfig(in_channels=4, patch_size=1)
 
-    @model_validator(mode="after")
-    def check_ddim(self):
-        if (self.sampler.name, self.sampler.eta, self.label_dropout) != ("ddim", 0, 0):
-            raise ValueError("sampler: a distilled model learns steps of deterministic ddim")
-        return self
-
-
-RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillLDM)}
+RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillDDPM, DistillLDM)}

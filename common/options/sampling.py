@@ -43,8 +43,10 @@ class SampleVAE(Sample):
 class DiffusionSample(Sample):
     """What sampling from either diffusion model has in common. A sampler's None: as the model's checkpoint has it."""
 
-    kind: ClassVar[str] = "ddpm"  # of the model that is drawn with, unless --checkpoint names another
+    family: ClassVar[str] = "ddpm"
 
+    distilled: bool = False
+    """Draw by one network call, with the distilled model, if --checkpoint names none."""
     sampler: Literal["ddpm", "ddim", "dpmpp_2m"] | None = None
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
     steps: Count | None = None
@@ -55,6 +57,11 @@ class DiffusionSample(Sample):
     """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
     eta: Fraction | None = None
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+
+    @property
+    def kind(self):
+        """Of the model that is drawn with, unless --checkpoint names another."""
+        return f"{self.family}-distilled" if self.distilled else self.family
 
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
         """A model's own sampler, changed where these options say so."""
@@ -110,22 +117,14 @@ class ScoreDDPM(DiffusionSample):
 
 
 @options_class
-class Latent:
-    """What sampling from the latent model adds."""
-
-    distilled: bool = False
-    """Draw with the distilled model, if --checkpoint names none."""
-
-    @property
-    def kind(self):
-        return "ldm-distilled" if self.distilled else "ldm"
-
-
-@options_class
-class SampleLDM(Latent, SampleDDPM):
+class SampleLDM(SampleDDPM):
     """Draw digits with latent diffusion: a grid, and the denoising process, decoded. None: the model's own setting."""
 
+    family: ClassVar[str] = "ldm"
+
 
 @options_class
-class ScoreLDM(Latent, ScoreDDPM):
+class ScoreLDM(ScoreDDPM):
     """Draw fake/ with the latent diffusion model, export real/, score one against the other, and write result.json."""
+
+    family: ClassVar[str] = "ldm"

@@ -5,7 +5,6 @@ In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alph
 In those of the later papers, which this file uses, alpha_t = sqrt(alpha_bar_t), sigma_t = sqrt(1 - alpha_bar_t).
 """
 import math
-from itertools import pairwise
 
 import numpy as np
 
@@ -48,23 +47,19 @@ class DDPM:
         output = unet(self.q_sample(x_0, t, eps), jt.array(t), y)
         return ((output - target) ** 2).mean(dims=[1, 2, 3]).mean()
 
-    def distillation_loss(self, unet, teacher, x_0, times, eps, y):
-        """Mean squared error of the student's v: a scalar (Salimans and Ho 2022, algorithm 2, with SNR + 1 weighting).
+    def consistency_loss(self, unet, x_0, t, r, eps, y):
+        """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
+        (Song et al. 2023, Consistency Models, definition 1; Geng et al. 2024, Consistency Models Made Easy, section 3).
 
-        One DDIM step of the student, from times[0] to times[-1], is to end where the teacher ends, a Denoiser that
-        goes through all of times (K + 1, B), which fall. The student predicts v.
+        r = -1 is the clean image, where f is x_0. Root mean squares, in units of v: divided by sigma_t.
         """
-        x_t = x = self.q_sample(x_0, times[0], eps)
+        x_t, x_r = self.q_sample(x_0, t, eps), self.q_sample(x_0, r, eps)
+        alpha, sigma = self.alpha_sigma(t, x_0)
         with jt.no_grad():
-            for t, s in pairwise(times):
-                (alpha_t, sigma_t), (alpha_s, sigma_s) = self.alpha_sigma(t, x), self.alpha_sigma(s, x)
-                clean = teacher(x, t)
-                x = alpha_s * clean + sigma_s * (x - alpha_t * clean) / sigma_t
-            alpha_t, sigma_t = self.alpha_sigma(times[0], x)
-            # x = alpha_s (alpha_t x_t - sigma_t v) + sigma_s (sigma_t x_t + alpha_t v), solved for v:
-            v = ((alpha_s * alpha_t + sigma_s * sigma_t) * x_t - x) / (alpha_s * sigma_t - sigma_s * alpha_t)
-        output = unet(x_t, jt.array(times[0]), y)
-        return ((output - v) ** 2).mean(dims=[1, 2, 3]).mean()
+            clean = self.predict_x_0(unet(x_r, jt.array(r), y), x_r, r)
+        output = unet(x_t, jt.array(t), y)
+        squared = ((output - (alpha * x_t - clean) / sigma) ** 2).mean(dims=[1, 2, 3])
+        return ((squared + 1e-8) ** 0.5).mean()
 
 
 class Denoiser:

@@ -85,21 +85,28 @@ class UNet(nn.Module):
         nn.init.zero_(self.head.weight)
 
     def execute(self, x, t, context=None):
+        return self.features(x, t, context)[-1]
+
+    def features(self, x, t, context=None):
+        """What each block gives, (B, C, H, W), from the finest level down and up again, then the network's output."""
         time = silu(self.time(sinusoids(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(pixel_unshuffle(x, self.config.patch_size))  # (B, base_channels, H / patch, W / patch)
-        skips = []
+        features, skips = [], []
         for blocks, downsample in zip(self.down, self.downsample):
             for block in blocks:
                 x = block(x, time, context)
+                features.append(x)
                 skips.append(x)
             x = downsample(x)
         for block in self.middle:
             x = block(x, time, context)
+            features.append(x)
         for blocks, upsample in zip(self.up, self.upsample):
             x = upsample(x)
             for block in blocks:
                 x = block(jt.concat([x, skips.pop()], dim=1), time, context)
-        return pixel_shuffle(self.head(silu(self.norm(x))), self.config.patch_size)
+                features.append(x)
+        return [*features, pixel_shuffle(self.head(silu(self.norm(x))), self.config.patch_size)]
 
 
 class Attributes(nn.Module):
@@ -135,8 +142,12 @@ class ConditionalUNet(nn.Module):
         self.unet = UNet(config)
 
     def execute(self, x, t, y):
+        return self.features(x, t, y)[-1]
+
+    def features(self, x, t, y):
+        """What each block of the UNet gives, then the output: a list."""
         labels = jt.where(jt.isnan(y[:, 0]), jt.full_like(y[:, 0], self.config.num_classes), y[:, 0])
         context = self.context(labels.int32()).reshape(-1, self.config.context_tokens, self.config.context_dim)
         if self.attributes is not None:
             context = jt.concat([context, self.attributes(y[:, 1:])], dim=1)  # (B, L, context_dim)
-        return self.unet(x, t, context)
+        return self.unet.features(x, t, context)

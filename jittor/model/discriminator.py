@@ -1,0 +1,56 @@
+"""What tells drawn from real, and the losses of the two: heads on the features of the teacher's own network.
+
+Lin et al. 2025, Diffusion Adversarial Post-Training for One-Step Video Generation (APT), section 3;
+Huang et al. 2024, The GAN is dead; long live the GAN! A Modern GAN Baseline (R3GAN), section 2.
+"""
+from common.options.networks import UNetConfig
+from environment import jt, nn, silu
+from model.blocks import GROUPS
+from ops import GroupNorm
+
+WIDTH = 64
+NEARBY = 0.1  # standard deviation of what is added to x_0 where the gradient is estimated (APT, section 3.4)
+PENALTY = 10  # weight of the squared difference that this makes
+
+
+class Head(nn.Module):
+    """How real a feature looks: (B, channels, H, W) -> (B,)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = GroupNorm(GROUPS, channels)
+        self.conv1 = nn.Conv2d(channels, WIDTH, 3, padding=1)
+        self.conv2 = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.out = nn.Conv2d(WIDTH, 1, 1)
+
+    def execute(self, x):
+        return self.out(silu(self.conv2(silu(self.conv1(self.norm(x)))))).mean(dims=[1, 2, 3])
+
+
+class Discriminator(nn.Module):
+    """The sum of a head for each block of a UNet of this config: features, a list of (B, C, H, W), -> (B,)."""
+
+    def __init__(self, config: UNetConfig):
+        super().__init__()
+        widths = [config.base_channels * mult for mult in config.channel_mults for _ in range(config.blocks)]
+        self.heads = nn.ModuleList([Head(width) for width in (*widths, widths[-1], widths[-1], *reversed(widths))])
+
+    def execute(self, features):
+        return sum(head(x) for head, x in zip(self.heads, features))
+
+
+def adversarial_losses(discriminator, see, real, fake, nearby):
+    """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
+
+    see(x_0) gives the features by which images are judged; nearby: standard normal noise like them. The losses are
+    relativistic (R3GAN, equation 2), and the penalty stands for R1 and R2, the squared gradient at real and at fake
+    images, as a difference along one direction (APT, equation 5).
+    """
+    with jt.no_grad():
+        seen = [see(real), see(real + NEARBY * nearby), see(fake + NEARBY * nearby)]
+    features = see(fake)
+    real_logits, *near_logits = (discriminator(x) for x in seen)
+    fake_logits = discriminator([x.detach() for x in features])
+    smoothness = sum(((a - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
+    generator = nn.softplus(real_logits.detach() - discriminator(features)).mean()
+    return generator, nn.softplus(fake_logits - real_logits).mean() + PENALTY * smoothness
