@@ -102,9 +102,11 @@ def test_one_process_of_two(untrained, tmp_path, kill_later, launcher):
 def test_scoring(untrained, tmp_path, kill_later, tree):
     words = ("--num", 600, "--batch-size", 10, "--no-fid", "--checkpoint", untrained / "ldm.safetensors", "--out")
     script = ROOT / tree / "script" / "tst_mnist_ldm_fid.py"
-    for number in range(1, 6):
-        command = [*map(str, (sys.executable, script, *words, tmp_path / "killed"))]
-        kill_later(command, tmp_path / "killed" / "fake" / f"{60 * number:05}.png")
+    fake = tmp_path / "killed" / "fake"
+    for _ in range(5):
+        there = len(list(fake.glob("*.png")))
+        begun = [*map(str, (sys.executable, script, *words, tmp_path / "killed"))]
+        kill_later(begun, fake / f"{there + 10:05}.png")
     pictures = []
     for out in (tmp_path / "killed", tmp_path / "straight"):
         result = run_script(tree, "tst_mnist_ldm_fid.py", *words, out)
