@@ -212,12 +212,12 @@ def blocks(results):
 
 def pages(results):
     """The files in asset/ that are tables as a whole, by their names."""
-    headline, everything = tables(results)
+    (headline, everything), measured_speed = tables(results), bench()
     parts = {
         "Results": headline, "Every setting measured": everything, "Thickness, slant, width": controls(results),
-        "Repaint, vary, morph": edits(), "Beside other programs": peers_table(bench()),
-        "Beside the machine's limit": limit_table(bench()), "Tree beside tree": frameworks_table(bench()),
-        "The page": page_table(bench()),
+        "Repaint, vary, morph": edits(), "Beside other programs": peers_table(measured_speed),
+        "Beside the machine's limit": limit_table(measured_speed),
+        "Tree beside tree": frameworks_table(measured_speed), "The page": page_table(measured_speed),
     }  # fmt: skip
     found = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
     return {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}
@@ -239,9 +239,10 @@ def main(options: Report):
         raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
     for file, content in pages(results).items():
         (ASSET / file).write_text(content)
+    made = blocks(results)
     for readme in ROOT.glob("README*.md"):
         text = readme.read_text()
-        for marker, content in blocks(results).items():
+        for marker, content in made.items():
             text = between(text, marker, content)
         readme.write_text(text)
     originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}
