@@ -56,9 +56,10 @@ def lognormal_timesteps(normal, alphas_cumprod, mean, std):
 
 
 def learning_rate(options, step, fraction_done):
-    """Linear warm-up, then a cosine to 0; fraction_done in [0, 1]: of the epochs or of the minutes."""
+    """Linear warm-up, the peak, then a cosine to 0; fraction_done in [0, 1]: of the epochs or of the minutes."""
     warmup = min(1.0, (step + 1) / (options.warmup + 1))
-    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * min(fraction_done, 1.0)))
+    lowered = (min(fraction_done, 1.0) - options.hold) / (1 - options.hold)
+    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * max(lowered, 0.0)))
 
 
 def ema_decay(options, step):

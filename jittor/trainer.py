@@ -6,7 +6,7 @@ from environment import jt
 from optimizer import Muon
 
 ADVERSARIAL = {"betas": (0.0, 0.99), "matrices": False}  # with a discriminator Adam without momentum does better
-DISCRIMINATOR_RATE = 4  # times the model's
+DISCRIMINATOR = {**ADVERSARIAL, "scale": 4}  # its rate, times the model's
 
 
 class Trainer:
@@ -27,9 +27,9 @@ class Trainer:
         chosen = ADVERSARIAL if build_discriminator else {}
         self.optimizers = {"loss": Muon(self.model, options.weight_decay, **chosen)}  # whose weights each loss moves
         if build_discriminator:
-            discriminator, scale = build_discriminator(), DISCRIMINATOR_RATE
+            discriminator = build_discriminator()
             self.discriminator = accelerator.prepare(discriminator)
-            self.optimizers["discriminator"] = Muon(discriminator, options.weight_decay, scale=scale, **chosen)
+            self.optimizers["discriminator"] = Muon(discriminator, options.weight_decay, **DISCRIMINATOR)
         if self.run.resumed:
             self.restore(self.run.resumed)
 

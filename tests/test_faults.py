@@ -50,8 +50,8 @@ def steps_of(folder):
         return [int(row["step"]) for row in csv.DictReader(file)]
 
 
-def assert_same_run(folder, straight, steps=STEPS):
-    expected, found = (load_checkpoint(path, "vae") for path in (straight, folder))
+def assert_same_run(folder, straight, steps=STEPS, family="vae"):
+    expected, found = (load_checkpoint(path, family) for path in (straight, folder))
     assert found.progress.step == expected.progress.step == steps
     for name in expected.tensors:
         np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)

@@ -1,15 +1,14 @@
 """Killed at random moments: no file half written, no more lost than since the last checkpoint, the same end."""
-import csv
 import random
 import signal
 import subprocess
 import sys
 import time
 
-import numpy as np
 import psutil
 import pytest
 from conftest import ROOT, TREES, run_script
+from test_faults import assert_same_run, steps_of, wait_for
 from test_processes import ENVIRONMENT, command
 
 from common.checkpoint import load_checkpoint
@@ -37,9 +36,8 @@ def kill_later():
     def kill_later(words, path):
         before = path.stat().st_mtime_ns if path.exists() else 0
         process = subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True)
-        while not path.exists() or path.stat().st_mtime_ns == before:
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.002)
+        wait_for(process, path, before)
+        assert process.poll() is None, process.communicate()[1]
         time.sleep(chance.uniform(0, 0.3))
         for victim in psutil.Process(process.pid).children(recursive=True)[:1] or [process]:  # one process of several
             victim.send_signal(signal.SIGKILL)
@@ -47,19 +45,6 @@ def kill_later():
         assert process.returncode != 0
 
     return kill_later
-
-
-def steps_of(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        return [int(row["step"]) for row in csv.DictReader(file)]
-
-
-def assert_same(folder, straight, family):
-    expected, found = (load_checkpoint(path, family) for path in (straight, folder))
-    assert found.progress.step == expected.progress.step == STEPS
-    assert steps_of(folder) == list(range(STEPS))  # no gap, no row twice
-    for name in expected.tensors:
-        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)
 
 
 def arguments_of(script, untrained):
@@ -82,7 +67,7 @@ def test_training(untrained, tmp_path, kill_later, tree, script):
     for out in (folder, tmp_path / "straight"):
         result = run_script(tree, script, *arguments, "--resume", "auto", "--out", out)
         assert result.returncode == 0, result.stderr
-    assert_same(folder, tmp_path / "straight", family)
+    assert_same_run(folder, tmp_path / "straight", STEPS, family)
     assert not list(folder.glob("*.tmp"))
 
 

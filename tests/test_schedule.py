@@ -67,6 +67,8 @@ def test_learning_rate_warms_up_and_ends_at_zero():
     assert learning_rate(options, 1000, 0.5) == pytest.approx(5e-4)
     assert learning_rate(options, 1000, 1.0) == pytest.approx(0, abs=1e-12)
     assert learning_rate(options, 1000, 1.7) == pytest.approx(0, abs=1e-12)
+    held = Train(learning_rate=1e-3, warmup=99, hold=0.6)
+    assert [learning_rate(held, 1000, done) for done in (0.1, 0.6, 0.8, 1)] == pytest.approx([1e-3, 1e-3, 5e-4, 0])
 
 
 def test_ema_forgets_the_initial_weights():

@@ -39,7 +39,9 @@ class Train:
     batch_size: Count = 256
     """Images per step, over all processes."""
     learning_rate: Positive = 3e-3
-    """Peak rate, after the warm-up; a cosine takes it to 0."""
+    """Peak rate, after the warm-up; in the end a cosine takes it to 0."""
+    hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training that keeps the peak rate, before the cosine begins."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""
     weight_decay: NotNegative = 0.01
@@ -131,14 +133,16 @@ class TrainLDM(TrainDiffusion):
 class Distill(TrainDiffusion):
     """What the distillation scripts have in common."""
 
-    epochs: Count = 6
+    epochs: Count = 7
     """Passes over the training set."""
     consistency_epochs: NotNegative = 2
     """Of these, how many are of consistency alone, without a discriminator."""
     batch_size: Count = 128
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-4
-    """Peak rate, after the warm-up; a cosine takes it to 0."""
+    """Peak rate, after the warm-up; in the end a cosine takes it to 0."""
+    hold: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """Share of the training that keeps the peak rate, before the cosine begins."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
     sampler: SamplerConfig = SamplerConfig(name="ddim", steps=1)
