@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from common.conditions import UNITS, conditions, quantiles_of
 from common.errors import UserError
-from common.files import DATA, run_folder, write_atomically
+from common.files import DATA, damage_told, run_folder, write_atomically
 from common.mnist import load_mnist
 from common.options.command_line import run
 from common.options.fields import options_class
@@ -94,7 +94,9 @@ def load_attributes(train, data, folder):
         with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
             if not path.is_file():
                 write_table(train, data, folder)
-    return {name: x.astype(np.float32) for name, x in load_file(path).items()}
+    with damage_told(path, "delete it, and it is measured again" if data else None):
+        table = load_file(path)
+        return {name: table[name].astype(np.float32) for name in UNITS}
 
 
 def training_set(options, tree):

@@ -1,17 +1,21 @@
 """Where things live, and writing them so that a kill or a full disk leaves nothing half written."""
 import contextlib
+import csv
 import hashlib
 import json
 import os
+import zlib
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from common.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder
+DAMAGE = OSError, EOFError, ValueError, TypeError, LookupError, csv.Error, zlib.error, SafetensorError
 
 
 def run_folder(tree, name):
@@ -63,6 +67,17 @@ def os_errors_about(path):
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+@contextlib.contextmanager
+def damage_told(path, cure=None):
+    """While inside, what reading this file raises becomes a UserError. cure: None for a file of the repository's."""
+    try:
+        yield
+    except DAMAGE as error:
+        reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
+        cure = cure or f"`git checkout -- {path}` restores it"
+        raise UserError(f"{path} is damaged or gone ({reason}): {cure}") from error
 
 
 def lock(folder):

@@ -1,7 +1,6 @@
 """The four files of MNIST, or of a data set in its format, read into arrays."""
 import gzip
 import math
-import zlib
 from functools import cache
 
 import numpy as np
@@ -9,7 +8,7 @@ from PIL import Image
 
 from common import SIZE
 from common.errors import UserError
-from common.files import DATA
+from common.files import DATA, damage_told
 
 LARGEST = 2**31  # bytes of a file, unpacked: what is read is what its header claims, and no more
 
@@ -50,17 +49,11 @@ def random_images(train, count=None, folder=None, seed=0):
 
 def read_idx(path, axes):
     """The bytes of a gzipped IDX file as an array of so many axes (LeCun, http://yann.lecun.com/exdb/mnist)."""
-    cure = f"`git checkout -- {path}` restores it" if path.parent == DATA else "fetch it again"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: {cure}")
-    try:
-        with gzip.open(path) as file:
-            if file.read(4) != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
-                raise ValueError("no IDX file")
-            shape = np.frombuffer(file.read(4 * axes), ">u4", axes).tolist()
-            if not 0 < math.prod(shape) <= LARGEST:
-                raise ValueError(f"it claims {' x '.join(map(str, shape))} bytes")
-            content = file.read(math.prod(shape) + 1)  # one more: the end, and with it the checksum, is read too
+    with damage_told(path, None if path.parent == DATA else "fetch it again"), gzip.open(path) as file:
+        if file.read(4) != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
+            raise ValueError("no IDX file")
+        shape = np.frombuffer(file.read(4 * axes), ">u4", axes).tolist()
+        if not 0 < math.prod(shape) <= LARGEST:
+            raise ValueError(f"it claims {' x '.join(map(str, shape))} bytes")
+        content = file.read(math.prod(shape) + 1)  # one more: the end, and with it the checksum, is read too
         return np.frombuffer(content, np.uint8).reshape(shape)
-    except (gzip.BadGzipFile, EOFError, zlib.error, ValueError) as error:
-        raise UserError(f"{path} is cut short or altered ({error}): {cure}") from error

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from common.checkpoint import Checkpoint, Progress, load_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.figure import loss_curve
-from common.files import CHECKPOINT, lock, os_errors_about, run_folder, write_atomically, write_json
+from common.files import CHECKPOINT, damage_told, lock, os_errors_about, run_folder, write_atomically, write_json
 from common.images import save_png
 from common.noise import StepNoise, data_order
 
@@ -193,13 +193,11 @@ class Run:
 
     def drop_metrics_from(self, step):
         """Of an interrupted run, keep the rows of the steps before this one: those after it are done again."""
-        try:
+        with damage_told(self.metrics, "restore it, or begin another run with --out"):
             header, *rows = csv.reader(self.metrics.read_text().splitlines())
             kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
-            [float(number) for row in kept for number in row]
-        except (FileNotFoundError, ValueError, csv.Error) as error:
-            cure = "restore it, or begin another run with --out"
-            raise UserError(f"{self.metrics} is damaged or gone ({error}): {cure}") from error
+            if len([float(number) for row in kept for number in row]) != step * len(header):
+                raise ValueError(f"{len(kept)} steps of {step}")
         write_atomically(self.metrics, "".join(",".join(row) + "\n" for row in [header, *kept]).encode())
 
 

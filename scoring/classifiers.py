@@ -10,8 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
-from common.errors import UserError
-from common.files import ROOT, digest, write_atomically
+from common.files import ROOT, damage_told, digest, write_atomically
 from common.images import from_uint8
 from common.mnist import load_mnist
 from common.options.command_line import run
@@ -29,10 +28,9 @@ def trained(name):
     from scoring.networks import BUILDS
 
     path = WEIGHTS / f"{name}.safetensors"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: `git checkout -- {path}` restores it")
-    tensors = load_file(path)
-    mean, matrix = (tensors.pop(part).astype(np.float64) for part in ("rescale.mean", "rescale.map"))
+    with damage_told(path):
+        tensors = load_file(path)
+        mean, matrix = (tensors.pop(part).astype(np.float64) for part in ("rescale.mean", "rescale.map"))
     network = BUILDS[name]()
     network.load_state_dict({key: torch.from_numpy(array) for key, array in tensors.items()})
     return network.float().eval(), mean, matrix

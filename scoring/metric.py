@@ -15,7 +15,7 @@ import numpy as np
 from tyro.conf import Positional
 
 from common.errors import UserError
-from common.files import write_atomically, write_json
+from common.files import damage_told, write_atomically, write_json
 from common.images import read_images
 from common.mnist import random_images
 from common.options.command_line import run
@@ -91,8 +91,11 @@ def floor(count, folder=None):
 
     Of the repository's MNIST the usual counts are kept in a file, for this takes a minute or two.
     """
-    if folder is None and FLOORS.is_file() and (kept := json.loads(FLOORS.read_text()).get(str(count))):
-        return kept
+    if folder is None and FLOORS.is_file():
+        with damage_told(FLOORS):
+            kept = dict(json.loads(FLOORS.read_text()))
+        if str(count) in kept:
+            return kept[str(count)]
     real = random_images(False, count, folder)
     found = [compare(random_images(True, count, folder, seed), real)[0] for seed in range(FLOOR_SETS)]
     mean = {name: float(np.mean([each[name] for each in found])) for name in found[0] if name != "mnist_fd"}

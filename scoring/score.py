@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
-from common.files import digest, lock, write_json
+from common.files import damage_told, digest, lock, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from common.mnist import load_labels, random_images
 from common.noise import random_picks
@@ -45,11 +45,9 @@ def claim(folder, settings):
     """
     held = lock(folder)
     path = folder / "settings.json"
-    if path.is_file():
-        try:
+    if path.exists():
+        with damage_told(path, f"delete {folder}, or name another --out"):
             before = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{path} is damaged ({error}): delete {folder}, or name another --out") from error
         changed = [f"{name}={before.get(name)}" for name in settings if before.get(name) != settings[name]]
         if changed:
             raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")

@@ -71,15 +71,14 @@ def test_damaged_file(copy, name, damage):
         path.write_bytes(gzip.decompress(path.read_bytes()))
     else:
         path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
-    told = "missing" if damage == "missing" else "cut short or altered"
-    with pytest.raises(UserError, match=f"{name} is {told}.*: fetch it again"):
+    with pytest.raises(UserError, match=rf"{name} is damaged or gone \(.+\): fetch it again"):
         load_mnist("train" in name, copy)
 
 
 def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
     monkeypatch.setattr("common.mnist.DATA", copy)
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is missing: `git checkout"):
+    with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is damaged or gone .*: `git checkout"):
         load_mnist(train=False)
 
 
@@ -91,7 +90,7 @@ def idx(*shape, content):
 def test_headers_that_lie(copy, shape, content):
     """No pixels, more than memory holds, and 100 MB of zeros where 12 bytes are told: not unpacked."""
     (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is cut short or altered"):
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or gone"):
         load_mnist(True, copy)
 
 

@@ -1,6 +1,7 @@
 """Nothing is lost: signals, kills, full and read-only disks, two runs at once, and whatever may stand in a file."""
 import csv
 import gzip
+import io
 import json
 import os
 import shutil
@@ -16,15 +17,22 @@ import tyro
 from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors.numpy import save, save_file
 
+from common.attributes import load_attributes
 from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.edit import read_digit, read_mask
 from common.errors import UserError
 from common.files import DATA
+from common.images import read_images
+from common.mnist import load_labels, load_mnist
 from common.options.command_line import run
 from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
 from common.options.sampling import ScoreLDM
 from common.run import Run
+from scoring.metric import cache_inception_weights
+from scoring.score import claim
 
 STEPS = 24
 RUN = (
@@ -116,6 +124,57 @@ def test_out_names_a_file(tmp_path, tree):
     (tmp_path / "file").write_text("mine")
     assert_user_error(run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "file"), "file", "--out")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def png(side):
+    """A black bar on white."""
+    picture, buffer = np.full((side, side), 255, np.uint8), io.BytesIO()
+    picture[10:30, 14:18] = 0
+    Image.fromarray(picture).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+SOMEONES = {"tensors": save({"a": np.zeros(3, np.float32)}), "json": b"[1, 2]", "picture": png(40)}
+STATES = {  # what may stand where a file was: each makes its path so
+    "missing": lambda path: None,
+    "empty": lambda path: path.touch(),
+    "noise": lambda path: path.write_bytes(np.random.default_rng(0).bytes(1000)),
+    "huge": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 2**30),
+    "a folder": lambda path: path.mkdir(),
+    "a dangling link": lambda path: path.symlink_to("nowhere"),
+    **{name: lambda path, content=content: path.write_bytes(content) for name, content in SOMEONES.items()},
+}
+READERS = {  # of each kind of file: its name, what reads it, and what a state is no fault of
+    "checkpoint": ("checkpoint.safetensors", load_checkpoint),
+    "images": ("t10k-images-idx3-ubyte.gz", lambda path: load_mnist(False, path.parent)),
+    "labels": ("train-labels-idx1-ubyte.gz", lambda path: load_labels(True, path.parent)),
+    "attributes": ("test-attributes.safetensors", lambda path: load_attributes(False, DATA, path.parent)),
+    "digit": ("digit.png", read_digit, "picture"),
+    "mask": ("mask.png", read_mask),
+    "drawn": ("00001.png", lambda path: read_images(path.parent)),
+    "inception": ("inception.pth", cache_inception_weights),
+    "settings": ("settings.json", lambda path: claim(path.parent, {"seed": 1}), "missing", "a dangling link"),
+    "metrics": ("metrics.csv", lambda path: Run.drop_metrics_from(SimpleNamespace(metrics=path), 3)),
+}
+
+
+OWN = "settings", "metrics"  # what only the scripts write is not huge
+CASES = [(reader, state) for reader in READERS for state in STATES if not (reader in OWN and state == "huge")]
+
+
+@pytest.mark.parametrize("reader, state", CASES)
+def test_whatever_stands_where_a_file_was(tmp_path, monkeypatch, reader, state):
+    """One line that names the file, and a cure; never a traceback, nor a file that is taken for what it is not."""
+    name, read, *fine = READERS[reader]
+    (tmp_path / "00000.png").write_bytes(png(32))
+    monkeypatch.setattr("common.attributes.write_table", lambda *_: None)  # measures what is missing
+    STATES[state](tmp_path / name)
+    if state in fine:
+        read(tmp_path / name)
+        return
+    with pytest.raises(UserError) as error:
+        read(tmp_path / name)
+    assert str(tmp_path) in str(error.value) and ": " in str(error.value)
 
 
 @pytest.mark.parametrize("tree", TREES)
