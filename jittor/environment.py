@@ -84,6 +84,8 @@ def import_quietly():
         raise UserError("Jittor needs numpy below 2, which is not made for Python 3.13: use 3.11 or 3.12, or pytorch/")
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
     os.environ.setdefault("cache_name", "simple-ldm")
+    if sys.version_info >= (3, 12):  # its compiling threads call Python without holding its lock, which 3.12 punishes
+        os.environ.setdefault("use_parallel_op_compiler", "0")
     launched = "OMPI_COMM_WORLD_SIZE" in os.environ  # by mpirun
     os.environ.setdefault("use_mpi", str(int(launched)))
     if launched and not (os.environ.get("mpicc_path") or shutil.which("mpicc")):
