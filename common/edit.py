@@ -5,6 +5,7 @@ from PIL import Image
 from common import SIZE
 from common.draw import asked_for, batches_of, output_folder
 from common.errors import UserError
+from common.files import damage_told
 from common.images import from_uint8, grid, save_gif, save_png
 from common.mnist import load_mnist
 from common.options.editing import Morph, Repaint, Vary
@@ -19,14 +20,9 @@ PARTS = {  # what is drawn anew: rows, columns
 
 def open_grey(path):
     """A picture as grey levels, uint8 (H, W), what is transparent white; UserError where it is none."""
-    try:
-        with Image.open(path) as opened:
-            rgba = opened.convert("RGBA")
-            return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path} claims to be huge: name a smaller picture") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path} is not there, or not a whole picture: name another") from error
+    with damage_told(path, "name another picture"), Image.open(path) as opened:
+        rgba = opened.convert("RGBA")
+        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
 
 
 def read_digit(path):

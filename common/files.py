@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from PIL.Image import DecompressionBombError
 from safetensors import SafetensorError
 
 from common.errors import UserError
@@ -15,7 +16,10 @@ from common.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder
-DAMAGE = OSError, EOFError, ValueError, TypeError, LookupError, csv.Error, zlib.error, SafetensorError
+DAMAGE = (  # what reading a file raises that is not what it should be; SyntaxError: by Pillow
+    OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, csv.Error, zlib.error, SafetensorError,
+    DecompressionBombError,
+)  # fmt: skip
 
 
 def run_folder(tree, name):

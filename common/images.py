@@ -7,7 +7,7 @@ from PIL import Image
 
 from common import SIZE
 from common.errors import UserError
-from common.files import write_atomically
+from common.files import damage_told, write_atomically
 
 
 def from_uint8(images):
@@ -78,15 +78,10 @@ def read_images(folder):
         raise UserError(f"{folder} holds {len(files)} PNGs: at least 2 are needed, right inside the folder")
     images = np.empty((len(files), 1, SIZE, SIZE), np.uint8)
     for image, file in zip(images, files):
-        try:
-            with Image.open(file) as opened:
-                if opened.size != (SIZE, SIZE):
-                    raise UserError(f"{file} is {opened.width}x{opened.height}: images of {SIZE}x{SIZE} are compared")
-                if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
-                    raise UserError(f"{file} has 16 bits per pixel: save it with 8")
-                image[0] = opened.convert("L")
-        except Image.DecompressionBombError as error:
-            raise UserError(f"{file} claims to be huge: images of {SIZE}x{SIZE} are compared") from error
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a broken file, or for a folder
-            raise UserError(f"{file} is not a whole image: delete it or draw it again") from error
+        with damage_told(file, "delete it or draw it again"), Image.open(file) as opened:
+            if opened.size != (SIZE, SIZE):
+                raise UserError(f"{file} is {opened.width}x{opened.height}: images of {SIZE}x{SIZE} are compared")
+            if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
+                raise UserError(f"{file} has 16 bits per pixel: save it with 8")
+            image[0] = opened.convert("L")
     return images

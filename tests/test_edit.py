@@ -151,7 +151,7 @@ def test_pictures_that_are_no_digit(tmp_path):
     Image.new("L", (50, 50), 200).save(tmp_path / "flat.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8)).save(tmp_path / "noise.png")
     (tmp_path / "text.png").write_text("7")
-    for name, told in (("flat", "no digit"), ("noise", "no digit"), ("text", "not a whole"), ("none", "not there")):
+    for name, told in (("flat", "no digit"), ("noise", "no digit"), ("text", "damaged"), ("none", "gone")):
         with pytest.raises(UserError, match=told):
             read_digit(tmp_path / f"{name}.png")
 
@@ -168,7 +168,7 @@ def test_masks(tmp_path):
     Image.new("L", (28, 32)).save(tmp_path / "small.png")
     Image.new("L", (32, 32)).save(tmp_path / "black.png")
     Image.new("L", (32, 32), 255).save(tmp_path / "white.png")
-    for name, told in (("small", "is 28x32"), ("black", "all black"), ("white", "all white"), ("no", "not there")):
+    for name, told in (("small", "is 28x32"), ("black", "all black"), ("white", "all white"), ("no", "gone")):
         with pytest.raises(UserError, match=told):
             read_mask(str(tmp_path / f"{name}.png"))
 
