@@ -244,6 +244,16 @@ def test_two_runs_into_one_folder(tree, tmp_path):
 
 
 @pytest.mark.parametrize("tree", TREES)
+def test_a_folder_that_is_moved_while_its_run_goes_on(tree, tmp_path):
+    process = begin(tree, tmp_path / "run", "--epochs", "1000")
+    wait_for(process, tmp_path / "run" / "checkpoint.safetensors")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    told = process.communicate(timeout=60)[1].splitlines()[-1]
+    assert process.returncode == 2 and str(tmp_path / "run") in told and "moved or removed" in told
+    assert load_checkpoint(tmp_path / "moved", "vae").progress.step >= 2
+
+
+@pytest.mark.parametrize("tree", TREES)
 def test_a_full_disk_leaves_the_last_checkpoint(tree, tmp_path):
     result = run_on_disk(tmp_path, "size=600k", tree, "train_mnist_vae.py", *RUN)
     assert_user_error(result, "disk/out/", "No space left on device", "free some space")

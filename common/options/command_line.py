@@ -11,9 +11,10 @@ from common.errors import UserError
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
-OUT = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.ENOTDIR
+OUT = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR
 CURES = {
     errno.ENOSPC: "free some space there; what was written before is whole",
+    errno.ENOENT: "it, or its folder, was moved or removed: put it back, or begin again",
     **dict.fromkeys(OUT, "name a folder that can be written with --out"),
 }
 
