@@ -7,7 +7,7 @@ from common.edit import read_mask
 from common.files import write_json
 from common.images import from_uint8, to_uint8
 from common.mnist import load_mnist
-from common.options.editing import Morph, Repaint
+from common.options.editing import Repaint
 from common.schedule import resampled
 from scoring.classifiers import classes
 
@@ -65,7 +65,6 @@ def score_inversion(pipeline, editing, images):
 def score_edits(pipeline, editing, options):
     """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
     images, labels = load_mnist(train=False, limit=options.num)
-    pipeline.sampler = Morph().override(pipeline.sampler)
     result = {"tree": pipeline.tree.name, "model": pipeline.checkpoint.options.kind, "num": options.num}
     result |= score_inversion(pipeline, editing, images)
     result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)

@@ -11,6 +11,20 @@ from common.options.sampling import Asked, Sample
 
 @options_class
 class Edit(Sample):
+    """What edit_mnist.py's commands have in common."""
+
+    num: Count = 9
+    """Results per digit."""
+    pixels: bool = False
+    """Edit with the pixel DDPM (else with latent diffusion)."""
+
+    @property
+    def kind(self):
+        return "ddpm" if self.pixels else "ldm"
+
+
+@options_class
+class EditDigits(Edit):
     """What the ways to edit digits have in common."""
 
     sampler: ClassVar[str] = "ddpm"
@@ -19,18 +33,10 @@ class Edit(Sample):
     """Which test digits, by their number in the test set."""
     image: Path | None = None
     """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
-    num: Count = 9
-    """Results per digit."""
-    pixels: bool = False
-    """Edit with the pixel DDPM (else with latent diffusion)."""
     steps: Count = 25
     """Steps of the sampler."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale; 0: the digit is not told."""
-
-    @property
-    def kind(self):
-        return "ddpm" if self.pixels else "ldm"
 
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
         """How the model draws here."""
@@ -38,7 +44,7 @@ class Edit(Sample):
 
 
 @options_class
-class Repaint(Asked, Edit):
+class Repaint(Asked, EditDigits):
     """Draw a part of each digit anew and keep the rest. The digit is told, where it is known."""
 
     mask: str = "right"
@@ -50,7 +56,7 @@ class Repaint(Asked, Edit):
 
 
 @options_class
-class Vary(Asked, Edit):
+class Vary(Asked, EditDigits):
     """Noise each digit for a part of the way and denoise it again, towards what is asked for."""
 
     strength: Fraction = 0.6
@@ -58,7 +64,7 @@ class Vary(Asked, Edit):
 
 
 @options_class
-class Morph(Edit):
+class Morph(EditDigits):
     """Go from each digit to the next, by way of the noise that deterministic sampling draws them from."""
 
     sampler: ClassVar[str] = "ddim"
@@ -77,6 +83,10 @@ class Score(Edit):
 
     num: Annotated[int, Field(ge=20, le=10_000)] = 200
     """Digits."""
+
+    def override(self, sampler: SamplerConfig) -> SamplerConfig:
+        """As morphing draws, with which it begins."""
+        return Morph().override(sampler)
 
 
 Edits = Repaint | Vary | Morph | Score
