@@ -108,7 +108,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 
 OWN = [
     (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=8, shift=3.0, guidance=1.0, eta=0.0)),
-    (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=6, shift=2.0, guidance=1.0, eta=0.0)),
+    (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, guidance=1.0, eta=0.0)),
     (DistillLDM, SamplerConfig(name="ddim", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
 
@@ -156,7 +156,7 @@ def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
 
 
 RESULT = {
-    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 6, "shift": 2.0, "eta": 0, "guidance": 1,
+    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 7, "shift": 2.0, "eta": 0, "guidance": 1,
     "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "over_floor": 3.004,
     "precision": 0.9, "recall": 0.8, "floor": {"precision": 0.95, "recall": 0.94}, "device": "cpu", "labels": "train",
     "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16",
@@ -225,18 +225,18 @@ def test_report(tmp_path, monkeypatch):
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
     (tmp_path / "runs" / "edits.json").write_text(json.dumps(EDITS))
     report.main(report.Report(folders=(tmp_path / "runs",)))
-    names = {"pytorch-ldm-dpmpp_2m-6.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
-    names |= {"pytorch-ldm-dpmpp_2m-6-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
-    names |= {"pytorch-ldm-dpmpp_2m-6-labelseven.json", "pytorch-ldm-dpmpp_2m-6-labelstest.json"}
+    names = {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-7-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-7-labelseven.json", "pytorch-ldm-dpmpp_2m-7-labelstest.json"}
     names |= {"pytorch-ldm-dpmpp_2m-3-weightsffffff.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "\nold\n" not in readme
-    row = "| LDM | PyTorch | DPM-Solver++, 6 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
+    row = "| LDM | PyTorch | DPM-Solver++, 7 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
     assert row in readme and row in tables
     earlier = "| LDM | PyTorch | DPM-Solver++, 3, weights ffffff |"
     assert earlier in tables and earlier not in readme
-    guided = "| LDM | PyTorch | DPM-Solver++, 6, guidance 1.5 |"
+    guided = "| LDM | PyTorch | DPM-Solver++, 7, guidance 1.5 |"
     assert guided in tables and guided not in readme
     fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
     assert fewer in tables and fewer not in readme
@@ -251,6 +251,6 @@ def test_report(tmp_path, monkeypatch):
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in tables
     assert "| twenty digits, 1 call | 123 | 114 | 140 |" in tables
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
-    assert "| LDM | PyTorch | DPM-Solver++, 6 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
+    assert "| LDM | PyTorch | DPM-Solver++, 7 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
     assert "| LDM | Jittor | 0 | 97.0 % | 81.2 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in tables
     assert (tmp_path / "README.zh.md").read_text() == readme  # the tables are in English in both

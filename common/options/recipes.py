@@ -126,7 +126,7 @@ class TrainLDM(TrainDiffusion):
     """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
     diffusion: DiffusionConfig = DiffusionConfig(clip=False)
     unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, attributes=ATTRIBUTES)
-    sampler: SamplerConfig = SamplerConfig(steps=6, shift=2.0)
+    sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0)
 
 
 @options_class
