@@ -13,6 +13,7 @@ from common.errors import UserError
 from common.files import ROOT, digest, shipped_weights, write_json
 from common.options.command_line import run
 from common.options.fields import options_class
+from common.options.networks import SamplerConfig
 from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS, SAMPLERS
 from publish.plot import quality_against_time
@@ -27,7 +28,6 @@ ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; 
     ("ldm", "pytorch"): (219, 128.87),
     ("ldm", "jittor"): (244, 112.82),
 }
-OWN_SAMPLERS = {kind: recipe().sampler for kind, recipe in RECIPES.items() if kind != "vae"}
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / floor", "precision", "recall", "on")
 NOTES = """\
 Seconds: 10,000 images, generation alone, the fastest of the seeds' runs. MNIST-FD: Frechet distance of classifiers'
@@ -43,9 +43,15 @@ themselves.
 """
 
 
+def own_sampler(result):
+    """What the shipped model that a result is of draws by, unless told otherwise."""
+    about = shipped_weights(ROOT / result["tree"], result["model"]).with_suffix(".json")
+    return SamplerConfig(**json.loads(about.read_text())["recipe"]["sampler"])
+
+
 def unusual(result):
     """The settings of a result that its sampler and network calls do not tell, as words."""
-    own = OWN_SAMPLERS[result["model"]]
+    own = own_sampler(result)
     usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
     usual |= {"digit": None, "labels": "train", "real": "test"}
     words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
@@ -62,7 +68,7 @@ def name(result):
 
 def is_headline(result):
     """Whether a result is of its model's own sampler."""
-    own = OWN_SAMPLERS[result["model"]]
+    own = own_sampler(result)
     return not unusual(result) and (result["sampler"], result["steps"]) == (own.name, own.steps)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tyro
 from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
+from pydantic_core import to_jsonable_python
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.errors import UserError
@@ -107,7 +108,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 
 
 OWN = [
-    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=8, shift=3.0, guidance=1.0, eta=0.0)),
+    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, guidance=1.0, eta=0.0)),
     (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, guidance=1.0, eta=0.0)),
     (DistillLDM, SamplerConfig(name="ddim", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
@@ -204,15 +205,16 @@ def test_report(tmp_path, monkeypatch):
     marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
-    for tree, kind in (("pytorch", "ldm"), ("jittor", "ddpm")):
+    for tree, kind, recipe in (("pytorch", "ldm", TrainLDM()), ("jittor", "ddpm", TrainDDPM())):
+        shipped = {**SHIPPED, "recipe": to_jsonable_python(recipe)}
         (tmp_path / tree / "weights").mkdir(parents=True)
         (tmp_path / tree / "weights" / f"{kind}.safetensors").write_text("weights")
-        (tmp_path / tree / "weights" / f"{kind}.json").write_text(json.dumps(SHIPPED))
+        (tmp_path / tree / "weights" / f"{kind}.json").write_text(json.dumps(shipped))
     (tmp_path / "asset").mkdir()
     (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 8, "shift": 3.0, "fid": 3.217, "device": "cuda"},
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "fid": 3.217, "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even"},
         {**RESULT, "labels": "test", "control": CONTROL}, {**RESULT, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
@@ -225,7 +227,7 @@ def test_report(tmp_path, monkeypatch):
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
     (tmp_path / "runs" / "edits.json").write_text(json.dumps(EDITS))
     report.main(report.Report(folders=(tmp_path / "runs",)))
-    names = {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-8-cuda.json"}
+    names = {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-labelseven.json", "pytorch-ldm-dpmpp_2m-7-labelstest.json"}
     names |= {"pytorch-ldm-dpmpp_2m-3-weightsffffff.json"}

@@ -47,7 +47,7 @@ class SamplerConfig:
 
     name: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
     """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
-    steps: Count = 8
+    steps: Count = 10
     """Network calls."""
     shift: Positive = 3.0
     """More than 1: more of the steps at much noise; less: at little."""
