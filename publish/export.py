@@ -35,6 +35,9 @@ def halved(model):
     """An ONNX model whose larger weights are in half precision, cast to single where they are used."""
     from onnx import TensorProto, helper, numpy_helper
 
+    for node in model.graph.node:
+        del node.metadata_props[:]  # which line of which of this machine's files it came from
+
     for tensor in list(model.graph.initializer):
         if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= 64:
             array, name = numpy_helper.to_array(tensor), tensor.name

@@ -33,4 +33,5 @@ def test_networks(tree, folders, kind):
     }
     for name, (inputs, compute) in cases.items():
         (found,) = onnxruntime.InferenceSession(folders[tree.name] / kind / f"{name}.onnx").run(None, inputs)
+        assert b".py" not in (folders[tree.name] / kind / f"{name}.onnx").read_bytes()  # nothing of who made it
         np.testing.assert_allclose(found, tree.device.to_array(compute()), atol=1e-4, rtol=0, err_msg=name)
