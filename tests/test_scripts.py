@@ -85,7 +85,7 @@ def test_sampling_needs_the_checkpoint_alone(trained, tmp_path, script, kind, na
         source.rename(trained.folder / kind / "checkpoint.safetensors")
     assert result.returncode == 0, result.stderr
     shapes = {
-        "samples": grid_shape(2, 10), "process": grid_shape(8, {"ddpm": 9}.get(kind, 7)),  # one more than calls
+        "samples": grid_shape(2, 10), "process": grid_shape(8, {"ddpm": 10}.get(kind, 8)),  # at most 10
         "reconstructions": grid_shape(4, 10), "prior": grid_shape(2, 10),
     }  # fmt: skip
     for name in names:
