@@ -39,9 +39,9 @@ class Train:
     batch_size: Count = 256
     """Images per step, over all processes."""
     learning_rate: Positive = 3e-3
-    """Peak rate, after the warm-up; in the end a cosine takes it to 0."""
+    """Peak rate; a cosine takes it to 0."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the training that keeps the peak rate, before the cosine begins."""
+    """Share of the training at the peak."""
     warmup: Annotated[int, Field(ge=0)] = 200
     """Steps of linear warm-up."""
     weight_decay: NotNegative = 0.01
@@ -140,9 +140,9 @@ class Distill(TrainDiffusion):
     batch_size: Count = 128
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-4
-    """Peak rate, after the warm-up; in the end a cosine takes it to 0."""
+    """Peak rate; a cosine takes it to 0."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.6
-    """Share of the training that keeps the peak rate, before the cosine begins."""
+    """Share of the training at the peak."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
     sampler: SamplerConfig = SamplerConfig(name="ddim", steps=1)
