@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 from pydantic_core import to_jsonable_python
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from common.errors import UserError
-from common.files import CHECKPOINT, run_folder, shipped_weights, write_atomically
+from common.files import CHECKPOINT, DAMAGE, run_folder, shipped_weights, write_atomically
 from common.options.fields import NotNegative, options_class
 from common.options.networks import VAEConfig
 from common.options.recipes import RECIPES, Train
@@ -123,7 +123,7 @@ def load_checkpoint(path, family=None) -> Checkpoint:
                 vae=header["vae"] and VAEConfig(**header["vae"]),
                 path=path,
             )
-    except (OSError, SafetensorError, ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (*DAMAGE, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(family)}") from error
 
