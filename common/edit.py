@@ -1,6 +1,6 @@
 """The work of edit_mnist.py but for the networks: digits and masks in, grids and animations out."""
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from common import SIZE
 from common.draw import asked_for, batches_of, output_folder
@@ -21,7 +21,7 @@ PARTS = {  # what is drawn anew: rows, columns
 def open_grey(path):
     """A picture as grey levels, uint8 (H, W), what is transparent white; UserError where it is none."""
     with damage_told(path, "name another picture"), Image.open(path) as opened:
-        rgba = opened.convert("RGBA")
+        rgba = ImageOps.exif_transpose(opened).convert("RGBA")  # a phone's picture may lie on its side
         return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
 
 
@@ -41,6 +41,8 @@ def read_digit(path):
     digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8))
     scale = 20 / max(digit.size)
     small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.LANCZOS))
+    if not small.any():
+        raise UserError(f"{path} shows specks, but no digit: name another picture")
     centre = [(small.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / small.sum() for axis in (0, 1)]
     top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(centre, small.shape))
     whole = np.zeros((28, 28), np.uint8)

@@ -64,6 +64,8 @@ def draw_from(pipeline, noise, y):
 def slerp(a, b, share):
     """From noise a to noise b (*shape) along a great circle: the share of the way in 0..1 (Shoemake 1985)."""
     angle = np.arccos(np.clip((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+    if angle == 0:
+        return a
     return ((np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)).astype(np.float32)
 
 
@@ -71,6 +73,5 @@ def morph(pipeline, images, frames):
     """From each image to the next in so many frames, (N - 1, frames, 1, 32, 32); nothing is asked for on the way."""
     nothing = lambda count: pipeline.conditions(np.full(count, np.nan))  # noqa: E731
     noise, shares = invert(pipeline, images, nothing(len(images))), np.linspace(0, 1, frames)
-    ways = np.stack([slerp(a, b, share) for a, b in pairwise(noise) for share in shares])
-    drawn = draw_from(pipeline, ways, nothing(len(ways)))
-    return drawn.reshape(len(images) - 1, frames, *drawn.shape[1:])
+    ways = [np.stack([slerp(a, b, share) for share in shares]) for a, b in pairwise(noise)]
+    return np.stack([draw_from(pipeline, way, nothing(frames)) for way in ways])

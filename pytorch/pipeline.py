@@ -44,7 +44,8 @@ class Pipeline:
         denoise = Denoiser(self.unet, self.ddpm, to_tensor(y, device), sampler.guidance)
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
         timesteps = timesteps or self.timesteps()
-        x_t = draw_noise() if x_t is None else x_t
+        eps = draw_noise()  # x_T, or what the x_t given was noised with: the sampler's own noise comes after it
+        x_t = eps if x_t is None else x_t
         yield x_t
         sample, changed = SAMPLERS[sampler.name], lambda x_t, t: change(denoise(x_t, t))
         yield from sample(changed, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)

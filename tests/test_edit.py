@@ -10,7 +10,9 @@ from common.edit import PARTS, read_digit, read_mask
 from common.errors import UserError
 from common.images import from_uint8, to_uint8
 from common.mnist import load_mnist
+from common.noise import SampleNoise
 from common.options.editing import Morph, Repaint, Vary
+from common.options.networks import DiffusionConfig, SamplerConfig
 from common.schedule import resampled
 from scoring.classifiers import classes
 from scoring.edits import rms
@@ -106,6 +108,24 @@ def test_slerp(tree):
     assert np.linalg.norm(middle) == pytest.approx(np.linalg.norm(a), rel=1e-5)  # on the sphere
 
 
+def test_between_equal_noises_there_is_nothing_else(tree):
+    """Their cosine is 1 or more, as it is rounded: no angle, and not 0 / 0."""
+    for a in np.random.default_rng(0).standard_normal((10, 4, 8, 8)).astype(np.float32):
+        np.testing.assert_allclose(tree.editing.slerp(a, a, 0.5), a, rtol=1e-3)
+
+
+def test_a_trajectory_goes_on_after_the_noise_it_began_with(tree):
+    """Given the noise that it would begin with, it is the same: the sampler's own noise is not that again."""
+    accelerator, ddpm = tree.device.make_accelerator("cpu", "fp32"), tree.ddpm.DDPM(DiffusionConfig(clip=False))
+    sampler = SamplerConfig(name="ddpm", steps=4, shift=1.0)
+    pipeline = tree.pipeline.Pipeline(accelerator, lambda x, t, y: 0 * x, ddpm, sampler, {})
+    y, x_t = pipeline.conditions(np.arange(2)), SampleNoise(0, range(2), pipeline.shape)()
+    given = (), (tree.device.to_tensor(x_t, "cpu"),)
+    states = [[tree.device.to_array(x) for x in pipeline.trajectory(0, range(2), y, *noise)] for noise in given]
+    assert len(states[0]) == 5
+    np.testing.assert_array_equal(*states)
+
+
 def test_resampled():
     assert resampled([9, 5, 2, -1], 1) == [9, 5, 2, -1]
     assert resampled([9, 5, 2, -1], 3) == [9, 5, 9, 5, 9, 5, 2, 5, 2, 5, 2, -1]
@@ -145,13 +165,20 @@ def test_a_picture_is_made_as_mnist_was(picture, tmp_path):
     black.putalpha(Image.eval(Image.open(picture), lambda value: 2 * (250 - value)))
     black.save(transparent)
     assert np.corrcoef(read_digit(transparent).ravel(), found.ravel())[0, 1] > 0.99
+    turned, exif = tmp_path / "turned.png", Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to the right, as phones write
+    Image.open(picture).transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
+    np.testing.assert_array_equal(read_digit(turned), found)
 
 
 def test_pictures_that_are_no_digit(tmp_path):
     Image.new("L", (50, 50), 200).save(tmp_path / "flat.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8)).save(tmp_path / "noise.png")
+    specks = np.full((800, 800), 255, np.uint8)
+    specks[[10, 780], [10, 780]] = 0
+    Image.fromarray(specks).save(tmp_path / "specks.png")
     (tmp_path / "text.png").write_text("7")
-    for name, told in (("flat", "no digit"), ("noise", "no digit"), ("text", "damaged"), ("none", "gone")):
+    for name, told in (("flat", "no digit"), ("specks", "no digit"), ("noise", "no digit"), ("text", "damaged"), ("none", "gone")):
         with pytest.raises(UserError, match=told):
             read_digit(tmp_path / f"{name}.png")
 

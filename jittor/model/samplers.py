@@ -1,8 +1,8 @@
 """The samplers: generators of x_t, from the first step's result to the clean image.
 
 denoise(x_t, t) estimates x_0 at a time step t, one integer; x_t (B, C, H, W) starts as standard normal noise;
-alphas_cumprod (T + 1,) is alpha_bar_t, with 1 at -1; timesteps is a list of falling integers, of which -1, the
-clean image, is the last; noise() draws standard normal noise of x_t's shape.
+alphas_cumprod (T + 1,) is alpha_bar_t, with 1 at -1; timesteps is a list of integers, in drawing falling to
+-1, the clean image; noise() draws standard normal noise of x_t's shape.
 """
 import math
 from itertools import pairwise
