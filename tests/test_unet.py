@@ -39,7 +39,7 @@ def test_default_sizes(tree, config, millions):
     """Output as input, and about as many parameters as the README says."""
     unet = tree.unet.UNet(config)
     side = 32 if config.in_channels == 1 else 8
-    context = (tensor(tree, 3, config.context_tokens, config.context_dim),) if config.context_dim else ()
+    context = (tensor(tree, 3, config.context_tokens, config.context_dim),)
     x = tensor(tree, 3, config.in_channels, side, side)
     assert run(tree, unet, x, integers(tree, 0, 500, 999), *context).shape == (3, config.in_channels, side, side)
     assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)

@@ -75,11 +75,11 @@ class UNetConfig:
     """Levels with attention; 0 is the finest."""
     head_dim: Size = 32
     """Channels of one attention head."""
-    context_dim: Annotated[int, Field(ge=0, le=4096)] = 64
-    """Channels of a token, for cross-attention; 0: no context."""
+    context_dim: Annotated[int, Field(ge=2, le=4096, multiple_of=2)] = 64
+    """Channels of a token, for cross-attention."""
     context_tokens: Size = 4
     """Tokens that describe one class."""
-    num_classes: Size = 10
+    num_classes: Annotated[int, Field(ge=10, le=4096)] = 10
     """Classes; one more group of tokens stands for none."""
     attributes: tuple[Attribute, ...] = ()
     """Measures that the context tells too, a token each."""
@@ -92,8 +92,6 @@ class UNetConfig:
         attended = (*self.attention_levels, levels - 1)  # the middle attends too
         if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
             raise ValueError("head_dim: it must divide the channels of every level with attention")
-        if self.attributes and not self.context_dim:
-            raise ValueError("attributes: they are tokens, which need a context_dim")
         context = self.context_tokens * self.context_dim * (self.num_classes + 1)
         check_parameters(self, 2 * self.blocks, 2 * self.in_channels, context)
         return self

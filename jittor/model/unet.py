@@ -23,29 +23,26 @@ def sinusoids(x, dim):
 class UNetBlock(nn.Module):
     """A residual block, then self-attention and cross-attention where the level has them.
 
-    x (B, in_channels, H, W), time (B, time_dim), context (B, L, context_dim) or None -> (B, out_channels, H, W).
+    x (B, in_channels, H, W), time (B, time_dim), context (B, L, context_dim) -> (B, out_channels, H, W).
     """
 
     def __init__(self, in_channels, out_channels, time_dim, attention, config):
         super().__init__()
         self.residual = ResidualBlock(in_channels, out_channels, time_dim)
         self.self_attention = Attention(out_channels, config.head_dim) if attention else None
-        cross = attention and config.context_dim > 0
-        self.cross_attention = Attention(out_channels, config.head_dim, config.context_dim) if cross else None
+        self.cross_attention = Attention(out_channels, config.head_dim, config.context_dim) if attention else None
 
     def execute(self, x, time, context):
         x = self.residual(x, time)
         if self.self_attention is not None:
-            x = self.self_attention(x)
-        if self.cross_attention is not None:
-            x = self.cross_attention(x, context)
+            x = self.cross_attention(self.self_attention(x), context)
         return x
 
 
 class UNet(nn.Module):
     """x_t (B, in_channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, in_channels, H, W).
 
-    H and W are multiples of patch_size * 2 ** (levels - 1). Without config.context_dim there is no context.
+    H and W are multiples of patch_size * 2 ** (levels - 1).
     """
 
     def __init__(self, config: UNetConfig):
@@ -84,10 +81,10 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], in_channels, 3, padding=1)
         nn.init.zero_(self.head.weight)
 
-    def execute(self, x, t, context=None):
+    def execute(self, x, t, context):
         return self.features(x, t, context)[-1]
 
-    def features(self, x, t, context=None):
+    def features(self, x, t, context):
         """What each block gives, (B, C, H, W), from the finest level down and up again, then the network's output."""
         time = silu(self.time(sinusoids(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(pixel_unshuffle(x, self.config.patch_size))  # (B, base_channels, H / patch, W / patch)
