@@ -32,14 +32,14 @@ def load_teacher(options):
     return teacher, replace(options, teacher_digest=digest(path), **known)
 
 
-def distillation_losses(teacher, options, generator, discriminator, x_0, y, noise, epoch):
+def distillation_losses(teacher, trainer, generator, x_0, y, noise):
     """The losses on real x_0 (B, C, H, W) under conditions y; at first there is that of consistency alone."""
     ddpm = teacher.ddpm
     draw = lambda: to_tensor(noise.normal(*x_0.shape[1:]), teacher.accelerator.device)  # noqa: E731
     level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)  # noqa: E731
     t = level(*CONSISTENCY)
     consistency = ddpm.consistency_loss(generator, x_0, t, np.maximum(t - STEP, -1), draw(), y)
-    if epoch < options.consistency_epochs:
+    if trainer.run.progress.epoch < trainer.options.consistency_epochs:
         return {"loss": consistency, "consistency": consistency}
     fake = Denoiser(generator, ddpm, y)(draw(), ddpm.config.timesteps - 1)
     s, eps = level(*ADVERSARIAL), draw()
@@ -47,6 +47,6 @@ def distillation_losses(teacher, options, generator, discriminator, x_0, y, nois
     def see(x_0):
         return teacher.unet.features(ddpm.q_sample(x_0, s, eps), jt.array(s), y)[:-1]
 
-    deceit, detection = adversarial_losses(discriminator, see, x_0, fake, draw())
+    deceit, detection = adversarial_losses(trainer.discriminator, see, x_0, fake, draw())
     loss = deceit + WEIGHT * consistency
     return {"loss": loss, "consistency": consistency, "discriminator": detection}

@@ -11,7 +11,7 @@ def orthogonalize(x):
     """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small.
 
     Five steps of Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon), of which only the
-    product of the brackets, on the shorter side, is kept until the end: a third of the arithmetic.
+    product of the brackets, on the shorter side, is kept until the end: for 3x3 convolutions 0.4 of the arithmetic.
     """
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)

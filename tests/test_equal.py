@@ -1,9 +1,8 @@
 """The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
-import csv
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, read_rows
 
 from common.checkpoint import load_checkpoint
 from common.options.networks import DiffusionConfig, UNetConfig
@@ -88,12 +87,6 @@ def losses_of(tree, kind):
     return lambda network: ddpm.loss(network, x, t, eps, y)
 
 
-def rows_of(folder):
-    """metrics.csv of a run."""
-    with open(folder / "metrics.csv", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
 def test_training_step(pair, tmp_path):
     """Loss, gradients, Muon and the averaged weights after two steps of each tree's own Trainer."""
     networks, kind, _ = pair
@@ -116,7 +109,7 @@ def test_training_step(pair, tmp_path):
 
         steps = trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8))
         assert len(list(steps)) == 2  # epochs of 8 samples each
-        rows = rows_of(tmp_path / tree.name)
+        rows = read_rows(tmp_path / tree.name)
         for row, value in zip(rows, computed):  # metrics.csv has six digits
             row["exact"] = float(tree.device.to_array(value).item())
             assert row["loss"] == pytest.approx(row["exact"], rel=1e-5)
@@ -160,12 +153,11 @@ def two_distillation_steps(tree, out):
         return network
 
     def losses(generator, indices, noise):
-        networks, epoch = (generator, trainer.discriminator), trainer.run.progress.epoch
-        return tree.distillation.distillation_losses(teacher, options, *networks, z_0, y, noise, epoch)
+        return tree.distillation.distillation_losses(teacher, trainer, generator, z_0, y, noise)
 
     trainer = tree.trainer.Trainer(options, teacher.accelerator, build, build_discriminator)
     assert len(list(trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8)))) == 2
-    return rows_of(out), load_checkpoint(out, "ldm").tensors
+    return read_rows(out), load_checkpoint(out, "ldm").tensors
 
 
 def test_distillation(trees, tmp_path):

@@ -26,8 +26,7 @@ def main(options: DistillDDPM):
     def losses(generator, indices, noise):
         x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
         y = to_tensor(noise.drop(conditions[indices], 0), accelerator.device)
-        epoch = trainer.run.progress.epoch
-        return distillation_losses(teacher, options, generator, trainer.discriminator, x_0, y, noise, epoch)
+        return distillation_losses(teacher, trainer, generator, x_0, y, noise)
 
     def preview(unet):
         return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, options.quantiles), options.seed)

@@ -26,8 +26,7 @@ def main(options: DistillLDM):
     def losses(generator, indices, noise):
         z_0 = space.normalize(to_tensor(latents[indices], accelerator.device))
         y = to_tensor(noise.drop(conditions[indices], 0), accelerator.device)
-        epoch = trainer.run.progress.epoch
-        return distillation_losses(teacher, options, generator, trainer.discriminator, z_0, y, noise, epoch)
+        return distillation_losses(teacher, trainer, generator, z_0, y, noise)
 
     def preview(unet):
         return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, options.quantiles, space), options.seed)
