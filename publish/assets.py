@@ -1,15 +1,14 @@
 """Every picture and table that the README shows, from the shipped weights: python -m publish.assets
 
-Draws the pictures of both trees, scores every sampler setting (an hour and a half on two cores; a setting whose result
-is there already is not drawn again), then writes the tables and the plot as publish.report does. The README's own:
-    python -m publish.assets --processes 2
+Draws the pictures of both trees, scores every sampler setting (two hours on one core; a setting whose result is there
+already is not drawn again), then writes the tables and the plot as publish.report does.
 """
 import shutil
 import subprocess
 import sys
 
 from common.figure import loss_curve
-from common.files import ROOT, run_folder, shipped_weights
+from common.files import ROOT, digest, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
 from common.options.recipes import RECIPES
@@ -84,14 +83,15 @@ def main(options: Assets):
         call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
         shutil.copy(folder / name, ASSET / name)
     for tree, kind in shipped if options.scores else ():
+        stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
         if kind in ("ddpm", "ldm"):
-            folder = run_folder(ROOT / tree, f"edits-{kind}")
+            folder = run_folder(ROOT / tree, f"edits-{stem}")
             pixels = ["--pixels"] if kind == "ddpm" else []
             if not (folder / "edits.json").is_file():
                 call(tree, "edit_mnist.py score", kind, "--out", folder, *pixels)
         own = [f"--seed {seed}" for seed in SEEDS] if kind != "vae" else []
         for setting in own + [f"{other} --seed {SEEDS[0]}" for other in OTHERS.get((tree, kind), [])]:
-            folder = run_folder(ROOT / tree, kind + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))
+            folder = run_folder(ROOT / tree, stem + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))
             if not (folder / "result.json").is_file():
                 script = "tst_mnist_fid.py" if RECIPES[kind].family == "ddpm" else "tst_mnist_ldm_fid.py"
                 call(tree, script, kind, "--out", folder, *setting.split(), processes=options.processes)

@@ -4,8 +4,10 @@ Results of 1,000 images or more are copied to asset/results/, and all is drawn f
 quality.png in asset/, the READMEs between their markers. A number that was not measured is not in a table.
 """
 import json
+from itertools import combinations
 from pathlib import Path
 
+from scipy.stats import spearmanr
 from tyro.conf import Positional
 
 from common.conditions import UNITS
@@ -18,6 +20,7 @@ from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS, SAMPLERS
 from publish.plot import quality_against_time
 from publish.speed import frameworks_table, limit_table, page_table, peers_table, table
+from scoring.classifiers import NAMES
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
@@ -89,14 +92,17 @@ def gather(folders):
     found = {}
     for path in sorted(path for folder in folders for path in Path(folder).rglob("result.json")):
         result = json.loads(path.read_text())
-        if result["num"] < ENOUGH:
-            print(f"{path}: {result['num']} images, left out")
+        shipped = shipped_weights(ROOT / result["tree"], result["model"]).is_file()
+        if result["num"] < ENOUGH or result["data"] or not shipped:
+            print(f"{path}: few images, other data or a model that is not shipped: left out")
         else:
             found.setdefault(name(result), {})[result["seed"]] = result
     for path in sorted(path for folder in folders for path in Path(folder).rglob("edits.json")):
         result = json.loads(path.read_text())
-        (ASSET / "edits").mkdir(exist_ok=True)
-        write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
+        weights = shipped_weights(ROOT / result["tree"], result["model"])
+        if weights.is_file() and digest(weights) == result["checkpoint"]:
+            (ASSET / "edits").mkdir(exist_ok=True)
+            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
     for stem, results in found.items():
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
 
@@ -169,6 +175,16 @@ def controls(results):
     return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
 
 
+def ranks(results):
+    """How the classifiers rank the results: Spearman's correlation of any two of them, and each's distance over its
+    floor, as Markdown."""
+    each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
+    rows = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
+    settings = [(name(r), *(f"{each[n][i]:.2f}" for n in NAMES)) for i, r in enumerate(results)]
+    agreement = table(rows, ("classifier", "classifier", "rank correlation"))
+    return agreement + "\n" + table(settings, ("result", *NAMES))
+
+
 def edits():
     """How well digits are repainted, inverted and morphed, as Markdown."""
     found = [json.loads(path.read_text()) for path in (ASSET / "edits").glob("*.json")]
@@ -210,23 +226,18 @@ def bench():
     return json.loads(path.read_text())
 
 
-def blocks(results):
-    """What stands between the READMEs' markers."""
-    made = {"results": tables(results)[0], "control": controls(results), "training": trainings()}
-    return {**made, "peers": peers_table(bench())}
-
-
-def pages(results):
-    """The files in asset/ that are tables as a whole, by their names."""
-    (headline, everything), measured_speed = tables(results), bench()
+def texts(results):
+    """What stands between the READMEs' markers, by marker; the files in asset/ that are tables as a whole, by name."""
+    (headline, everything), control, speed = tables(results), controls(results), bench()
+    made = {"results": headline, "control": control, "training": trainings(), "peers": peers_table(speed)}
     parts = {
-        "Results": headline, "Every setting measured": everything, "Thickness, slant, width": controls(results),
-        "Repaint, vary, morph": edits(), "Beside other programs": peers_table(measured_speed),
-        "Beside the machine's limit": limit_table(measured_speed),
-        "Tree beside tree": frameworks_table(measured_speed), "The page": page_table(measured_speed),
+        "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
+        "Thickness, slant, width": control, "Repaint, vary, morph": edits(), "Beside other programs": made["peers"],
+        "Beside the machine's limit": limit_table(speed), "Tree beside tree": frameworks_table(speed),
+        "The page": page_table(speed),
     }  # fmt: skip
     found = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
-    return {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}
+    return made, {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}
 
 
 @options_class
@@ -243,9 +254,9 @@ def main(options: Report):
     usual = [r for r in results if not unusual(r)]
     if not usual:
         raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
-    for file, content in pages(results).items():
+    made, pages = texts(results)
+    for file, content in pages.items():
         (ASSET / file).write_text(content)
-    made = blocks(results)
     for readme in ROOT.glob("README*.md"):
         text = readme.read_text()
         for marker, content in made.items():

@@ -1,18 +1,15 @@
-"""Whether the offline metric deserves trust: what it says of damaged real digits, and whether its classifiers agree.
+"""Whether the offline metric deserves trust: what it says of damaged real digits.
 
-    python -m publish.trust     # some minutes; writes asset/metric.md, the ranks from asset/results/
+    python -m publish.trust     # some minutes; writes asset/metric.md
 """
-from itertools import combinations
-
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from common.mnist import load_mnist, random_images
 from common.options.command_line import run
 from common.options.fields import options_class
-from publish.report import ASSET, measured, name
+from publish.report import ASSET
 from publish.speed import table
 from scoring.classifiers import NAMES, classify
 from scoring.metric import floor, mnist_fd, over_floor
@@ -91,31 +88,19 @@ def damages():
     return table(cells, ("damage", *NAMES, "mean"))
 
 
-def ranks(results):
-    """How the classifiers rank the results: Spearman's correlation of any two of them, as Markdown."""
-    each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
-    rows = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
-    settings = [(name(r), *(f"{each[n][i]:.2f}" for n in NAMES)) for i, r in enumerate(results)]
-    return table(rows, ("classifier", "classifier", "rank correlation")), table(settings, ("result", *NAMES))
-
-
 @options_class
 class Trust:
     """Measure what the offline metric sees, and write asset/metric.md."""
 
 
 def main(options: Trust):
-    agreement, settings = ranks(measured())
     text = f"""\
 # What the offline metric sees
 
-Each classifier's distance over its floor, and their mean, of {COUNT} real training digits against the test digits:
+Each classifier's distance over its floor, and their mean, of {COUNT} real training digits against the test digits.
+How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
 
-{damages()}
-How the classifiers rank the settings measured, and what each says of them:
-
-{agreement}
-{settings}"""
+{damages()}"""
     (ASSET / "metric.md").write_text(text)
     print(ASSET / "metric.md")
 

@@ -1,1 +1,1 @@
-"""How good drawn digits are: the classifier, the measures, and the work of the *_fid scripts."""
+"""How good drawn and edited digits are: the classifiers, the measures, and the work of the *_fid scripts."""

@@ -3,7 +3,6 @@ import numpy as np
 
 from common.attributes import load_attributes, measure
 from common.draw import batches_of
-from common.errors import UserError
 from common.images import to_uint8
 from common.mnist import load_labels, load_mnist
 from scoring.classifiers import classes
@@ -71,10 +70,3 @@ def print_control(found):
         beside = [f" ({found['ceiling'][key][name]:.3f}, {found['shuffled'][key][name]:.3f})" for key in ("r", "error")]
         print(f"{name:9}", ", ".join(map("".join, zip(cells, beside))), "; moves", end=" ")
         print(", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row)))
-
-
-def check_knows_attributes(pipeline):
-    """UserError unless there is something to control."""
-    if not pipeline.quantiles:
-        path = pipeline.checkpoint.path
-        raise UserError(f"{path} learned no attributes, which --labels test asks for: leave it out")

@@ -4,7 +4,7 @@ from tqdm import tqdm
 
 from common.draw import batches_of, output_folder
 from common.edit import read_mask
-from common.files import write_json
+from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
 from common.mnist import load_mnist
 from common.options.editing import Repaint
@@ -57,7 +57,6 @@ def score_inversion(pipeline, editing, images):
     return {
         "inversion_error": float(rms(back, from_uint8(images))),
         "vae_error": float(rms(best, from_uint8(images))),
-        "noise_std": float(noise.std()),
         "largest_over_mean_step": float((steps.max(axis=1) / steps.mean(axis=1)).mean()),
     }
 
@@ -65,7 +64,9 @@ def score_inversion(pipeline, editing, images):
 def score_edits(pipeline, editing, options):
     """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
     images, labels = load_mnist(train=False, limit=options.num)
-    result = {"tree": pipeline.tree.name, "model": pipeline.checkpoint.options.kind, "num": options.num}
+    checkpoint = pipeline.checkpoint
+    result = {"tree": pipeline.tree.name, "model": checkpoint.options.kind, "checkpoint": digest(checkpoint.path)}
+    result["num"] = options.num
     result |= score_inversion(pipeline, editing, images)
     result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
     folder = output_folder(options, pipeline.tree, f"edits-{result['model']}")

@@ -1,4 +1,4 @@
-"""How good drawn digits are: FID as the field measures it, and a measure that needs neither network nor GPU.
+"""How good drawn digits are: FID as the field measures it, and a measure that needs neither download nor GPU.
 
     python -m scoring.metric FAKE REAL           # two folders of 32x32 PNGs, anyone's
     python -m pytorch_fid FAKE REAL             # FID alone, by the same package
@@ -164,11 +164,8 @@ def cache_inception_weights(path=None):
         write_atomically(cached, content)
 
 
-def fid(fake, real, weights=None, batch_size=50):
-    """Frechet Inception distance of two folders of PNGs, by pytorch-fid's network, on CUDA where there is one.
-
-    The statistics of real are kept beside it, as pytorch-fid's --save-stats keeps them.
-    """
+def fid(fake, real, weights=None):
+    """Frechet Inception distance of two folders of PNGs, by pytorch-fid's network, on CUDA where there is one."""
     cache_inception_weights(weights)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # nothing in the file is unpickled
     import torch
@@ -176,12 +173,9 @@ def fid(fake, real, weights=None, batch_size=50):
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = inception.InceptionV3([3]).to(device)
-    kept = Path(f"{real}-inception-{INCEPTION}.npz")
-    moments, size = [], min(batch_size, len(list(Path(fake).glob("*.png"))))
-    for source in (str(fake), str(kept) if kept.is_file() else str(real)):
-        moments += fid_score.compute_statistics_of_path(source, network, size, 2048, device, num_workers=0)
-    if not kept.is_file():
-        np.savez_compressed(kept, mu=moments[2], sigma=moments[3])
+    moments, size = [], min(50, len(list(Path(fake).glob("*.png"))))
+    for folder in (str(fake), str(real)):
+        moments += fid_score.compute_statistics_of_path(folder, network, size, 2048, device, num_workers=0)
     return float(fid_score.calculate_frechet_distance(*moments))
 
 

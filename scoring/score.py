@@ -16,7 +16,7 @@ from common.files import damage_told, digest, lock, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from common.mnist import load_labels, random_images
 from common.noise import random_picks
-from scoring.control import check_knows_attributes, control, print_control, requests
+from scoring.control import control, print_control, requests
 from scoring.metric import score_folders
 
 CHOSEN = "num", "seed", "digit", "labels", "data", "real"
@@ -68,8 +68,14 @@ def labels_to_draw(options, indices):
 def conditions_to_draw(pipeline, options, folder):
     """y (num, 1 + A) of the samples: their labels alone, or for --labels test what test digits have."""
     if options.labels == "test":
-        return pipeline.conditions(*requests(options.num, pipeline.quantiles, options.data, folder))
-    return pipeline.conditions(labels_to_draw(options, np.arange(options.num)))
+        labels, values = requests(options.num, pipeline.quantiles, options.data, folder)
+    else:
+        labels, values = labels_to_draw(options, np.arange(options.num)), {}
+    checkpoint = pipeline.checkpoint
+    known = checkpoint.options.unet.num_classes
+    if labels.max() >= known:
+        raise UserError(f"{options.data} has the label {labels.max()}: {checkpoint.path} knows {known} classes")
+    return pipeline.conditions(labels, values)
 
 
 def draw_fake(pipeline, options, folder, y):
@@ -106,8 +112,9 @@ def draw_fake(pipeline, options, folder, y):
 
 def score(pipeline, options):
     """Draw, export, score, and write result.json; an interrupted run goes on from the images that are there."""
-    if options.labels == "test":
-        check_knows_attributes(pipeline)
+    if options.labels == "test" and not pipeline.quantiles:
+        path = pipeline.checkpoint.path
+        raise UserError(f"{path} learned no attributes, which --labels test asks for: leave it out")
     about, first = settings(pipeline, options), pipeline.accelerator.is_main_process
     folder = output_folder(options, pipeline.tree, f"{about['model']}-{about['sampler']}-{about['steps']}")
     if first:

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-from publish.report import ASSET, between, blocks, measured, pages
+from publish.report import ASSET, between, measured, texts
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 GUIDES = [ROOT / "docs" / "GUIDE.md", ROOT / "docs" / "GUIDE.zh.md"]
@@ -59,12 +59,12 @@ def test_links_lead_somewhere(path):
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
-    text, made = path.read_text(), blocks(measured())
+    text, (made, _) = path.read_text(), texts(measured())
     assert set(made) == {"results", "control", "training", "peers"}
     for marker, content in made.items():
         assert between(text, marker, content) == text
 
 
 def test_pages_of_tables_are_the_measured_ones():
-    for name, content in pages(measured()).items():
+    for name, content in texts(measured())[1].items():
         assert (ASSET / name).read_text() == content

@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tyro
-from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
+from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script, wait_for
 from pydantic_core import to_jsonable_python
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -66,10 +65,8 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
     killed = tmp_path / "killed"
     script = ROOT / name / "script" / "tst_mnist_ldm_fid.py"
     command = [sys.executable, str(script), *map(str, arguments), str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (killed / "fake" / "00019.png").exists():
-        assert process.poll() is None
-        time.sleep(0.002)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(process, killed / "fake" / "00019.png")
     process.send_signal(signal.SIGKILL)
     process.wait()
     there = len(list((killed / "fake").glob("*.png")))
@@ -132,12 +129,6 @@ def test_a_model_draws_by_its_own_sampler(recipe, own, cls):
     assert (options.num, options.digit) == (100 if cls in (SampleDDPM, SampleLDM) else 10_000, None)
 
 
-def test_defaults():
-    """Each class's own default wins, whatever it inherits."""
-    assert (ScoreDDPM().num, ScoreLDM().num, ScoreLDM().fid) == (10_000, 10_000, True)
-    assert (SampleLDM().num, SampleLDM().process_rows) == (100, 8)
-
-
 @pytest.mark.parametrize("recipe, own", OWN)
 def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
     """Saved and loaded with other steps than the recipe's. Guidance is for a model trained with the null label."""
@@ -159,8 +150,9 @@ def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
 RESULT = {
     "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 7, "shift": 2.0, "eta": 0, "guidance": 1,
     "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "over_floor": 3.004,
-    "precision": 0.9, "recall": 0.8, "floor": {"precision": 0.95, "recall": 0.94}, "device": "cpu", "labels": "train",
-    "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16",
+    "precision": 0.9, "recall": 0.8, "mnist_fd": dict.fromkeys(NAMES, 0.3), "data": None,
+    "floor": {"precision": 0.95, "recall": 0.94, "mnist_fd": dict.fromkeys(NAMES, 0.1)}, "device": "cpu",
+    "labels": "train", "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16",
     "checkpoint": hashlib.sha256(b"weights").hexdigest()[:16],
 }  # fmt: skip
 
@@ -174,9 +166,9 @@ CONTROL = {
 
 
 EDITS = {
-    "tree": "jittor", "model": "ldm", "kept_error": 0, "same_class_told": 0.97, "same_class_untold": 0.812,
-    "completions_apart": 0.352, "test_digits_apart": 0.77, "inversion_error": 0.0408, "vae_error": 0.029,
-    "largest_over_mean_step": 2.63,
+    "tree": "jittor", "model": "ddpm", "checkpoint": RESULT["checkpoint"], "kept_error": 0, "same_class_told": 0.97,
+    "same_class_untold": 0.812, "completions_apart": 0.352, "test_digits_apart": 0.77, "inversion_error": 0.0408,
+    "vae_error": 0.029, "largest_over_mean_step": 2.63,
 }  # fmt: skip
 
 
@@ -215,7 +207,7 @@ def test_report(tmp_path, monkeypatch):
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "fid": 3.217, "device": "cuda"},
-        {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even"},
+        {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even", "mnist_fd": dict.fromkeys(NAMES, 0.4)},
         {**RESULT, "labels": "test", "control": CONTROL}, {**RESULT, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
@@ -225,7 +217,9 @@ def test_report(tmp_path, monkeypatch):
     for i, result in enumerate(results):
         (tmp_path / "runs" / str(i)).mkdir(parents=True)
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
-    (tmp_path / "runs" / "edits.json").write_text(json.dumps(EDITS))
+    results += [{**RESULT, "steps": 5, "data": "fashion"}, {**RESULT, "steps": 6, "model": "ldm-distilled"}]  # left out
+    for i, edits in enumerate([EDITS, {**EDITS, "model": "ldm"}, {**EDITS, "checkpoint": "e" * 16, "kept_error": 9}]):
+        (tmp_path / "runs" / str(i) / "edits.json").write_text(json.dumps(edits))
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
@@ -253,6 +247,8 @@ def test_report(tmp_path, monkeypatch):
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in tables
     assert "| twenty digits, 1 call | 123 | 114 | 140 |" in tables
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
+    assert f"| {NAMES[0]} | {NAMES[1]} | 1.000 |" in tables
+    assert "| pytorch-ldm-dpmpp_2m-7-labelseven | 4.00 | 4.00 | 4.00 |" in tables
     assert "| LDM | PyTorch | DPM-Solver++, 7 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
-    assert "| LDM | Jittor | 0 | 97.0 % | 81.2 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in tables
+    assert "| DDPM | Jittor | 0 | 97.0 % | 81.2 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in tables
     assert (tmp_path / "README.zh.md").read_text() == readme  # the tables are in English in both

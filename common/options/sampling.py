@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.options.fields import Count, Finite, Fraction, Positive, Seed, options_class
 from common.options.networks import SamplerConfig
@@ -18,7 +18,7 @@ class Sample:
     checkpoint: Path | None = None
     """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
     out: Path | None = None
-    """Folder for the PNGs (None: runs/NAME beside the script's folder)."""
+    """Folder for the PNGs (None: runs/MODEL beside the script's folder)."""
     num: Count = 100
     """Images to draw."""
     seed: Seed = 0
@@ -28,7 +28,7 @@ class Sample:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
 
 
 @options_class
@@ -87,7 +87,7 @@ class Asked:
 
 @options_class
 class SampleDDPM(Asked, DiffusionSample):
-    """Draw digits with the pixel DDPM: a grid, and the denoising process. None: the model's own setting."""
+    """Draw digits with the pixel DDPM: a grid, the denoising, a sweep of measures. None: the model's own setting."""
 
     process_rows: Count = 8
     """Samples whose denoising is drawn."""
@@ -114,6 +114,12 @@ class ScoreDDPM(DiffusionSample):
     """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
     inception_weights: Path | None = None
     """A local copy of pytorch-fid's weights (None: torch's own copy, else downloaded)."""
+
+    @model_validator(mode="after")
+    def check_labels(self):
+        if self.labels == "test" and self.digit is not None:
+            raise ValueError("labels: test digits have classes of their own; leave out --digit")
+        return self
 
 
 @options_class
