@@ -40,7 +40,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     accelerator = make_accelerator(options.device, options.precision)
     make_network = (lambda: VAE(options.vae)) if kind == "vae" else (lambda: ConditionalUNet(options.unet))
     trainer = Trainer(options, accelerator, make_network)
-    vae, ddpm = VAE(RECIPES["vae"]().vae), DDPM(RECIPES["ldm"]().diffusion)
+    vae, ddpm = accelerator.prepare(VAE(RECIPES["vae"]().vae)), DDPM(RECIPES["ldm"]().diffusion)
     space = LatentSpace(vae.eval(), np.zeros(4, np.float32), np.ones(4, np.float32)) if kind == "ldm" else None
     attributes = () if kind == "vae" else options.unet.attributes
     quantiles = {name: [PERCENTILES] for name in attributes}  # any numbers that rise

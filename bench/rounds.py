@@ -1,7 +1,6 @@
 """Interleaved rounds: each contestant, a process of its own, works in turn, so that a machine that drifts hits all."""
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -13,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common.files import write_json  # noqa: E402
-from common.machine import cpu_name  # noqa: E402
+from common.machine import cores, cpu_name  # noqa: E402
 
 RESULTS = ROOT / "asset" / "bench.json"
 
@@ -74,7 +73,7 @@ def write(part, options, results, **about):
     if options.rounds < 7:
         return print(f"fewer than 7 rounds: {RESULTS} stays as it is")
     before = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    on_cpu = f"{cpu_name()}, {len(os.sched_getaffinity(0))} cores"
+    on_cpu = f"{cpu_name()}, {cores()} cores"
     about |= {"hardware": on_cpu if options.device == "cpu" else options.device, "rounds": options.rounds}
     write_json(RESULTS, before | {part: {**about, "date": date.today().isoformat(), "results": results}})
     return print(RESULTS)

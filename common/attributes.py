@@ -1,8 +1,4 @@
-"""Thickness, slant and width of a digit, as Morpho-MNIST defines them (Castro et al. 2019, Morpho-MNIST, section 3).
-
-`python -m common.attributes` measures all digits of MNIST anew, in two minutes.
-"""
-import os
+"""Thickness, slant and width of a digit, as Morpho-MNIST defines them (Castro et al. 2019, Morpho-MNIST, section 3)."""
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -15,10 +11,9 @@ from tqdm import tqdm
 
 from common.conditions import UNITS, conditions, quantiles_of
 from common.errors import UserError
-from common.files import DATA, damage_told, run_folder, write_atomically
-from common.mnist import load_mnist
-from common.options.command_line import run
-from common.options.fields import options_class
+from common.files import DATA, damage_told, digest, run_folder, write_atomically
+from common.machine import cores
+from common.mnist import images_path, load_mnist
 
 SCALE = 4  # by which a picture is enlarged before it is cut into stroke and background
 PIECE = 100  # pictures measured at once
@@ -63,38 +58,37 @@ def measure_piece(images):
 def measure(images, description="measuring"):
     """The attributes of images (N, 1, H, W) uint8, {name: (N,) float64}; NaN of a picture without strokes."""
     pieces = [images[i : i + PIECE] for i in range(0, len(images), PIECE)]
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as pool:
         bar = {"total": len(pieces), "desc": description, "unit_scale": PIECE, "unit": "img", "dynamic_ncols": True}
         table = np.concatenate(list(tqdm(pool.map(measure_piece, pieces), **bar)))
     return dict(zip(UNITS, table.T))
 
 
-def table_path(train, folder):
-    """Where the attributes of a training or test set lie."""
-    return folder / f"{'train' if train else 'test'}-attributes.safetensors"
+def table_path(train, data, folder):
+    """Where the attributes of a training or test set lie: MNIST's beside it, those of other data in `folder`."""
+    stem = f"{'train' if train else 'test'}-attributes"
+    place = folder / f"{stem}-{digest(images_path(train, data))}" if data else DATA.parent / stem
+    return place.with_suffix(".safetensors")
 
 
-def write_table(train, data, folder):
+def write_table(path, train, data):
     """Measure a data set and keep its attributes, in half precision."""
-    path = table_path(train, folder)
     found = measure(load_mnist(train, data)[0], path.name)
     write_atomically(path, save({name: x.astype(np.float16) for name, x in found.items()}))
-    return path
 
 
 def load_attributes(train, data, folder):
     """Measured attributes of the training or the test set, {name: (N,) float32}.
 
-    MNIST's lie beside it; of other data (a folder) they are measured at the first call and kept in `folder`.
+    Where they are not kept yet, in two minutes they are: those of other data (a folder) in `folder`.
     """
-    folder = folder if data else DATA.parent
-    path = table_path(train, folder)
+    path = table_path(train, data, folder)
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
             if not path.is_file():
-                write_table(train, data, folder)
-    with damage_told(path, "delete it, and it is measured again" if data else None):
+                write_table(path, train, data)
+    with damage_told(path, "delete it, and it is measured again"):
         table = load_file(path)
         return {name: table[name].astype(np.float32) for name in UNITS}
 
@@ -113,17 +107,3 @@ def training_set(options, tree):
     chosen = {name: found[name][: len(labels)] for name in options.unet.attributes}
     options = replace(options, quantiles=options.quantiles or quantiles_of(chosen, labels))
     return images, conditions(labels, chosen, options.quantiles), options
-
-
-@options_class
-class Measure:
-    """Measure thickness, slant and width of every digit of MNIST, and write data/MNIST/*-attributes.safetensors."""
-
-
-def main(options: Measure):
-    for train in (True, False):
-        print(write_table(train, None, DATA.parent))
-
-
-if __name__ == "__main__":
-    run(main)

@@ -20,13 +20,18 @@ def load_mnist(train, folder=None, limit=None):
     size are resized. UserError that names the file and the cure where one is missing, cut short or altered.
     """
     folder, part = folder or DATA, "train" if train else "t10k"
-    images = read_idx(folder / f"{part}-images-idx3-ubyte.gz", axes=3)
+    images = read_idx(images_path(train, folder), axes=3)
     labels = load_labels(train, folder)
     if len(images) != len(labels):
         raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
     pictures = (Image.fromarray(image) for image in images[:limit])
     resized = [np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for picture in pictures]
     return np.stack(resized)[:, None], labels[:limit]
+
+
+def images_path(train, folder):
+    """The file of the training or the test images."""
+    return folder / f"{'train' if train else 't10k'}-images-idx3-ubyte.gz"
 
 
 def load_labels(train, folder=None):

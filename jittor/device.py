@@ -6,7 +6,7 @@ import numpy as np
 
 from accelerator import Accelerator
 from common.errors import UserError
-from common.machine import cpu_name
+from common.machine import cores, cpu_name
 from environment import jt
 
 TREE = Path(__file__).resolve().parent  # its runs/ and weights/
@@ -29,7 +29,7 @@ def describe(accelerator):
         "device": accelerator.device,
         "hardware": "CUDA" if accelerator.device == "cuda" else cpu_name(),
         "dtype": "fp32",
-        "threads": int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", cores())),
     }
 
 

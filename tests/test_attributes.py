@@ -68,7 +68,8 @@ def test_other_data_is_measured_once_and_kept(tmp_path):
     found = load_attributes(False, tmp_path, tmp_path / "run")
     for name, values in load_attributes(False, None, None).items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = table_path(False, tmp_path / "run")
+    kept = table_path(False, tmp_path, tmp_path / "run")
+    assert kept.parent == tmp_path / "run"
     before = kept.stat().st_mtime_ns
     load_attributes(False, tmp_path, tmp_path / "run")
     assert kept.stat().st_mtime_ns == before
@@ -204,6 +205,7 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     rows = load_checkpoint(trained).options.quantiles
     values = (at(rows, "thickness", 95, 7), at(rows, "slant", 5, 7))
     result = draw("--digit", 7, "--thickness", values[0], "--slant", values[1])
+    assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     assert (tmp_path / "samples.png").read_bytes() == words != numbers
     assert_user_error(draw("--prompt", "a 7", "--digit", 3), "--prompt and --digit both tell the digit")
     assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
