@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,11 +67,23 @@ def run_on_disk(tmp_path, mount, tree, script, *arguments):
     return subprocess.run(["unshare", "-rm", "sh", "-c", inside], cwd=tmp_path, capture_output=True, text=True)
 
 
-def read_metrics(folder):
-    """The columns of a run's metrics.csv, {name: array}."""
+def wait_for(process, path, newer_than=0):
+    """Until a running process has written the path anew."""
+    while not path.exists() or path.stat().st_mtime_ns <= newer_than:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+
+
+def read_rows(folder):
+    """The rows of a run's metrics.csv, [{name: number}]."""
     with open(folder / "metrics.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def read_metrics(folder):
+    """Its columns, {name: array}."""
+    rows = read_rows(folder)
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def assert_picture(path, shape=None):

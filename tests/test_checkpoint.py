@@ -39,10 +39,6 @@ def test_round_trip(tmp_path):
         np.testing.assert_array_equal(array, TENSORS[f"model.{name}"])
 
 
-def test_nothing_is_left_beside_it(path):
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
 def test_failed_write_leaves_the_old_one(path, monkeypatch):
     before = path.read_bytes()
 

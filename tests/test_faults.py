@@ -8,20 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tyro
-from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script
+from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script, wait_for
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save, save_file
 
 from common.attributes import load_attributes
-from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.checkpoint import FORMAT, load_checkpoint
 from common.edit import read_digit, read_mask
 from common.errors import UserError
 from common.files import DATA
@@ -44,13 +43,6 @@ def begin(tree, folder, *arguments):
     """Start a short training run and let it go on by itself."""
     command = [sys.executable, ROOT / tree / "script" / "train_mnist_vae.py", *RUN, "--out", folder, *arguments]
     return subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(process, path, newer_than=0):
-    while not path.exists() or path.stat().st_mtime_ns <= newer_than:
-        if process.poll() is not None:
-            return
-        time.sleep(0.002)
 
 
 def steps_of(folder):
@@ -342,9 +334,3 @@ def test_nothing_is_unpickled():
             text = path.read_text()
             for word in ("import pickle", "allow_pickle", "torch.load(", "jt.load(", "joblib", "dill"):
                 assert word not in text, path
-
-
-def test_save_leaves_nothing_behind_where_it_fails(tmp_path):
-    with pytest.raises(OSError):
-        save_checkpoint(tmp_path / "no" / "checkpoint.safetensors", Checkpoint(TrainVAE(), TENSORS))
-    assert list(tmp_path.iterdir()) == []

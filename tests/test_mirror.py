@@ -85,8 +85,8 @@ FRAMEWORKS = {
     "pytorch": {"torch", "torchvision", "accelerate", "pytorch_fid"},
     "jittor": {"jittor", "jittor_utils"},
 }
-TREE_MODULES = {"accelerator", "device", "editing", "environment", "model", "ops", "paths", "pipeline", "trainer"}
-ABOVE_MODEL = {"device", "editing", "pipeline", "trainer", "paths", "scoring", "publish"}
+TREE_MODULES = {name.split("/")[0].removesuffix(".py") for name in files("jittor")} | {"paths"}
+ABOVE_MODEL = TREE_MODULES - {"model", "accelerator", "environment", "ops"} | {"scoring", "publish"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "common").rglob("*.py")), ids=lambda path: path.stem)

@@ -1,15 +1,13 @@
 """Two processes compute what one does: torchrun and accelerate for PyTorch, mpirun for Jittor, on the CPU."""
-import csv
 import os
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT, TREES, run_script
+from conftest import ROOT, TREES, read_rows, run_script, wait_for
 
 from common.checkpoint import load_checkpoint
 
@@ -39,11 +37,6 @@ def launch(launcher, script, *arguments):
     return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
 
 
-def rows(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """The run of one process, by tree."""
@@ -58,7 +51,7 @@ def test_training_is_the_same(alone, tmp_path, launcher):
     result = launch(launcher, "train_mnist_vae.py", *RUN, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("3.0 epochs in") == 1  # the first process speaks, and writes
-    one, two = rows(alone / LAUNCH[launcher][0]), rows(tmp_path)
+    one, two = read_rows(alone / LAUNCH[launcher][0]), read_rows(tmp_path)
     assert [row["step"] for row in two] == list(range(9))
     for a, b in zip(one, two):
         for name in ("loss", "reconstruction", "kl", "learning_rate"):
@@ -88,9 +81,7 @@ def test_drawing_is_the_same(untrained, tmp_path, launcher):
 def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
     words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", tmp_path)
     process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "checkpoint.safetensors").exists():
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
+    wait_for(process, tmp_path / "checkpoint.safetensors")
     ranks = {"accelerate": "RANK", "mpirun": "OMPI_COMM_WORLD_RANK"}
     children = psutil.Process(process.pid).children(recursive=True)
     second = [child for child in children if child.environ().get(ranks[launcher]) == "1"]
@@ -98,4 +89,4 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
     told = process.communicate(timeout=120)[1]
     step = load_checkpoint(tmp_path, "vae").progress.step
     assert f"stopped at step {step}" in told and process.returncode != 0
-    assert [row["step"] for row in rows(tmp_path)] == list(range(step))
+    assert [row["step"] for row in read_rows(tmp_path)] == list(range(step))

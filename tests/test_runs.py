@@ -2,11 +2,10 @@
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script
+from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script, wait_for
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.checkpoint import load_checkpoint
@@ -39,11 +38,9 @@ def test_a_loss_that_is_not_finite_stops_training(tree_name, tmp_path):
 
 @pytest.mark.parametrize("tree_name", TREES)
 def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path):
-    start = time.perf_counter()
     arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.1, "--warmup", 5)
     result = run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert time.perf_counter() - start < 60
     assert load_checkpoint(tmp_path, "vae").progress.seconds == pytest.approx(6, abs=3)
     assert read_metrics(tmp_path)["learning_rate"][-1] < 0.1 * read_metrics(tmp_path)["learning_rate"].max()
     assert_picture(tmp_path / "loss.png")
@@ -56,10 +53,8 @@ def test_a_killed_run_resumes_bit_for_bit(tree_name, tmp_path):
     assert run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", straight).returncode == 0
     script = ROOT / tree_name / "script" / "train_mnist_vae.py"
     command = [sys.executable, str(script), *map(str, arguments), "--out", str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    while not (killed / "checkpoint.safetensors").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(process, killed / "checkpoint.safetensors")
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 3 <= load_checkpoint(killed, "vae").progress.step < 24
@@ -80,9 +75,11 @@ def test_a_killed_run_resumes_bit_for_bit(tree_name, tmp_path):
 
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*_mnist*.py")))
 @pytest.mark.parametrize("tree_name", TREES)
-def test_help_is_quick_and_explains_every_option(tree_name, script):
-    start = time.perf_counter()
+def test_help_loads_no_framework(tree_name, script, monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line on stderr per import
     result = run_script(tree_name, script, "--help")
-    assert time.perf_counter() - start < 3
-    assert result.returncode == 0 and result.stderr == "" and len(result.stdout.splitlines()) < 100
+    lines = result.stderr.splitlines()
+    assert result.returncode == 0 and all(line.startswith("import time:") for line in lines), result.stderr
+    assert not {line.rpartition("|")[2].strip() for line in lines} & {"torch", "jittor", "jittor_utils", "matplotlib"}
+    assert len(result.stdout.splitlines()) < 100
     assert any(word in result.stdout for word in ("--checkpoint", "--epochs", "repaint"))  # each way has a help
