@@ -104,6 +104,7 @@ async function choose() {
   const one = +$("calls").value === 1 && (view === "draw" || view === "walk");
   pipeline = await (loaded[one ? "one" : "many"] ??= loadPipeline(MODELS[one ? "one" : "many"]));
   $("guidance").disabled = one;
+  $("calls").parentElement.querySelector("output").textContent = settings().steps; // its own number stands for 1
 }
 
 /** The model's own settings, but for what the controls say. */

@@ -27,7 +27,7 @@ class Train:
     script: ClassVar[str]
 
     out: Path | None = None
-    """Folder of the run (None: runs/NAME beside the script's folder)."""
+    """Folder of the run (None: runs/MODEL beside the script's folder)."""
     resume: Annotated[bool | Literal["auto"], OneOptionalWord] = False
     """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
     data: Path | None = None
@@ -57,7 +57,7 @@ class Train:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto takes a GPU where there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the hardware has it."""
+    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
     save_every: Count = 500
     """Steps between checkpoints."""
     preview_every: Count = 2
