@@ -178,8 +178,9 @@ def test_pictures_that_are_no_digit(tmp_path):
     specks[[10, 780], [10, 780]] = 0
     Image.fromarray(specks).save(tmp_path / "specks.png")
     (tmp_path / "text.png").write_text("7")
-    for name, told in (("flat", "no digit"), ("specks", "no digit"), ("noise", "no digit"), ("text", "damaged"), ("none", "gone")):
-        with pytest.raises(UserError, match=told):
+    told = {"flat": "no digit", "specks": "no digit", "noise": "no digit", "text": "damaged", "none": "gone"}
+    for name, words in told.items():
+        with pytest.raises(UserError, match=words):
             read_digit(tmp_path / f"{name}.png")
 
 

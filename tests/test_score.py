@@ -207,17 +207,18 @@ def test_report(tmp_path, monkeypatch):
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "fid": 3.217, "device": "cuda"},
-        {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "labels": "even", "mnist_fd": dict.fromkeys(NAMES, 0.4)},
+        {**RESULT, "guidance": 1.5, "processes": 2},
+        {**RESULT, "labels": "even", "mnist_fd": dict.fromkeys(NAMES, 0.4)},
         {**RESULT, "labels": "test", "control": CONTROL}, {**RESULT, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
+        {**RESULT, "steps": 5, "data": "fashion"}, {**RESULT, "steps": 6, "model": "ldm-distilled"},  # left out
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
     for i, result in enumerate(results):
         (tmp_path / "runs" / str(i)).mkdir(parents=True)
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
-    results += [{**RESULT, "steps": 5, "data": "fashion"}, {**RESULT, "steps": 6, "model": "ldm-distilled"}]  # left out
     for i, edits in enumerate([EDITS, {**EDITS, "model": "ldm"}, {**EDITS, "checkpoint": "e" * 16, "kept_error": 9}]):
         (tmp_path / "runs" / str(i) / "edits.json").write_text(json.dumps(edits))
     report.main(report.Report(folders=(tmp_path / "runs",)))
