@@ -62,6 +62,22 @@ def test_training_is_the_same(alone, tmp_path, launcher):
     assert np.linalg.norm(one - two) < 1e-3 * np.linalg.norm(one)
 
 
+@pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
+def test_distillation_is_the_same(tmp_path, launcher):
+    """Three steps of consistency alone, three with the discriminator, whose last batch has no image for the second."""
+    teacher = ROOT / "pytorch" / "weights" / "ldm.safetensors"
+    arguments = ("--limit", 17, "--batch-size", 8, "--epochs", 2, "--consistency-epochs", 1, "--warmup", 2)
+    arguments += ("--precision", "fp32", "--teacher", teacher, "--out")
+    result = launch(launcher, "distill_mnist_ldm.py", *arguments, tmp_path / "two")
+    assert result.returncode == 0, result.stderr
+    assert run_script(LAUNCH[launcher][0], "distill_mnist_ldm.py", *arguments, tmp_path / "one").returncode == 0
+    one, two = read_rows(tmp_path / "one"), read_rows(tmp_path / "two")
+    assert len(one) == len(two) == 6 and one[2]["discriminator"] == 0 < one[3]["discriminator"]
+    for a, b in zip(one, two):
+        for name in ("loss", "consistency", "discriminator"):
+            assert b[name] == pytest.approx(a[name], rel=1e-3), (a["step"], name)
+
+
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])  # torchrun takes --num for its own
 def test_drawing_is_the_same(untrained, tmp_path, launcher):
     arguments = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2, "--precision", "fp32")
