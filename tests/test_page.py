@@ -117,6 +117,18 @@ def test_a_drawing(page):
     assert not page.said
 
 
+def test_a_download_that_fails_is_tried_again(page):
+    page.route("**/model/ldm/*", lambda route: route.abort())
+    after(page, lambda: page.goto(page.url_of))
+    page.click("[role=tab][data-word=watch]")
+    page.wait_for_function("/fetch/.test(document.getElementById('status').textContent)")
+    after(page, lambda: page.click("[role=tab][data-word=draw]"))
+    page.unroute("**/model/ldm/*")
+    after(page, lambda: page.click("[role=tab][data-word=watch]"))
+    assert page.is_visible("#noised") and page.said
+    page.said.clear()
+
+
 def test_chinese_and_keys(page):
     after(page, lambda: page.goto(f"{page.url_of}/?lang=zh"))
     assert "数字" in page.inner_text("h1") and page.get_attribute("html", "lang") == "zh"

@@ -2,10 +2,12 @@
 import { SIDE } from "./pipeline.js";
 import { resampled } from "./schedule.js";
 
+const [STEPS, TIMES] = [10, 4]; // of repaint, and how often each is taken: fewer times than Python's, for speed
+
 /** Pixels whose part outside the mask (1: kept) is drawn anew (Wang et al. 2023, DDNM; Lugmayr et al. 2022, RePaint). */
-export async function repaint(pipeline, pixels, mask, y, noise, times = 4) {
-  const settings = pipeline.settings({ name: "ddpm", steps: 10 });
-  const timesteps = resampled(pipeline.timesteps(settings), times);
+export async function repaint(pipeline, pixels, mask, y, noise, guidance) {
+  const settings = pipeline.settings({ name: "ddpm", steps: STEPS, shift: 1, guidance });
+  const timesteps = resampled(pipeline.timesteps(settings), TIMES);
   const putIn = (drawn) => drawn.map((value, i) => (mask[i % mask.length] ? pixels[i] : value));
   const change = async (x_0) => pipeline.encode(putIn(await pipeline.decode(x_0)));
   const x_0 = await pipeline.last(pipeline.trajectory(noise(), y, settings, { timesteps, change, noise }));

@@ -1,6 +1,7 @@
 // The page: what is asked for comes from its controls, what is drawn goes to its canvases. One view is shown at a time.
 import { fitted, repaint, vary } from "./editing.js";
 import { normals, slerp } from "./noise.js";
+import { buildPad } from "./pad.js";
 import { loadPipeline, SIDE } from "./pipeline.js";
 import { WORDS } from "./words.js";
 
@@ -21,6 +22,7 @@ const loaded = {};
 let pipeline, words;
 let view = "draw";
 let trajectory = null; // of the view `watch`: what it shows, until something is asked for anew
+let edit = null; // of the view `yours`: what one of its buttons asked for
 
 // Controls
 
@@ -34,6 +36,7 @@ function setLanguage(language) {
 }
 
 function setView(name) {
+  if (timer) play(); // no longer
   view = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     tab.ariaSelected = String(tab.dataset.word === name);
@@ -70,7 +73,7 @@ function buildControls() {
   for (const name in pipeline.quantiles) {
     const [min, value, max] = [2, 50, 98].map((percentile) => pipeline.at(name, percentile));
     const asks = element("input", { type: "checkbox", id: `ask-${name}` });
-    asks.dataset.label = "ask";
+    asks.dataset.label = name; // that it is a box tells it from the slider
     const range = element("input", { type: "range", id: name, min, max, step: "any", value });
     range.dataset.label = name;
     range.oninput = () => (asks.checked = true);
@@ -86,7 +89,9 @@ function showValues() {
     const unit = { thickness: words.pixels, width: words.pixels, slant: words.degrees }[range.id];
     const output = range.parentElement.querySelector("output");
     const open = unit && !$(`ask-${range.id}`).checked;
-    const text = unit ? `${(+range.value).toFixed(1)} ${unit}` : range.value;
+    const value = range.id === "calls" && pipeline ? settings().steps : range.value; // 1 may stand for the model's own
+    const text = unit ? `${(+value).toFixed(1)} ${unit}` : value;
+    output.ariaLive = "off"; // the slider says it
     output.textContent = open ? "–" : text;
     range.setAttribute("aria-valuetext", open ? words.unknown : text);
   }
@@ -99,12 +104,20 @@ function asked(count, digit = document.querySelector("[name=digit]:checked").val
   return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % 10 : +digit }));
 }
 
+/** One of MODELS, loaded once; where that fails, anew the next time. */
+function load(name) {
+  return (loaded[name] ??= loadPipeline(MODELS[name]).catch((error) => {
+    delete loaded[name];
+    throw error;
+  }));
+}
+
 /** The model that these views draw with: the distilled one where one call is to do, or else latent diffusion. */
 async function choose() {
   const one = +$("calls").value === 1 && (view === "draw" || view === "walk");
-  pipeline = await (loaded[one ? "one" : "many"] ??= loadPipeline(MODELS[one ? "one" : "many"]));
+  pipeline = await load(one ? "one" : "many");
   $("guidance").disabled = one;
-  $("calls").parentElement.querySelector("output").textContent = settings().steps; // its own number stands for 1
+  showValues();
 }
 
 /** The model's own settings, but for what the controls say. */
@@ -144,22 +157,21 @@ const VIEWS = {
   },
 
   async watch() {
-    if (!trajectory) {
-      const states = { noised: [noise(COUNT)], estimates: [] };
+    let states = trajectory;
+    if (!states) {
+      trajectory = states = { noised: [noise(COUNT)], estimates: [] }; // null again once other digits are asked for
       const y = pipeline.conditions(asked(COUNT));
       for await (const [x_t, x_0] of pipeline.trajectory(states.noised[0], y, settings())) {
         states.noised.push(x_t);
         states.estimates.push(x_0);
       }
       states.estimates.push(states.noised.at(-1));
-      trajectory = states;
-      Object.assign($("time"), {
-        max: states.estimates.length - 1,
-        value: Math.min($("time").value, states.estimates.length - 1),
-      });
+      const last = states.estimates.length - 1;
+      Object.assign($("time"), { max: last, value: Math.min($("time").value, last) });
+      showValues();
     }
-    paint($("noised"), await pipeline.decode(trajectory.noised[$("time").value]));
-    paint($("estimate"), await pipeline.decode(trajectory.estimates[$("time").value]));
+    paint($("noised"), await pipeline.decode(states.noised[$("time").value]));
+    paint($("estimate"), await pipeline.decode(states.estimates[$("time").value]));
   },
 
   async walk() {
@@ -171,7 +183,9 @@ const VIEWS = {
   },
 
   async yours() {
-    return null; // it waits for its buttons
+    const work = edit;
+    edit = null;
+    return work ? work() : null; // it waits for its buttons
   },
 };
 
@@ -201,66 +215,33 @@ async function timed(work) {
     $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
   } catch (error) {
     $("status").textContent = error.message;
-    throw error;
+    trajectory = null; // it may be half of one
+    console.error(error);
   }
 }
 
 // A visitor's digit
 
-function buildPad() {
-  const context = $("pad").getContext("2d", { willReadFrequently: true });
-  Object.assign(context, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#fff" });
-  let pen = [132, 132];
-  const line = (to, drawn) => {
-    if (drawn) {
-      context.beginPath();
-      context.moveTo(...pen);
-      context.lineTo(...to);
-      context.stroke();
-    }
-    pen = to;
-  };
-  const place = ({ offsetX, offsetY }) => {
-    const scale = $("pad").width / $("pad").clientWidth;
-    return [offsetX * scale, offsetY * scale];
-  };
-  $("pad").onpointerdown = (event) => {
-    $("pad").setPointerCapture(event.pointerId);
-    pen = place(event);
-    line(pen, true);
-  };
-  $("pad").onpointermove = (event) => line(place(event), event.buttons > 0);
-  $("pad").onkeydown = (event) => {
-    const step = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    line([pen[0] + step[0], pen[1] + step[1]], event.shiftKey);
-  };
-  $("clear").onclick = () => {
-    context.clearRect(0, 0, $("pad").width, $("pad").height);
-    context.fillRect(0, 0, $("pad").width, $("pad").height);
-  };
-  $("clear").onclick();
-}
-
-/** Call edit(pixels of so many copies of the drawing, y, noise) and show what it gives. */
-async function editDrawing(edit) {
+/** Have change(pixels of so many copies of the drawing, y, noise) computed, and show what it gives. */
+function editDrawing(change) {
   const digit = fitted($("pad"));
-  if (!digit || running) return ($("status").textContent = digit ? words.working : words.nothing);
-  running = true;
+  if (!digit) return ($("status").textContent = words.nothing);
   $("status").textContent = words.working;
   const pixels = Float32Array.from({ length: EDITED * digit.length }, (_, i) => digit[i % digit.length]);
-  const y = pipeline.conditions(asked(EDITED, $("isDigit").value || "NaN"));
   let drawn = 0;
-  await timed(async () => paint($("result"), await edit(pixels, y, () => noise(EDITED, ++drawn))));
-  running = false;
+  edit = async () => {
+    const y = pipeline.conditions(asked(EDITED, $("isDigit").value || "NaN"));
+    paint($("result"), await change(pixels, y, () => noise(EDITED, ++drawn)));
+  };
+  refresh();
 }
 
 const keep = (where) => Float32Array.from({ length: SIDE ** 2 }, (_, i) => +where(i % SIDE, Math.floor(i / SIDE)));
 
 function buildEdits() {
   const half = SIDE / 2;
-  const anew = (mask) => () => editDrawing((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw));
+  const anew = (mask) => () =>
+    editDrawing((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw, settings().guidance));
   $("right").onclick = anew(keep((x) => x < half));
   $("bottom").onclick = anew(keep((_, y) => y < half));
   $("vary").onclick = () =>
@@ -276,6 +257,7 @@ function play() {
   timer = timer ? null : setInterval(step, 120);
   $("play").dataset.word = timer ? "stop" : "play";
   $("play").textContent = words[$("play").dataset.word];
+  $("status").ariaLive = timer ? "off" : "polite";
   let direction = 1;
   function step() {
     if (running) return;
@@ -287,7 +269,7 @@ function play() {
 }
 
 async function main() {
-  const wanted = new URLSearchParams(location.search).get("lang") ?? localStorage.language ?? navigator.language;
+  const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language ?? "en";
   setLanguage(wanted.startsWith("zh") ? "zh" : "en");
   $("status").textContent = `${words.loading} …`;
   try {
@@ -297,11 +279,13 @@ async function main() {
     throw error;
   }
   buildControls();
-  buildPad();
+  buildPad($("pad"), $("clear"));
   buildEdits();
   $("language").onclick = () => {
-    localStorage.language = words === WORDS.en ? "zh" : "en";
-    setLanguage(localStorage.language);
+    const language = words === WORDS.en ? "zh" : "en";
+    history.replaceState(null, "", `?lang=${language}`);
+    setLanguage(language);
+    refresh();
   };
   $("another").onclick = () => {
     $("seed").value = Math.floor(Math.random() * 2 ** 31);
@@ -315,7 +299,7 @@ async function main() {
   };
   setLanguage(document.documentElement.lang);
   await setView("draw");
-  loaded.many ??= loadPipeline(MODELS.many); // for when the network is off
+  load("many").catch(() => {}); // for when the network is off
 }
 
 main();

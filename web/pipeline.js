@@ -1,27 +1,29 @@
 // pytorch/pipeline.py and model/ddpm.py again, over ONNX files: noise in, images out. Arrays are Float32Arrays.
-import * as ort from "./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs";
 import { SAMPLERS } from "./samplers.js";
 import { alphasCumprod, samplerTimesteps } from "./schedule.js";
 
 export const SIDE = 32;
 export const PERCENTILES = [1, 2, 5, 50, 95, 98, 99]; // common/conditions.py's
 
-async function session(file) {
-  return ort.InferenceSession.create(file, { executionProviders: ["wasm"] });
-}
+let ort;
 
 /** The model in a folder that publish/export.py wrote. */
 export async function loadPipeline(folder) {
-  const known = await (await fetch(`${folder}/model.json`)).json();
+  ort ??= await import("./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs"); // so that its absence can be told
+  const found = await fetch(`${folder}/model.json`);
+  if (!found.ok) throw new Error(`${found.url}: ${found.status}`);
   const names = ["unet", "encoder", "decoder"];
-  const networks = await Promise.all(names.map((name) => session(`${folder}/${name}.onnx`)));
-  return new Pipeline(known, ...networks);
+  const networks = await Promise.all(names.map((name) => ort.InferenceSession.create(`${folder}/${name}.onnx`)));
+  return new Pipeline(await found.json(), ...networks);
 }
 
 class Pipeline {
   constructor(known, unet, encoder, decoder) {
     Object.assign(this, known, { unet, encoder, decoder });
-    this.abar = alphasCumprod(known.diffusion);
+    const { timesteps, ...other } = known.diffusion;
+    if (JSON.stringify(other) !== '{"schedule":"cosine","prediction":"v","clip":false}')
+      throw new Error(`the page knows no ${JSON.stringify(other)}`);
+    this.abar = alphasCumprod(timesteps);
     this.size = known.shape.reduce((a, b) => a * b); // numbers of one x_t
   }
 
@@ -84,7 +86,7 @@ class Pipeline {
    * [x_t, x_0] of each step from noise. y: the conditions, or several as [share, y], whose estimates are mixed;
    * change(x_0) is what the sampler sees of each estimate.
    */
-  trajectory(x_t, y, settings = this.settings(), { timesteps, change = (x_0) => x_0, noise } = {}) {
+  trajectory(x_t, y, settings, { timesteps, change = (x_0) => x_0, noise } = {}) {
     const mixed = y instanceof Float32Array ? [[1, y]] : y;
     const denoise = async (x, t) => {
       const sum = new Float32Array(x.length);

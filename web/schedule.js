@@ -1,10 +1,9 @@
 // common/schedule.py again: the numbers of diffusion.
 
 /** alpha_bar_t, timesteps + 1 numbers; the last is 1: the clean image (Nichol and Dhariwal 2021, equation 17). */
-export function alphasCumprod({ timesteps, schedule }) {
+export function alphasCumprod(timesteps) {
   const f = (t) => Math.cos(((t / timesteps + 0.008) / 1.008) * (Math.PI / 2)) ** 2;
-  const beta = (t) =>
-    schedule === "linear" ? 1e-4 + ((0.02 - 1e-4) * t) / (timesteps - 1) : Math.min(1 - f(t + 1) / f(t), 0.999);
+  const beta = (t) => Math.min(1 - f(t + 1) / f(t), 0.999);
   const result = [];
   for (let t = 0, product = 1; t < timesteps; t++) result.push((product *= 1 - beta(t)));
   return [...result, 1];
