@@ -11,7 +11,7 @@ def test_the_notebook_runs():
     assert not any(cell.outputs or cell.execution_count for cell in cells)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
     outputs = [output for cell in cells for output in cell.outputs]
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 14
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 15
     said = "".join(output.get("text", "") for output in outputs)
     assert "Traceback" not in said
     assert "torchvision: True 7" in said and "Jittor: True 7" in said
