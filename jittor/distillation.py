@@ -1,5 +1,8 @@
-"""One network call from a diffusion model: consistency tuning (Geng et al. 2024), then adversarial post-training
-(Lin et al. 2025). What the two distillation scripts share."""
+"""One network call from a diffusion model. What the two distillation scripts share.
+
+First consistency training from its weights (Song et al. 2023, Consistency Models; Geng et al. 2024, Consistency Models
+Made Easy, where the two time steps come closer with time; here STEP stays); then against a discriminator besides.
+"""
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +17,7 @@ from model.ddpm import Denoiser
 from model.discriminator import adversarial_losses
 from pipeline import load_pipeline
 
-CONSISTENCY, ADVERSARIAL = (-0.4, 2.0), (-1.2, 1.2)  # mean and std of the log noise levels that each sees
+CONSISTENT_AT, JUDGED_AT = (-0.4, 2.0), (-1.2, 1.2)  # mean and std of the log noise levels of either loss
 STEP = 2  # time steps between the two of which consistency is asked
 WEIGHT = 0.3  # of consistency beside the adversarial loss, to which it holds what it knows of rare digits
 
@@ -32,21 +35,36 @@ def load_teacher(options):
     return teacher, replace(options, teacher_digest=digest(path), **known)
 
 
+def consistency_loss(ddpm, unet, x_0, t, r, eps, y):
+    """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
+    (Song et al. 2023, Consistency Models, definition 1; Geng et al. 2024, Consistency Models Made Easy, section 3).
+
+    r = -1 is the clean image, where f is x_0. Root mean squares, in units of v: divided by sigma_t.
+    """
+    x_t, x_r = ddpm.q_sample(x_0, t, eps), ddpm.q_sample(x_0, r, eps)
+    alpha, sigma = ddpm.alpha_sigma(t, x_0)
+    with jt.no_grad():
+        clean = ddpm.predict_x_0(unet(x_r, jt.array(r), y), x_r, r)
+    output = unet(x_t, jt.array(t), y)
+    squared = ((output - (alpha * x_t - clean) / sigma) ** 2).mean(dims=[1, 2, 3])
+    return ((squared + 1e-8) ** 0.5).mean()
+
+
 def distillation_losses(teacher, trainer, generator, x_0, y, noise):
     """The losses on real x_0 (B, C, H, W) under conditions y; at first there is that of consistency alone."""
     ddpm = teacher.ddpm
     draw = lambda: to_tensor(noise.normal(*x_0.shape[1:]), teacher.accelerator.device)  # noqa: E731
     level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)  # noqa: E731
-    t = level(*CONSISTENCY)
-    consistency = ddpm.consistency_loss(generator, x_0, t, np.maximum(t - STEP, -1), draw(), y)
+    t = level(*CONSISTENT_AT)
+    consistency = consistency_loss(ddpm, generator, x_0, t, np.maximum(t - STEP, -1), draw(), y)
     if trainer.run.progress.epoch < trainer.options.consistency_epochs:
         return {"loss": consistency, "consistency": consistency}
     fake = Denoiser(generator, ddpm, y)(draw(), ddpm.config.timesteps - 1)
-    s, eps = level(*ADVERSARIAL), draw()
+    s, eps = level(*JUDGED_AT), draw()
 
-    def see(x_0):
+    def features(x_0):
         return teacher.unet.features(ddpm.q_sample(x_0, s, eps), jt.array(s), y)[:-1]
 
-    deceit, detection = adversarial_losses(trainer.discriminator, see, x_0, fake, draw())
-    loss = deceit + WEIGHT * consistency
-    return {"loss": loss, "consistency": consistency, "discriminator": detection}
+    adversarial, discriminator = adversarial_losses(trainer.discriminator, features, x_0, fake, draw())
+    loss = adversarial + WEIGHT * consistency
+    return {"loss": loss, "consistency": consistency, "discriminator": discriminator}

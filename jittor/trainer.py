@@ -59,7 +59,8 @@ class Trainer:
                     optimizer.backward(parts[name] * weight, accelerator)
                 norms = [optimizer.clip(self.options.clip_norm, accelerator) for optimizer in moved.values()]
                 grad_norm = norms[0].item()
-                parts = {name: parts[name].item() if name in parts else 0.0 for name in parts | self.optimizers}
+                columns = parts | self.optimizers  # the discriminator's loss has one before it learns
+                parts = {name: parts[name].item() if name in parts else 0.0 for name in columns}
                 parts = run.check(parts, grad_norm)
 
                 for optimizer in moved.values():

@@ -39,7 +39,6 @@ def score_repainting(pipeline, editing, images, labels, options):
     apart = np.mean([rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in pairs])
     right = from_uint8(images)[..., 16:]
     return {
-        "kept_error": int(np.abs(told.astype(int) - images)[:, kept].max()),
         "same_class_told": float((classes(told) == labels).mean()),
         "same_class_untold": float((classes(untold) == labels).mean()),
         "completions_apart": float(apart),

@@ -54,12 +54,12 @@ def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
     unet, ddpm = build(tree.unet.ConditionalUNet, TrainLDM().unet), tree.ddpm.DDPM(DiffusionConfig(clip=False))
     discriminator = build(tree.discriminator.Discriminator, TrainLDM().unet)
     t, eps = np.array([20, 990]), drawn(2, 4, 8, 8)
-    loss = ddpm.consistency_loss(unet, latents, t, t - 2, eps, conditions(2))
+    loss = tree.distillation.consistency_loss(ddpm, unet, latents, t, t - 2, eps, conditions(2))
 
-    def see(x_0):
+    def features(x_0):
         return unet.features(ddpm.q_sample(x_0, t, eps), torch.tensor(t, device="cuda"), conditions(2))[:-1]
 
-    pair = tree.discriminator.adversarial_losses(discriminator, see, latents, latents, eps)
+    pair = tree.discriminator.adversarial_losses(discriminator, features, latents, latents, eps)
     for tensor in (*parts.values(), latents, space.decode(latents), loss, *pair):
         assert tensor.device.type == "cuda"
 

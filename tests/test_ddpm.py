@@ -218,7 +218,7 @@ def test_consistency_of_gaussian_data(tree, shift):
 
     x_t, x_r = (alpha(s) * x_0 + sigma(s) * eps for s in (t, r))
     apart = (np.where((r < 0).reshape(-1, 1, 1, 1), x_0, flow(x_r, r)) - flow(x_t, t)) / sigma(t) + shift
-    loss = ddpm.consistency_loss(network, tensor(x_0), t, r, tensor(eps), y=None)
+    loss = tree.distillation.consistency_loss(ddpm, network, tensor(x_0), t, r, tensor(eps), y=None)
     expected = np.sqrt((apart**2).mean(axis=(1, 2, 3))).mean()
     assert float(tree.device.to_array(loss).item()) == pytest.approx(expected, rel=1e-3) and expected > shift
     near = np.sqrt((apart[1::2] ** 2).mean(axis=(1, 2, 3))).mean()

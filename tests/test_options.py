@@ -31,6 +31,7 @@ def test_another_word_to_resume_is_refused(word, capsys):
 @pytest.mark.parametrize("recipe, options, message", [
     (TrainDDPM, {"sampler": SamplerConfig(steps=1001)}, "the schedule has 1000"),
     (TrainLDM, {"diffusion": DiffusionConfig(timesteps=5)}, "the schedule has 5"),
+    (TrainLDM, {"diffusion": DiffusionConfig(prediction="epsilon", clip=False)}, "predict v, or take the linear"),
     (TrainLDM, {"sampler": SamplerConfig(guidance=2.0), "label_dropout": 0.0}, "never sees the null label"),
     (DistillLDM, {"sampler": SamplerConfig(name="ddim", guidance=2.0)}, "never sees the null label"),
 ])  # fmt: skip

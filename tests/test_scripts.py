@@ -128,7 +128,7 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
 def test_distillation(trained, tmp_path, kind, suffix):
     """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
     arguments = (
-        "--limit", 500, "--epochs", 4, "--warmup", 2, "--batch-size", 100, "--consistency-epochs", 2,
+        "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency-epochs", 2,
         "--learning-rate", 1e-3,
     )  # fmt: skip
     teacher, student = ("--teacher", trained.folder / kind), ("--checkpoint", tmp_path)

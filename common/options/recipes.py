@@ -81,6 +81,9 @@ class TrainDiffusion(Train):
     def check_sampler(self):
         if self.sampler.steps > self.diffusion.timesteps:
             raise ValueError(f"sampler.steps: the schedule has {self.diffusion.timesteps}")
+        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.diffusion.clip:
+            told = "diffusion.prediction: the cosine schedule ends at alpha 5e-5, by which x_0 from epsilon is divided"
+            raise ValueError(f"{told}: predict v, or take the linear schedule")
         if self.sampler.guidance != 1 and not self.label_dropout:
             raise ValueError("sampler.guidance: without label dropout the model never sees the null label")
         return self

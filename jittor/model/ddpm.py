@@ -1,4 +1,4 @@
-"""The noise scheduler: the forward process, the training losses, and the network as a denoiser.
+"""The noise scheduler: the forward process, the training loss, and the network as a denoiser.
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
@@ -46,20 +46,6 @@ class DDPM:
         target = eps if self.config.prediction == "epsilon" else alpha * eps - sigma * x_0
         output = unet(self.q_sample(x_0, t, eps), jt.array(t), y)
         return ((output - target) ** 2).mean(dims=[1, 2, 3]).mean()
-
-    def consistency_loss(self, unet, x_0, t, r, eps, y):
-        """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
-        (Song et al. 2023, Consistency Models, definition 1; Geng et al. 2024, Consistency Models Made Easy, section 3).
-
-        r = -1 is the clean image, where f is x_0. Root mean squares, in units of v: divided by sigma_t.
-        """
-        x_t, x_r = self.q_sample(x_0, t, eps), self.q_sample(x_0, r, eps)
-        alpha, sigma = self.alpha_sigma(t, x_0)
-        with jt.no_grad():
-            clean = self.predict_x_0(unet(x_r, jt.array(r), y), x_r, r)
-        output = unet(x_t, jt.array(t), y)
-        squared = ((output - (alpha * x_t - clean) / sigma) ** 2).mean(dims=[1, 2, 3])
-        return ((squared + 1e-8) ** 0.5).mean()
 
 
 class Denoiser:

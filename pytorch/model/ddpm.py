@@ -1,4 +1,4 @@
-"""The noise scheduler: the forward process, the training losses, and the network as a denoiser.
+"""The noise scheduler: the forward process, the training loss, and the network as a denoiser.
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
@@ -47,20 +47,6 @@ class DDPM:
         output = unet(self.q_sample(x_0, t, eps), torch.tensor(t, device=x_0.device), y)
         return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
-    def consistency_loss(self, unet, x_0, t, r, eps, y):
-        """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
-        (Song et al. 2023, Consistency Models, definition 1; Geng et al. 2024, Consistency Models Made Easy, section 3).
-
-        r = -1 is the clean image, where f is x_0. Root mean squares, in units of v: divided by sigma_t.
-        """
-        x_t, x_r = self.q_sample(x_0, t, eps), self.q_sample(x_0, r, eps)
-        alpha, sigma = self.alpha_sigma(t, x_0)
-        with torch.no_grad():
-            clean = self.predict_x_0(unet(x_r, torch.tensor(r, device=x_0.device), y).float(), x_r, r)
-        output = unet(x_t, torch.tensor(t, device=x_0.device), y).float()
-        squared = ((output - (alpha * x_t - clean) / sigma) ** 2).mean(dim=(1, 2, 3))
-        return ((squared + 1e-8) ** 0.5).mean()
-
 
 class Denoiser:
     """The network as a denoiser: denoiser(x_t, t) -> its estimate of x_0, (B, C, H, W) both; t one integer or (B,).
@@ -73,7 +59,7 @@ class Denoiser:
 
     def __call__(self, x_t, t):
         output = self.predict(x_t, torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device))
-        return self.ddpm.predict_x_0(output.float(), x_t, t)
+        return self.ddpm.predict_x_0(output, x_t, t)
 
     def predict(self, x_t, t):
         """The network's output, with classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w):
@@ -81,8 +67,8 @@ class Denoiser:
         f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null))
         """
         if self.guidance == 1:
-            return self.unet(x_t, t, self.y)
+            return self.unet(x_t, t, self.y).float()
         null = torch.full_like(self.y, math.nan)
-        both = self.unet(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([self.y, null]))
+        both = self.unet(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([self.y, null])).float()
         conditional, unconditional = both.chunk(2)
         return unconditional + self.guidance * (conditional - unconditional)

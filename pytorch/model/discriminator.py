@@ -1,7 +1,8 @@
 """What tells drawn from real, and the losses of the two: heads on the features of the teacher's own network.
 
-Lin et al. 2025, Diffusion Adversarial Post-Training for One-Step Video Generation (APT), section 3;
-Huang et al. 2024, The GAN is dead; long live the GAN! A Modern GAN Baseline (R3GAN), section 2.
+Sauer et al. 2024, Fast High-Resolution Image Synthesis with Latent Adversarial Diffusion Distillation (LADD);
+Huang et al. 2024, The GAN is dead; long live the GAN! A Modern GAN Baseline (R3GAN), section 2;
+Lin et al. 2025, Diffusion Adversarial Post-Training for One-Step Video Generation (APT), section 3, for the penalty.
 """
 import torch
 from torch import nn
@@ -39,21 +40,21 @@ class Discriminator(nn.Module):
         self.heads = nn.ModuleList([Head(width) for width in (*widths, widths[-1], widths[-1], *reversed(widths))])
 
     def forward(self, features):
-        return sum(head(x) for head, x in zip(self.heads, features)).float()
+        return sum(head(x).float() for head, x in zip(self.heads, features))
 
 
-def adversarial_losses(discriminator, see, real, fake, nearby):
+def adversarial_losses(discriminator, features, real, fake, nearby):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
-    see(x_0) gives the features by which images are judged; nearby: standard normal noise like them. The losses are
+    features(x_0) gives what images are judged by; nearby: standard normal noise like them. The losses are
     relativistic (R3GAN, equation 2), and the penalty stands for R1 and R2, the squared gradient at real and at fake
     images, as a difference along one direction (APT, equation 5).
     """
     with torch.no_grad():
-        seen = [see(real), see(real + NEARBY * nearby), see(fake + NEARBY * nearby)]
-    features = see(fake)
+        seen = [features(x_0) for x_0 in (real, real + NEARBY * nearby, fake + NEARBY * nearby)]
+    seen_fake = features(fake)
     real_logits, *near_logits = (discriminator(x) for x in seen)
-    fake_logits = discriminator([x.detach() for x in features])
+    fake_logits = discriminator([x.detach() for x in seen_fake])
     smoothness = sum(((a - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
-    generator = softplus(real_logits.detach() - discriminator(features)).mean()
+    generator = softplus(real_logits.detach() - discriminator(seen_fake)).mean()
     return generator, softplus(fake_logits - real_logits).mean() + PENALTY * smoothness

@@ -1,4 +1,4 @@
-"""The UNet: what it predicts from (x_t, t), or from (x_t, t, y) with conditions y, is the scheduler's choice (ddpm.py).
+"""The UNet of (x_t, t, y): what it predicts of a noised image under conditions y is the scheduler's choice (ddpm.py).
 
 Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B;
 Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3.
@@ -122,6 +122,7 @@ class Attributes(nn.Module):
     def forward(self, values):
         missing = torch.isnan(values)
         values = torch.where(missing, torch.zeros_like(values), values)
+        # 10: of a measure's unit the fastest sinusoid would make one radian, and the others nearly nothing
         tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))  # (B, A, context_dim)
         return torch.where(missing.unsqueeze(-1), self.null.weight, tokens)
 
