@@ -1,7 +1,7 @@
 """Every picture and table that the README shows, from the shipped weights: python -m publish.assets
 
-Draws the pictures of both trees, scores every sampler setting (two hours on one core; a setting whose result is there
-already is not drawn again), then writes the tables and the plot as publish.report does.
+Draws the pictures of both trees, runs the notebook, scores every sampler setting (two hours on one core; a setting with
+a result is not drawn again), then writes the tables and the plot as publish.report does.
 """
 import shutil
 import subprocess
@@ -32,9 +32,10 @@ SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are c
 OTHERS = {  # settings beside a model's own, with the first seed
     ("pytorch", "ddpm"): ["--steps 5", "--labels test"],
     ("pytorch", "ldm"): [
-        "--steps 4", "--steps 10", "--steps 20", "--sampler ddim --steps 10", "--sampler ddpm --steps 20",
+        "--steps 4", "--steps 10", "--steps 20", "--shift 1", "--sampler ddim --steps 10", "--sampler ddpm --steps 20",
         "--guidance 1.5", "--labels even", "--labels test", "--labels test --guidance 1.5",
     ],
+    ("jittor", "ddpm"): ["--labels test"],
     ("jittor", "ldm"): ["--steps 4", "--steps 10", "--labels test"],
     ("pytorch", "ldm-distilled"): ["--labels test"],
     ("jittor", "ldm-distilled"): ["--labels test"],
@@ -66,6 +67,21 @@ def call(tree, script, kind, *arguments, processes=1):
     subprocess.run([str(part) for part in (*command, *arguments)], check=True)
 
 
+def run_notebook(path=ROOT / "tutorial.ipynb"):
+    """Run the notebook, and keep what it shows but for what compilers say."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(path, as_version=4)
+    metadata = dict(notebook.metadata)
+    NotebookClient(notebook, record_timing=False, resources={"metadata": {"path": str(ROOT)}}).execute()
+    notebook.metadata = metadata
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    nbformat.write(notebook, path)
+
+
 def main(options: Assets):
     ASSET.mkdir(exist_ok=True)
     shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_weights(ROOT / tree, kind).is_file()]
@@ -73,15 +89,16 @@ def main(options: Assets):
         script, names, *arguments = PICTURES[kind]
         folder = run_folder(ROOT / tree, "pictures") / kind
         call(tree, script, kind, "--out", folder, *arguments)
-        for name in names:  # a model without attributes has no sweep
-            if (folder / f"{name}.png").is_file():
-                shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
+        for name in names:
+            shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
     for name, edit in EDITS.items() if options.pictures else ():
         folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
         call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
         shutil.copy(folder / name, ASSET / name)
+    if options.pictures:
+        run_notebook()
     for tree, kind in shipped if options.scores else ():
         stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
         if kind in ("ddpm", "ldm"):
