@@ -10,10 +10,9 @@ from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
 from common.conditions import UNITS, conditions, quantiles_of
-from common.errors import UserError
 from common.files import DATA, damage_told, digest, run_folder, write_atomically
 from common.machine import cores
-from common.mnist import images_path, load_mnist
+from common.mnist import check_labels, idx_path, load_mnist
 
 SCALE = 4  # by which a picture is enlarged before it is cut into stroke and background
 PIECE = 100  # pictures measured at once
@@ -67,7 +66,7 @@ def measure(images, description="measuring"):
 def table_path(train, data, folder):
     """Where the attributes of a training or test set lie: MNIST's beside it, those of other data in `folder`."""
     stem = f"{'train' if train else 'test'}-attributes"
-    place = folder / f"{stem}-{digest(images_path(train, data))}" if data else DATA.parent / stem
+    place = folder / f"{stem}-{digest(idx_path(train, data, 'images-idx3'))}" if data else DATA.parent / stem
     return place.with_suffix(".safetensors")
 
 
@@ -98,9 +97,8 @@ def training_set(options, tree):
     options, with the quantiles of the attributes if they had none. UserError where there are too many classes.
     """
     images, labels = load_mnist(True, options.data, options.limit)
-    if labels.max() >= options.unet.num_classes:
-        told = f"--unet.num-classes {options.unet.num_classes}"
-        raise UserError(f"{options.data or DATA} has the label {labels.max()}, which {told} leaves no place for")
+    known = options.unet.num_classes
+    check_labels(labels, known, options.data, f", which --unet.num-classes {known} leaves no place for")
     if not options.unet.attributes:
         return images, conditions(labels, {}, {}), options
     found = load_attributes(True, options.data, options.out or run_folder(tree, options.kind))

@@ -20,7 +20,7 @@ def load_mnist(train, folder=None, limit=None):
     size are resized. UserError that names the file and the cure where one is missing, cut short or altered.
     """
     folder, part = folder or DATA, "train" if train else "t10k"
-    images = read_idx(images_path(train, folder), axes=3)
+    images = read_idx(idx_path(train, folder, "images-idx3"), axes=3)
     labels = load_labels(train, folder)
     if len(images) != len(labels):
         raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
@@ -29,15 +29,20 @@ def load_mnist(train, folder=None, limit=None):
     return np.stack(resized)[:, None], labels[:limit]
 
 
-def images_path(train, folder):
-    """The file of the training or the test images."""
-    return folder / f"{'train' if train else 't10k'}-images-idx3-ubyte.gz"
+def idx_path(train, folder, part):
+    """The file of the training or the test set's "images-idx3" or "labels-idx1"."""
+    return folder / f"{'train' if train else 't10k'}-{part}-ubyte.gz"
 
 
 def load_labels(train, folder=None):
     """The labels of the training or the test set, (N,) int64."""
-    path = (folder or DATA) / f"{'train' if train else 't10k'}-labels-idx1-ubyte.gz"
-    return read_idx(path, axes=1).astype(np.int64)
+    return read_idx(idx_path(train, folder or DATA, "labels-idx1"), axes=1).astype(np.int64)
+
+
+def check_labels(labels, known, folder, told):
+    """UserError, which ends with what is told, where a label is none of the classes 0 to known - 1."""
+    if labels.max() >= known:
+        raise UserError(f"{folder or DATA} has the label {labels.max()}{told}")
 
 
 @cache

@@ -86,21 +86,26 @@ def summary(results):
     return {**middle, "over_floor": spread, "seconds": min(whole, default=None), "seeds": seeds}
 
 
+def read_results(folders, name):
+    """Of each file of this name under the folders its path, what it holds, and which weights of its model are shipped
+    (None: none)."""
+    for path in sorted(path for folder in folders for path in Path(folder).rglob(name)):
+        result = json.loads(path.read_text())
+        weights = shipped_weights(ROOT / result["tree"], result["model"])
+        yield path, result, digest(weights) if weights.is_file() else None
+
+
 def gather(folders):
     """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
     (ASSET / "results").mkdir(parents=True, exist_ok=True)
     found = {}
-    for path in sorted(path for folder in folders for path in Path(folder).rglob("result.json")):
-        result = json.loads(path.read_text())
-        shipped = shipped_weights(ROOT / result["tree"], result["model"]).is_file()
+    for path, result, shipped in read_results(folders, "result.json"):
         if result["num"] < ENOUGH or result["data"] or not shipped:
             print(f"{path}: few images, other data or a model that is not shipped: left out")
         else:
             found.setdefault(name(result), {})[result["seed"]] = result
-    for path in sorted(path for folder in folders for path in Path(folder).rglob("edits.json")):
-        result = json.loads(path.read_text())
-        weights = shipped_weights(ROOT / result["tree"], result["model"])
-        if weights.is_file() and digest(weights) == result["checkpoint"]:
+    for _, result, shipped in read_results(folders, "edits.json"):
+        if shipped == result["checkpoint"]:
             (ASSET / "edits").mkdir(exist_ok=True)
             write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
     for stem, results in found.items():
@@ -167,15 +172,14 @@ def controls(results):
         leak = max(abs(x) for i, row in enumerate(found["partial"]) for j, x in enumerate(row) if i != j)
         return *(f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in UNITS), f"{leak:.2f}"
 
-    rows = []
-    for r in (r for r in results if "control" in r):
+    rows, followed = [], [r for r in results if "control" in r]
+    for r in followed:
         found, words = r["control"], [word for word in unusual(r) if word != "labels test"]
         drawn = ", ".join([SAMPLERS[r["sampler"]], str(r["steps"]), *words])
         accuracy = f"{100 * found['accuracy']:.1f} %"
         rows.append((MODELS[r["model"]], FRAMEWORKS[r["tree"]], drawn, *cells(found), accuracy))
-    latent = (r for r in results if "control" in r and RECIPES[r["model"]].family == "ldm")
-    rows += [("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(r["control"]["ceiling"]), "")
-             for r in [*latent][:1]]  # fmt: skip
+    for r in [r for r in followed if RECIPES[r["model"]].family == "ldm"][:1]:
+        rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(r["control"]["ceiling"]), ""))
     asked = (f"{name}: r, error" for name in UNITS)
     return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
 

@@ -64,8 +64,8 @@ def score_edits(pipeline, editing, options):
     """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
     images, labels = load_mnist(train=False, limit=options.num)
     checkpoint = pipeline.checkpoint
-    result = {"tree": pipeline.tree.name, "model": checkpoint.options.kind, "checkpoint": digest(checkpoint.path)}
-    result["num"] = options.num
+    result = {"tree": pipeline.tree.name, "model": checkpoint.options.kind}
+    result |= {"checkpoint": digest(checkpoint.path), "num": options.num}
     result |= score_inversion(pipeline, editing, images)
     result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
     folder = output_folder(options, pipeline.tree, f"edits-{result['model']}")

@@ -14,7 +14,7 @@ from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
 from common.files import damage_told, digest, lock, write_json
 from common.images import image_path, read_images, to_uint8, write_images
-from common.mnist import load_labels, random_images
+from common.mnist import check_labels, load_labels, random_images
 from common.noise import random_picks
 from scoring.control import control, print_control, requests
 from scoring.metric import score_folders
@@ -71,10 +71,8 @@ def conditions_to_draw(pipeline, options, folder):
         labels, values = requests(options.num, pipeline.quantiles, options.data, folder)
     else:
         labels, values = labels_to_draw(options, np.arange(options.num)), {}
-    checkpoint = pipeline.checkpoint
-    known = checkpoint.options.unet.num_classes
-    if labels.max() >= known:
-        raise UserError(f"{options.data} has the label {labels.max()}: {checkpoint.path} knows {known} classes")
+    known = pipeline.checkpoint.options.unet.num_classes
+    check_labels(labels, known, options.data, f": {pipeline.checkpoint.path} knows {known} classes")
     return pipeline.conditions(labels, values)
 
 

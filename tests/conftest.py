@@ -19,7 +19,7 @@ from common.options.networks import UNetConfig, VAEConfig
 from common.options.recipes import TrainDDPM, TrainLDM
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
-os.environ.setdefault("use_parallel_op_compiler", "0")  # two compiling threads of Jittor's can corrupt Python, rarely
+os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
 MODULES = [

@@ -1,5 +1,4 @@
 """The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
-
 import numpy as np
 import pytest
 from conftest import ROOT, read_rows

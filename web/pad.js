@@ -29,9 +29,6 @@ export function buildPad(canvas, clear) {
     event.preventDefault();
     line([pen[0] + step[0], pen[1] + step[1]], event.shiftKey);
   };
-  clear.onclick = () => {
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    context.fillRect(0, 0, canvas.width, canvas.height);
-  };
+  clear.onclick = () => context.fillRect(0, 0, canvas.width, canvas.height);
   clear.onclick();
 }

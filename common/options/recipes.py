@@ -78,7 +78,7 @@ class TrainDiffusion(Train):
     # of the attributes of the training digits, filled in by the script
 
     @model_validator(mode="after")
-    def check_sampler(self):
+    def check(self):
         if self.sampler.steps > self.diffusion.timesteps:
             raise ValueError(f"sampler.steps: the schedule has {self.diffusion.timesteps}")
         if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.diffusion.clip:
