@@ -4,6 +4,7 @@ Writes weights/NAME.safetensors of the run's tree, the averaged weights in half 
 recipe and what it took, and NAME.csv, the losses, 500 rows.
 """
 import csv
+from dataclasses import field
 from datetime import date
 from pathlib import Path
 
@@ -42,6 +43,8 @@ class Ship:
 
     runs: Positional[tuple[Path, ...]]
     """Folders of the runs, inside a tree's runs/."""
+    hardware: str = field(default_factory=cpu_name)
+    """That they were trained on, if not here."""
 
 
 def main(options: Ship):
@@ -55,7 +58,7 @@ def main(options: Ship):
         tensors = {name: half(name, a) for name, a in checkpoint.tensors.items() if not name.startswith("train.")}
         save_checkpoint(path, Checkpoint(checkpoint.options, tensors, progress, checkpoint.vae))
         about = {"recipe": to_jsonable_python(checkpoint.options), "epochs": progress.epoch}
-        about |= {"hours": progress.seconds / 3600, "hardware": cpu_name(), "date": date.today().isoformat()}
+        about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

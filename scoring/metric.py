@@ -87,7 +87,8 @@ def compare(fake, real):
 
 @cache
 def floor(count, folder=None):
-    """What real digits reach: the mean of what random sets of so many training images score against as many test ones.
+    """What real digits reach: the mean of what random sets of so many training images score against as many test ones;
+    training_distance: how far test images are from training images.
 
     Of the repository's MNIST the usual counts are kept in a file, for this takes a minute or two.
     """
@@ -99,6 +100,7 @@ def floor(count, folder=None):
     real = random_images(False, count, folder)
     found = [compare(random_images(True, count, folder, seed), real)[0] for seed in range(FLOOR_SETS)]
     mean = {name: float(np.mean([each[name] for each in found])) for name in found[0] if name != "mnist_fd"}
+    mean["training_distance"] = distance_to_training(random_images(False, min(count, MEMORY_SAMPLE), folder), folder)
     return mean | {"mnist_fd": {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}}
 
 
@@ -127,13 +129,12 @@ def offline_metric(fake, real, folder=None):
     test images are (well below 1: memorised); and the `floor` of mnist_fd, precision, recall and confident.
     """
     measures, probabilities = compare(fake, real)
-    memory = distance_to_training(random_images(False, MEMORY_SAMPLE, folder), folder)
     floors = floor(len(fake), folder)
     return {
         "over_floor": over_floor(measures["mnist_fd"], floors["mnist_fd"]),
         **measures,
         "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
-        "training_distance": distance_to_training(fake, folder) / memory,
+        "training_distance": distance_to_training(fake, folder) / floors["training_distance"],
         "floor": floors,
     }
 

@@ -105,6 +105,7 @@ def test_the_floor_that_is_kept(monkeypatch, tmp_path):
     assert found["mnist_fd"] == pytest.approx(kept["mnist_fd"], rel=1e-3)
     for name in ("precision", "recall", "confident"):
         assert found[name] == pytest.approx(kept[name], abs=2e-3)
+    assert found["training_distance"] == pytest.approx(kept["training_distance"], rel=1e-3)
 
 
 def test_real_digits_score_the_floor(real):

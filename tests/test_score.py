@@ -60,7 +60,7 @@ def test_labels_are_drawn_as_often_as_in_the_training_set():
 
 @pytest.mark.parametrize("name", TREES)
 def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
-    arguments = (*FAST, "--num", 400, "--checkpoint", untrained / "ldm.safetensors", "--out")
+    arguments = (*FAST, "--num", 200, "--checkpoint", untrained / "ldm.safetensors", "--out")
     assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
     killed = tmp_path / "killed"
     script = ROOT / name / "script" / "tst_mnist_ldm_fid.py"
@@ -70,16 +70,16 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
     process.send_signal(signal.SIGKILL)
     process.wait()
     there = len(list((killed / "fake").glob("*.png")))
-    assert 20 <= there < 400
+    assert 20 <= there < 200
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
     assert result.returncode == 0, result.stderr
     for path in (tmp_path / "straight" / "fake").iterdir():
         assert (killed / "fake" / path.name).read_bytes() == path.read_bytes()
     found = json.loads((killed / "result.json").read_text())
-    assert 400 - there <= found["drawn"] < 400  # the time of the others is not known
+    assert 200 - there <= found["drawn"] < 200  # the time of the others is not known
     (killed / "fake" / "mine.png").write_bytes((killed / "fake" / "00000.png").read_bytes())
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
-    assert_user_error(result, killed / "fake", "holds 401 PNGs, and 400 were written", "delete the others")
+    assert_user_error(result, killed / "fake", "holds 201 PNGs, and 200 were written", "delete the others")
     with pytest.raises(UserError, match=r"images drawn with seed=0.*--out"):
         claim(killed, json.loads((killed / "settings.json").read_text()) | {"seed": 1})
 
