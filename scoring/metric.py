@@ -126,7 +126,7 @@ def offline_metric(fake, real, folder=None):
     Returns `over_floor`, MNIST-FD over its floor, which is 1 for real digits; `mnist_fd`, the Frechet distance by each
     classifier; `precision` and `recall`; `confident`, the share of fake images whose class is sure (> 0.9); `classes`,
     how many of each; `training_distance`, how far fake images are from the nearest training image, in units of how far
-    test images are (well below 1: memorised); and the `floor` of mnist_fd, precision, recall and confident.
+    test images are (well below 1: memorised); and the `floor` of the others, and of training_distance its unit.
     """
     measures, probabilities = compare(fake, real)
     floors = floor(len(fake), folder)
