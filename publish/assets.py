@@ -1,7 +1,7 @@
 """Every picture and table that the README shows, from the shipped weights: python -m publish.assets
 
-Draws the pictures of both trees, runs the notebook, scores every sampler setting (two hours on one core; a setting with
-a result is not drawn again), then writes the tables and the plot as publish.report does.
+Draws the pictures of both trees, makes the page's files, runs the notebook, scores every sampler setting (two hours on
+one core; a setting with a result is not drawn again), then writes the tables and the plot as publish.report does.
 """
 import shutil
 import subprocess
@@ -13,6 +13,8 @@ from common.options.command_line import run
 from common.options.fields import Count, options_class
 from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS
+from publish.export import Export
+from publish.export import main as export
 from publish.report import ASSET, Report
 from publish.report import main as report
 
@@ -52,7 +54,7 @@ class Assets:
     """Regenerate asset/ and the README's tables."""
 
     pictures: bool = True
-    """Draw the pictures."""
+    """Draw the pictures, make the page's files, run the notebook."""
     scores: bool = True
     """Score every setting that has no result yet."""
     processes: Count = 1
@@ -98,6 +100,7 @@ def main(options: Assets):
         call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
         shutil.copy(folder / name, ASSET / name)
     if options.pictures:
+        export(Export())
         run_notebook()
     for tree, kind in shipped if options.scores else ():
         stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"

@@ -68,7 +68,8 @@ def move(page, slider, value):
 
 def test_draws_what_is_asked_for(page):
     assert (classes(digits(page, "digits")) == np.arange(20) % 10).sum() >= 18
-    page.wait_for_load_state("networkidle")  # the many calls' model comes meanwhile
+    loaded = "performance.getEntriesByType('resource').filter(file => file.name.includes('/model/ldm/')).length === 4"
+    page.wait_for_function(loaded)  # the many calls' model, before the network goes
     page.context.set_offline(True)
     after(page, lambda: page.check("[name=digit][value='7']", force=True))
     assert (classes(digits(page, "digits")) == 7).sum() >= 18

@@ -15,7 +15,7 @@ from common.files import digest
 from publish import ship
 
 SHORT = {
-    "vae": ("train_mnist_vae.py", "--limit", 3000, "--epochs", 3),
+    "vae": ("train_mnist_vae.py", "--limit", 1500, "--epochs", 3),
     "ldm": ("train_mnist_ldm.py", "--limit", 1500, "--epochs", 5, "--unet.base-channels", 32),
     "ddpm": ("train_mnist.py", "--limit", 1500, "--epochs", 3, "--unet.base-channels", 32),
 }
@@ -95,8 +95,8 @@ def test_sampling_needs_the_checkpoint_alone(trained, tmp_path, script, kind, na
 
 
 @pytest.mark.parametrize("arguments", [
-    ["--sampler", "ddpm", "--steps", 20], ["--sampler", "ddim", "--steps", 5, "--eta", 0.5],
-    ["--digit", 7, "--guidance", 2.0], ["--guidance", 0],
+    ["--sampler", "ddpm", "--steps", 20, "--guidance", 0],
+    ["--sampler", "ddim", "--steps", 5, "--eta", 0.5, "--digit", 7, "--guidance", 2.0],
 ])  # fmt: skip
 def test_samplers_and_guidance(trained, tmp_path, arguments):
     folder = trained.folder / "ldm"
@@ -128,7 +128,7 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
 def test_distillation(trained, tmp_path, kind, suffix):
     """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
     arguments = (
-        "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency-epochs", 2,
+        "--limit", 125, "--epochs", 4, "--warmup", 2, "--batch-size", 25, "--consistency-epochs", 2,
         "--learning-rate", 1e-3,
     )  # fmt: skip
     teacher, student = ("--teacher", trained.folder / kind), ("--checkpoint", tmp_path)
