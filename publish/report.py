@@ -238,12 +238,12 @@ def bench():
 def texts(results):
     """What stands between the READMEs' markers, by marker; the files in asset/ that are tables as a whole, by name."""
     (headline, everything), control, speed = tables(results), controls(results), bench()
-    made = {"results": headline, "control": control, "training": trainings(), "peers": peers_table(speed)}
+    made = {"results": headline, "control": control, "training": trainings()}
     parts = {
         "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
-        "Thickness, slant, width": control, "Repaint, vary, morph": edits(), "Beside other programs": made["peers"],
-        "Beside the machine's limit": limit_table(speed), "Tree beside tree": frameworks_table(speed),
-        "The page": page_table(speed),
+        "Thickness, slant, width": control, "Repaint, vary, morph": edits(),
+        "Beside other programs": peers_table(speed), "Beside the machine's limit": limit_table(speed),
+        "Tree beside tree": frameworks_table(speed), "The page": page_table(speed),
     }  # fmt: skip
     found = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
     return made, {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}

@@ -3,6 +3,9 @@ from publish import MODELS
 
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
 SPREAD = "median", "min", "max"
+PATCHES = """
+Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the difference.
+"""
 
 
 def table(rows, header):
@@ -20,11 +23,11 @@ def cells(result):
 
 
 def peers_table(bench):
-    """The pixel model beside other programs', as Markdown."""
+    """The pixel model beside other programs' of as many parameters, as Markdown."""
     training, sampling = (bench["peers"]["results"][work] for work in ("training", "sampling"))
     rows = [(name, *cells(training[name]), *cells(sampling[name])) for name in training]
     header = ("images per second", "training", "ours / it", "sampling", "ours / it")
-    return CAPTION.format(script="peers", **bench["peers"]) + table(rows, header)
+    return CAPTION.format(script="peers", **bench["peers"]) + table(rows, header) + PATCHES
 
 
 def limit_table(bench):

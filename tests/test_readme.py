@@ -60,7 +60,7 @@ def test_links_lead_somewhere(path):
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)
 def test_tables_are_the_measured_ones(path):
     text, (made, _) = path.read_text(), texts(measured())
-    assert set(made) == {"results", "control", "training", "peers"}
+    assert set(made) == {"results", "control", "training"}
     for marker, content in made.items():
         assert between(text, marker, content) == text
 

@@ -191,7 +191,7 @@ BENCHES = {
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    blocks = ("results", "control", "training", "peers")
+    blocks = ("results", "control", "training")
     marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
@@ -240,12 +240,12 @@ def test_report(tmp_path, monkeypatch):
     assert "DPM-Solver++, 4 | not measured | not measured | 3.00 |" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables
     assert (tmp_path / "asset" / "quality.png").stat().st_size > 10_000
-    assert "| this repository | 231 |  | 163 |  |" in readme
-    assert "| diffusers 0.42 | 75 | 2.96 (1.48-5.92) | 61 | 2.69 (1.34-5.38) |" in readme
+    assert "| this repository | 231 |  | 163 |  |" in tables
+    assert "| diffusers 0.42 | 75 | 2.96 (1.48-5.92) | 61 | 2.69 (1.34-5.38) |" in tables
     assert "| pixel UNet | 248 | 0.63 (0.32-1.26) |" in tables and "| matrix product of 4096 | 394 |  |" in tables
     assert "| DDPM: training | 152 | 125 | 0.81 (0.41-1.62) |" in tables
     assert "| twenty digits, 1 call | 123 | 114 | 140 |" in tables
-    assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in readme
+    assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in tables
     assert f"| {NAMES[0]} | {NAMES[1]} | 1.000 |" in tables
     assert "| pytorch-ldm-dpmpp_2m-7-labelseven | 4.00 | 4.00 | 4.00 |" in tables
     assert "| LDM | PyTorch | DPM-Solver++, 7 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
