@@ -130,4 +130,4 @@ def load_checkpoint(path, family=None) -> Checkpoint:
 
 def retrain(kind):
     """What helps where a checkpoint is missing or of no use."""
-    return f"run {RECIPES[kind].script}, or name another with --checkpoint" if kind else "train it again"
+    return f"run {RECIPES[kind].script}, or name another checkpoint" if kind else "train it again"

@@ -18,9 +18,9 @@ PARTS = {  # what is drawn anew: rows, columns
 }  # fmt: skip
 
 
-def open_grey(path):
+def open_grey(path, cure="name another picture"):
     """A picture as grey levels, uint8 (H, W), what is transparent white; UserError where it is none."""
-    with damage_told(path, "name another picture"), Image.open(path) as opened:
+    with damage_told(path, cure), Image.open(path) as opened:
         rgba = ImageOps.exif_transpose(opened).convert("RGBA")  # a phone's picture may lie on its side
         return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
 
@@ -52,13 +52,15 @@ def read_digit(path):
 
 def read_digits(options):
     """The digits to edit, uint8 (N, 1, 32, 32), and their classes (N,), NaN where not known."""
-    if options.image:
-        return read_digit(options.image)[None], np.full(1, np.nan)
+    return (read_digit(options.image)[None], np.full(1, np.nan)) if options.image else chosen_digits(options.index)
+
+
+def chosen_digits(index):
+    """Test digits by their numbers, uint8 (N, 1, 32, 32), and their classes (N,)."""
     images, labels = load_mnist(train=False)
-    if not options.index or max(options.index) >= len(images):
+    if not index or max(index) >= len(images):
         raise UserError(f"--index: name one or more of 0 to {len(images) - 1}")
-    chosen = list(options.index)
-    return images[chosen], labels[chosen].astype(np.float32)
+    return images[list(index)], labels[list(index)].astype(np.float32)
 
 
 def read_mask(name):
@@ -67,7 +69,7 @@ def read_mask(name):
     if name in PARTS:
         kept[PARTS[name]] = False
         return kept[None]
-    grey = open_grey(name)
+    grey = open_grey(name, f"--mask takes {', '.join(PARTS)}, or a PNG")
     if grey.shape != kept.shape:
         raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: {SIZE}x{SIZE} pixels are needed")
     kept = grey < 128
@@ -110,7 +112,7 @@ def vary(pipeline, editing, options):
 
 def morph(pipeline, editing, options):
     """A row per pair of neighbours: the frames from one to the other."""
-    images, _ = read_digits(options)
+    images, _ = chosen_digits(options.index)
     if len(images) < 2:
         raise UserError("morph goes from one digit to another: name two or more with --index")
     return editing.morph(pipeline, images, options.num)
@@ -127,6 +129,7 @@ def write_edit(pipeline, editing, options):
     save_png(folder / f"{name}.png", grid(rows.reshape(-1, 1, SIZE, SIZE), rows.shape[1]))
     print(f"{folder / f'{name}.png'}: {len(rows)} rows of {rows.shape[1]}")
     if isinstance(options, Morph) and options.gif:
-        there_and_back = [*range(rows.shape[1]), *range(rows.shape[1] - 2, 0, -1)]
-        save_gif(folder / f"{name}.gif", [grid(rows[:, i], len(rows)) for i in there_and_back])
+        last = rows.shape[1] - 1
+        there_and_back = [*range(last), *range(last, 0, -1)]
+        save_gif(folder / f"{name}.gif", [grid(rows[:, i], len(rows)) for i in there_and_back], held=(0, last))
         print(f"{folder / f'{name}.gif'}: the same, moving")

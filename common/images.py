@@ -48,11 +48,12 @@ def save_png(path, picture, scale=2, durable=True):
     write_atomically(path, buffer.getvalue(), durable)
 
 
-def save_gif(path, pictures, milliseconds=100, scale=2):
-    """Write an animation of grey pictures, uint8 (H, W), enlarged; the first and the last stay for a second."""
+def save_gif(path, pictures, held=(0, -1), scale=2):
+    """Write an animation of grey pictures, uint8 (H, W), enlarged; those numbered in `held` stay for a second."""
     frames = [Image.fromarray(np.kron(picture, np.ones((scale, scale), np.uint8))) for picture in pictures]
-    buffer, times = io.BytesIO(), [1000, *[milliseconds] * (len(frames) - 2), 1000]
-    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
+    buffer, times = io.BytesIO(), np.full(len(frames), 100)  # milliseconds
+    times[list(held)] = 1000
+    frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=times.tolist(), loop=0)
     write_atomically(path, buffer.getvalue())
 
 

@@ -62,7 +62,8 @@ class Run:
         if checkpoint.options.kind != self.options.kind:
             raise UserError(f"{self.folder} holds a run of {checkpoint.options.script}: choose another --out")
         before, now = to_jsonable_python(checkpoint.options), to_jsonable_python(self.options)
-        changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
+        differ = [name for name in now if name not in MAY_CHANGE and before[name] != now[name]]
+        changed = [f"{name}={before[name]!s:.80}" for name in differ]  # some are long tables
         if changed:
             raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
         return checkpoint

@@ -29,8 +29,6 @@ def load_teacher(options):
     path = teacher.checkpoint.path
     if teacher.ddpm.config.prediction != "v":
         raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
-    for weight in teacher.unet.parameters():
-        weight.stop_grad()
     known = {"diffusion": teacher.ddpm.config, "unet": teacher.unet.config, "quantiles": teacher.quantiles}
     return teacher, replace(options, teacher_digest=digest(path), **known)
 

@@ -26,7 +26,7 @@ def repaint(pipeline, images, mask, timesteps, seed, indices, y):
         return pipeline.encode(mask * known + (1 - mask) * pipeline.pixels(x_0))
 
     with jt.no_grad(), pipeline.accelerator.autocast():
-        *_, x_0 = pipeline.trajectory(seed, indices, y, timesteps=timesteps, change=put_in)
+        x_0 = pipeline.last(pipeline.trajectory(seed, indices, y, timesteps=timesteps, change=put_in))
         return to_array(mask * known + (1 - mask) * pipeline.pixels(x_0))
 
 
@@ -41,7 +41,7 @@ def vary(pipeline, images, strength, seed, indices, y):
         x_0 = pipeline.encode(to_tensor(from_uint8(images), pipeline.accelerator.device))
         eps = to_tensor(SampleNoise(seed, indices, pipeline.shape)(), pipeline.accelerator.device)
         x_t = pipeline.ddpm.q_sample(x_0, np.full(len(images), start), eps)
-        *_, x_0 = pipeline.trajectory(seed, indices, y, x_t, timesteps)
+        x_0 = pipeline.last(pipeline.trajectory(seed, indices, y, x_t, timesteps))
         return pipeline.decode(x_0)
 
 
@@ -50,14 +50,14 @@ def invert(pipeline, images, y):
     *timesteps, _ = pipeline.timesteps()
     with jt.no_grad(), pipeline.accelerator.autocast():
         x_0 = pipeline.encode(to_tensor(from_uint8(images), pipeline.accelerator.device))
-        *_, x_t = pipeline.trajectory(0, range(len(images)), y, x_0, [0, *reversed(timesteps)])
+        x_t = pipeline.last(pipeline.trajectory(0, range(len(images)), y, x_0, [0, *reversed(timesteps)]))
         return to_array(x_t)
 
 
 def draw_from(pipeline, noise, y):
     """What deterministic sampling draws from noise (N, *shape)."""
     with jt.no_grad(), pipeline.accelerator.autocast():
-        *_, x_0 = pipeline.trajectory(0, range(len(noise)), y, to_tensor(noise, pipeline.accelerator.device))
+        x_0 = pipeline.last(pipeline.trajectory(0, range(len(noise)), y, to_tensor(noise, pipeline.accelerator.device)))
         return pipeline.decode(x_0)
 
 

@@ -124,4 +124,4 @@ def import_quietly():
 import_quietly()
 import jittor as jt  # noqa: E402, F401, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401
-from jittor.nn import interpolate, silu, softmax  # noqa: E402, F401
+from jittor.nn import interpolate, silu, softmax, softplus  # noqa: E402, F401

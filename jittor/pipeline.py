@@ -1,4 +1,6 @@
 """From a checkpoint to images, for the tst scripts and for the pictures that training shows."""
+from collections import deque
+
 import numpy as np
 
 from common import SIZE
@@ -50,6 +52,10 @@ class Pipeline:
         sample, changed = SAMPLERS[sampler.name], lambda x_t, t: change(denoise(x_t, t))
         yield from sample(changed, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)
 
+    def last(self, trajectory):
+        """The last x_t of a trajectory: a list of them all would not fit into memory."""
+        return deque(trajectory, maxlen=1).pop()
+
     def timesteps(self):
         """Where the sampler calls the network, then -1."""
         return sampler_timesteps(self.ddpm.config.timesteps, self.sampler.steps, self.sampler.shift)
@@ -69,9 +75,7 @@ class Pipeline:
     def sample(self, seed, indices, y):
         """The images with these indices of a seed, (N, 1, 32, 32)."""
         with jt.no_grad(), self.accelerator.autocast():
-            for x_t in self.trajectory(seed, indices, y):
-                x_0 = x_t  # the last one; a list of them all would not fit into memory
-            return self.decode(x_0)
+            return self.decode(self.last(self.trajectory(seed, indices, y)))
 
     def reconstruct(self, images):
         """Images (N, 1, 32, 32) uint8 at the model's best, float32: through its VAE, if it has one."""

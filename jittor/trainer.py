@@ -21,8 +21,7 @@ class Trainer:
         jt.set_global_seed(options.seed, different_seed_for_mpi=False)  # the same weights everywhere
         self.model, self.ema = build(), build()
         self.ema.load_state_dict(self.model.state_dict(to="numpy"))  # a Var would be shared
-        for average in self.ema.parameters():
-            average.stop_grad()
+        self.ema.eval()  # without gradients
         self.wrapped = accelerator.prepare(self.model)
         chosen = ADVERSARIAL if build_discriminator else {}
         self.optimizers = {"loss": Muon(self.model, options.weight_decay, **chosen)}  # whose weights each loss moves

@@ -29,7 +29,7 @@ def following(labels, asked, measured):
     """
     whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
     asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
-    one_hot = np.eye(10)[labels[whole]]
+    one_hot = np.eye(labels.max() + 1)[labels[whole]]
     partial = []
     for name in asked:
         others = np.column_stack([one_hot, *(x for other, x in asked.items() if other != name)])

@@ -46,11 +46,15 @@ def score_repainting(pipeline, editing, images, labels, options):
     }
 
 
-def score_inversion(pipeline, editing, images):
+def score_inversion(pipeline, editing, images, options):
     """From an image to its noise and back; and between neighbours, the largest step of a morph over the mean one."""
-    nothing = pipeline.conditions(np.full(len(images), np.nan))
-    noise = editing.invert(pipeline, images, nothing)
-    back, best = editing.draw_from(pipeline, noise, nothing), pipeline.reconstruct(images)
+    def there_and_back(part):
+        nothing = pipeline.conditions(np.full(len(part), np.nan))
+        return editing.draw_from(pipeline, editing.invert(pipeline, images[part], nothing), nothing)
+
+    parts = batches_of(len(images), options.batch_size)
+    back = np.concatenate([there_and_back(part) for part in parts])
+    best = np.concatenate([pipeline.reconstruct(images[part]) for part in parts])
     frames = editing.morph(pipeline, images[:20], 11)
     steps = rms(frames[:, 1:], frames[:, :-1], axis=(2, 3, 4))
     return {
@@ -66,7 +70,7 @@ def score_edits(pipeline, editing, options):
     checkpoint = pipeline.checkpoint
     result = {"tree": pipeline.tree.name, "model": checkpoint.options.kind}
     result |= {"checkpoint": digest(checkpoint.path), "num": options.num}
-    result |= score_inversion(pipeline, editing, images)
+    result |= score_inversion(pipeline, editing, images, options)
     result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
     folder = output_folder(options, pipeline.tree, f"edits-{result['model']}")
     write_json(folder / "edits.json", result)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from pydantic import FilePath
 from tyro.conf import Positional
 
 from common.errors import UserError
@@ -211,7 +212,7 @@ class Metric:
     """Folder of the real ones."""
     fid: bool = True
     """Compute FID too, where pytorch-fid's weights can be had."""
-    inception_weights: Path | None = None
+    inception_weights: FilePath | None = None
     """A local copy of pytorch-fid's weights."""
     data: Path | None = None
     """Folder of the data set that the floor is taken from (None: MNIST)."""

@@ -1,5 +1,6 @@
 """What the tests share: both trees under one interface, and the scripts run as a user runs them."""
 import csv
+import gzip
 import importlib
 import os
 import shlex
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from common.checkpoint import Checkpoint, save_checkpoint
+from common.files import DATA
 from common.options.networks import UNetConfig, VAEConfig
 from common.options.recipes import TrainDDPM, TrainLDM
 
@@ -73,6 +75,18 @@ def wait_for(process, path, newer_than=0):
     while not path.exists() or path.stat().st_mtime_ns <= newer_than:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory):
+    """MNIST's first 400 training and 200 test digits, as a data set of its own: the folder of its four files."""
+    folder = tmp_path_factory.mktemp("few")
+    for part, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):
+        for name, count in (("train", 400), ("t10k", 200)):
+            whole = gzip.decompress((DATA / f"{name}-{part}-ubyte.gz").read_bytes())
+            content = whole[:4] + count.to_bytes(4, "big") + whole[8 : header + size * count]
+            (folder / f"{name}-{part}-ubyte.gz").write_bytes(gzip.compress(content))
+    return folder
 
 
 def read_rows(folder):

@@ -1,7 +1,5 @@
 """Thickness, slant and width: measured on known shapes, asked for in numbers and in words; how they are followed."""
-import gzip
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -58,20 +56,14 @@ def test_the_tables_are_what_is_measured(train, count):
     assert sum(path.stat().st_size for path in DATA.parent.glob("*-attributes.safetensors")) < 1_000_000
 
 
-def test_other_data_is_measured_once_and_kept(tmp_path):
-    for path in DATA.glob("t10k-*"):
-        shutil.copy(path, tmp_path)
-    for part, header, size in (("images-idx3", 16, 784), ("labels-idx1", 8, 1)):  # the first 200 of them
-        path = tmp_path / f"t10k-{part}-ubyte.gz"
-        whole = gzip.decompress(path.read_bytes())
-        path.write_bytes(gzip.compress(whole[:4] + (200).to_bytes(4, "big") + whole[8 : header + 200 * size]))
-    found = load_attributes(False, tmp_path, tmp_path / "run")
+def test_other_data_is_measured_once_and_kept(few, tmp_path):
+    found = load_attributes(False, few, tmp_path / "run")
     for name, values in load_attributes(False, None, None).items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = table_path(False, tmp_path, tmp_path / "run")
+    kept = table_path(False, few, tmp_path / "run")
     assert kept.parent == tmp_path / "run"
     before = kept.stat().st_mtime_ns
-    load_attributes(False, tmp_path, tmp_path / "run")
+    load_attributes(False, few, tmp_path / "run")
     assert kept.stat().st_mtime_ns == before
 
 
@@ -211,21 +203,19 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
 
 
-@pytest.mark.parametrize("name", ["pytorch", "jittor"])
-def test_control_is_measured(trained, tmp_path, name):
-    result = run_script(name, "tst_mnist_fid.py", "--checkpoint", trained, "--num", 120, "--labels", "test",
+def test_control_is_measured(trained, tmp_path):
+    result = run_script("pytorch", "tst_mnist_fid.py", "--checkpoint", trained, "--num", 120, "--labels", "test",
                         "--steps", 2, "--no-fid", "--out", tmp_path)  # fmt: skip
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "result.json").read_text())["control"]
     assert set(found["r"]) == set(found["error"]) == set(UNITS) and np.shape(found["partial"]) == (3, 3)
     assert min(found["ceiling"]["r"].values()) > 0.999 and max(found["ceiling"]["error"].values()) < 0.01
-    assert all(abs(value) < 0.4 for value in found["shuffled"]["r"].values()) and 0 <= found["accuracy"] <= 1
+    assert all(abs(value) < 0.4 for value in found["shuffled"]["r"].values())
     for word in ("class accuracy", *UNITS):
         assert word in result.stdout
 
 
-@pytest.mark.parametrize("name", ["pytorch", "jittor"])
-def test_a_model_without_attributes_says_so(untrained, tmp_path, name):
+def test_a_model_without_attributes_says_so(untrained, tmp_path, name="jittor"):
     """And draws what it can."""
     checkpoint = untrained / "ldm.safetensors"
     arguments = ("--checkpoint", checkpoint, "--steps", 2, "--out", tmp_path)

@@ -129,7 +129,7 @@ def test_another_version(path, version, model):
     with pytest.raises(UserError, match="another version of Simple-LDM") as error:
         load_checkpoint(path, model)
     message = str(error.value)
-    assert str(path) in message and ("--checkpoint" if model else "train it again") in message and "\n" not in message
+    assert str(path) in message and ("another checkpoint" if model else "train it again") in message and "\n" not in message
 
 
 def test_missing_and_other_model(path, tmp_path):

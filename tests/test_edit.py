@@ -4,10 +4,11 @@ import json
 import numpy as np
 import pytest
 from conftest import ROOT, assert_user_error, run_script
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from common.edit import PARTS, read_digit, read_mask
+from common.edit import PARTS, morph, read_digit, read_digits, read_mask
 from common.errors import UserError
+from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
 from common.mnist import load_mnist
 from common.noise import SampleNoise
@@ -204,7 +205,8 @@ def test_masks(tmp_path):
 @pytest.mark.parametrize("name", ["pytorch", "jittor"])
 def test_the_script(picture, tmp_path, name):
     def edit(*arguments):
-        return run_script(name, "edit_mnist.py", *arguments, "--out", tmp_path, "--steps", 3)
+        shipped = shipped_weights(ROOT / name, "ldm")  # not what was trained here last
+        return run_script(name, "edit_mnist.py", *arguments, "--checkpoint", shipped, "--out", tmp_path, "--steps", 3)
 
     result = edit("repaint", "--image", picture, "--num", 4, "--mask", "bottom", "--resample", 2, "--digit", 7)
     assert result.returncode == 0, result.stderr
@@ -214,13 +216,21 @@ def test_the_script(picture, tmp_path, name):
     assert result.returncode == 0, result.stderr
     with Image.open(tmp_path / "morph.gif") as animation:
         assert animation.n_frames == 10 and animation.size == (2 * (2 * 34 + 2), 2 * 36)
-    assert_user_error(edit("vary", "--index", 10_000), "--index", "0 to 9999")
-    assert_user_error(edit("morph", "--index", 3), "two or more")
-    assert_user_error(edit("repaint", "--mask", "middle"), "middle")
+        times = [frame.info["duration"] for frame in ImageSequence.Iterator(animation)]
+        assert times == [1000, *[100] * 4, 1000, *[100] * 4]  # each digit is looked at, the way there and back is not
+    assert_user_error(edit("repaint", "--mask", "middle"), "middle", "left, right, top, bottom, centre, or a PNG")
+
+
+def test_digits_that_cannot_be_edited():
+    with pytest.raises(UserError, match="--index: name one or more of 0 to 9999"):
+        read_digits(Vary(index=(10_000,)))
+    with pytest.raises(UserError, match="two or more"):
+        morph(None, None, Morph(index=(3,)))
 
 
 def test_scores(tmp_path):
-    result = run_script("pytorch", "edit_mnist.py", "score", "--num", 20, "--out", tmp_path)
+    arguments = ("--num", 20, "--checkpoint", shipped_weights(ROOT / "pytorch", "ldm"), "--out", tmp_path)
+    result = run_script("pytorch", "edit_mnist.py", "score", *arguments)
     assert result.returncode == 0, result.stderr
     for measure in ("same_class_told", "completions_apart", "inversion_error", "largest_over_mean_step"):
         assert measure in result.stdout

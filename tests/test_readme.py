@@ -30,7 +30,7 @@ def clone(tmp_path_factory):
 @pytest.mark.parametrize("code", QUICK, ids=[code.split()[1] for code in QUICK])
 def test_quick_commands(clone, code):
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    command = ["bash", "-euo", "pipefail", "-c", code]
+    command = ["bash", "-euo", "pipefail", "-c", code.replace("--num 1000", "--num 100")]
     result = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert not re.search("warning", result.stderr, re.IGNORECASE), result.stderr

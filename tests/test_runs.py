@@ -38,7 +38,7 @@ def test_a_loss_that_is_not_finite_stops_training(tree_name, tmp_path):
 
 @pytest.mark.parametrize("tree_name", TREES)
 def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path):
-    arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.1, "--warmup", 5)
+    arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.1, "--warmup", 5, "--batch-size", 64)
     result = run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     assert load_checkpoint(tmp_path, "vae").progress.seconds == pytest.approx(6, abs=3)

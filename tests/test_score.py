@@ -29,11 +29,12 @@ FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 
 @pytest.mark.parametrize("script, kind", [("tst_mnist_fid.py", "ddpm"), ("tst_mnist_ldm_fid.py", "ldm")])
 @pytest.mark.parametrize("name", TREES)
-def test_draws_exports_and_scores(untrained, tmp_path, name, script, kind):
+def test_draws_exports_and_scores(untrained, few, tmp_path, name, script, kind):
     checkpoint = untrained / f"{kind}.safetensors"
-    result = run_script(name, script, *FAST, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
+    arguments = (*FAST, "--data", few, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
+    result = run_script(name, script, *arguments)
     assert result.returncode == 0, result.stderr
-    np.testing.assert_array_equal(read_images(tmp_path / "real"), random_images(False, 40))
+    np.testing.assert_array_equal(read_images(tmp_path / "real"), random_images(False, 40, few))
     assert read_images(tmp_path / "fake").std() > 5
     found = json.loads((tmp_path / "result.json").read_text())
     told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
@@ -59,8 +60,8 @@ def test_labels_are_drawn_as_often_as_in_the_training_set():
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_a_killed_run_goes_on_to_the_same_images(untrained, tmp_path, name):
-    arguments = (*FAST, "--num", 200, "--checkpoint", untrained / "ldm.safetensors", "--out")
+def test_a_killed_run_goes_on_to_the_same_images(untrained, few, tmp_path, name):
+    arguments = (*FAST, "--num", 200, "--data", few, "--checkpoint", untrained / "ldm.safetensors", "--out")
     assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
     killed = tmp_path / "killed"
     script = ROOT / name / "script" / "tst_mnist_ldm_fid.py"

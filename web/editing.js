@@ -27,7 +27,7 @@ export async function vary(pipeline, pixels, strength, y, noise, settings) {
 
 /**
  * A drawing, light on dark in a square canvas, as pixels in -1 to 1, made as MNIST's were: fitted into 20x20 of 28x28,
- * its centre of mass in the middle, then resized (LeCun et al. 1998, section III.A). null where nothing is drawn.
+ * its centre of mass at pixel 14, 14, then resized (LeCun et al. 1998, section III.A). null where nothing is drawn.
  */
 export function fitted(canvas) {
   const { width, height } = canvas;
@@ -42,7 +42,8 @@ export function fitted(canvas) {
   const scale = ((20 / 28) * SIDE) / (Math.max(right - left, bottom - top) + 1);
   const small = new OffscreenCanvas(SIDE, SIDE).getContext("2d", { willReadFrequently: true });
   small.imageSmoothingQuality = "high";
-  const [x, y] = [SIDE / 2 - scale * (mean(xs) + 0.5), SIDE / 2 - scale * (mean(ys) + 0.5)];
+  const centre = (14.5 / 28) * SIDE; // of that pixel
+  const [x, y] = [centre - scale * (mean(xs) + 0.5), centre - scale * (mean(ys) + 0.5)];
   small.fillRect(0, 0, SIDE, SIDE);
   small.drawImage(canvas, x, y, scale * width, scale * height);
   const fitted = small.getImageData(0, 0, SIDE, SIDE).data;

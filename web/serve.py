@@ -1,4 +1,5 @@
 """Serve the page: python web/serve.py [PORT], with the headers without which a browser computes in one thread only."""
+import contextlib
 import functools
 import http.server
 import sys
@@ -23,6 +24,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 if __name__ == "__main__":
     handler = functools.partial(Handler, directory=Path(__file__).parent)
-    with http.server.ThreadingHTTPServer(("", int(sys.argv[1]) if sys.argv[1:] else PORT), handler) as server:
+    port = int(sys.argv[1]) if sys.argv[1:] else PORT
+    with contextlib.suppress(KeyboardInterrupt), http.server.ThreadingHTTPServer(("", port), handler) as server:
         print(f"http://localhost:{server.server_port}", flush=True)
         server.serve_forever()

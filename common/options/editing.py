@@ -1,4 +1,5 @@
 """The options of edit_mnist.py: which digits, what is done to them, with which model."""
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -31,20 +32,29 @@ class EditDigits(Edit):
 
     index: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 3, 4)
     """Which test digits, by their number in the test set."""
-    image: Path | None = None
-    """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
     steps: Count = 25
     """Steps of the sampler."""
+
+    def override(self, sampler: SamplerConfig) -> SamplerConfig:
+        """How the model draws here."""
+        return SamplerConfig(name=self.sampler, steps=self.steps, shift=1.0)
+
+
+@options_class
+class EditAsAsked(Asked, EditDigits):
+    """What the ways that draw towards what is asked for have in common."""
+
+    image: Path | None = None
+    """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale; 0: the digit is not told."""
 
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
-        """How the model draws here."""
-        return SamplerConfig(name=self.sampler, steps=self.steps, shift=1.0, guidance=self.guidance)
+        return replace(super().override(sampler), guidance=self.guidance)
 
 
 @options_class
-class Repaint(Asked, EditDigits):
+class Repaint(EditAsAsked):
     """Draw a part of each digit anew and keep the rest. The digit is told, where it is known."""
 
     mask: str = "right"
@@ -56,7 +66,7 @@ class Repaint(Asked, EditDigits):
 
 
 @options_class
-class Vary(Asked, EditDigits):
+class Vary(EditAsAsked):
     """Noise each digit for a part of the way and denoise it again, towards what is asked for."""
 
     strength: Fraction = 0.6

@@ -52,7 +52,7 @@ class SamplerConfig:
     shift: Positive = 3.0
     """More than 1: more of the steps at much noise; less: at little."""
     guidance: Finite = 1.0
-    """Scale of classifier-free guidance; 0 ignores the digit, 1 is none."""
+    """Scale of classifier-free guidance; 0 ignores all that is asked, 1 is none."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 1 as much as ancestral sampling."""
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FilePath, model_validator
 
 from common.options.fields import Count, Finite, Fraction, Positive, Seed, options_class
 from common.options.networks import SamplerConfig
@@ -18,7 +18,7 @@ class Sample:
     checkpoint: Path | None = None
     """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
     out: Path | None = None
-    """Folder for the PNGs (None: runs/MODEL beside the script's folder)."""
+    """Folder for what is written (None: one in runs/ beside the script's folder)."""
     num: Count = 100
     """Images to draw."""
     seed: Seed = 0
@@ -54,7 +54,7 @@ class DiffusionSample(Sample):
     shift: Positive | None = None
     """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
     guidance: Finite | None = None
-    """Classifier-free guidance scale: 0 ignores the digit, 1 is plain conditional, more is more typical digits."""
+    """Classifier-free guidance scale: 0 ignores all that is asked, 1 is plain conditional, more is more typical."""
     eta: Fraction | None = None
     """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
 
@@ -112,7 +112,7 @@ class ScoreDDPM(DiffusionSample):
     slant and width, and how well these are followed is measured too. Not with --digit."""
     fid: bool = True
     """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
-    inception_weights: Path | None = None
+    inception_weights: FilePath | None = None
     """A local copy of pytorch-fid's weights (None: torch's own copy, else downloaded)."""
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ Huang et al. 2024, The GAN is dead; long live the GAN! A Modern GAN Baseline (R3
 Lin et al. 2025, Diffusion Adversarial Post-Training for One-Step Video Generation (APT), section 3, for the penalty.
 """
 from common.options.networks import UNetConfig
-from environment import jt, nn, silu
+from environment import jt, nn, silu, softplus
 from model.blocks import GROUPS
 from ops import GroupNorm
 
@@ -53,5 +53,5 @@ def adversarial_losses(discriminator, features, real, fake, nearby):
     real_logits, *near_logits = (discriminator(x) for x in seen)
     fake_logits = discriminator([x.detach() for x in seen_fake])
     smoothness = sum(((a - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
-    generator = nn.softplus(real_logits.detach() - discriminator(seen_fake)).mean()
-    return generator, nn.softplus(fake_logits - real_logits).mean() + PENALTY * smoothness
+    generator = softplus(real_logits.detach() - discriminator(seen_fake)).mean()
+    return generator, softplus(fake_logits - real_logits).mean() + PENALTY * smoothness
