@@ -128,8 +128,8 @@ def test_another_version(path, version, model):
     save_file(TENSORS, path, {"simple_ldm": json.dumps(header | version)})
     with pytest.raises(UserError, match="another version of Simple-LDM") as error:
         load_checkpoint(path, model)
-    message = str(error.value)
-    assert str(path) in message and ("another checkpoint" if model else "train it again") in message and "\n" not in message
+    message, cure = str(error.value), "name another checkpoint" if model else "train it again"
+    assert str(path) in message and cure in message and "\n" not in message
 
 
 def test_missing_and_other_model(path, tmp_path):
