@@ -57,7 +57,7 @@ def run_script(tree, script, *arguments, cwd=ROOT):
     """Run a script in a process of its own; returns its CompletedProcess."""
     path = (ROOT / tree / "script" / script).relative_to(cwd)
     command = [sys.executable, str(path), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900)
 
 
 def run_on_disk(tmp_path, mount, tree, script, *arguments):
