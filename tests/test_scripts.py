@@ -131,7 +131,7 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
 def test_distillation(trained, tmp_path, kind, suffix):
     """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
     arguments = (
-        "--limit", 125, "--epochs", 4, "--warmup", 2, "--batch-size", 25, "--consistency-epochs", 2,
+        "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency-epochs", 2,
         "--learning-rate", 1e-3,
     )  # fmt: skip
     teacher, student = ("--teacher", trained.folder / kind), ("--checkpoint", tmp_path)
@@ -174,8 +174,8 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     result = run("--teacher", path, "--epochs", 1)
     assert result.returncode == 0, result.stderr
     teacher, student = (load_checkpoint(path, "ldm") for path in (path, out))
-    for name, began in teacher.tensors.items():  # two steps ago the student was its teacher
-        assert np.abs(student.tensors[name] - began).max() < 1e-3, name
+    for name in [name for name in teacher.tensors if name.startswith("model.")]:  # two steps ago it was its teacher
+        assert np.abs(student.tensors[name] - teacher.tensors[name]).max() < 1e-3, name
     path.rename(moved)
     result = run("--teacher", moved, "--epochs", 2, "--resume")
     assert result.returncode == 0, result.stderr
@@ -222,7 +222,7 @@ def test_user_errors(trained, trees, tmp_path):
     result = run_script(trained.tree, "train_mnist_ldm.py", "--vae-checkpoint", cut, "--out", out)
     assert_user_error(result, cut, "train_mnist_vae.py")
     one_process = SimpleNamespace(is_main_process=True)
-    load = lambda **options: tree.pipeline.load_pipeline(SampleDDPM(**options))  # noqa: E731
+    load = lambda **options: tree.pipeline.load_pipeline(SampleDDPM(precision="fp32", device="cpu", **options))  # noqa: E731
     train = lambda **options: tree.trainer.Trainer(TrainDDPM(**options), one_process, build=None)  # noqa: E731
     for attempt, *told in (
         (lambda: load(checkpoint=folder / "ldm"), "holds a ldm model", "run train_mnist.py"),
