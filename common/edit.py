@@ -52,7 +52,9 @@ def read_digit(path):
 
 def read_digits(options):
     """The digits to edit, uint8 (N, 1, 32, 32), and their classes (N,), NaN where not known."""
-    return (read_digit(options.image)[None], np.full(1, np.nan)) if options.image else chosen_digits(options.index)
+    if options.image:
+        return read_digit(options.image)[None], np.full(1, np.nan)
+    return chosen_digits(options.index)
 
 
 def chosen_digits(index):

@@ -215,13 +215,13 @@ def test_control_is_measured(trained, tmp_path):
         assert word in result.stdout
 
 
-def test_a_model_without_attributes_says_so(untrained, tmp_path, name="jittor"):
+def test_a_model_without_attributes_says_so(untrained, tmp_path):
     """And draws what it can."""
     checkpoint = untrained / "ldm.safetensors"
     arguments = ("--checkpoint", checkpoint, "--steps", 2, "--out", tmp_path)
     for asked in (("--width", 12), ("--prompt", "a wide 3")):
-        assert_user_error(run_script(name, "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "learned no width")
-    result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
+        assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "learned no width")
+    result = run_script("jittor", "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
     assert_user_error(result, checkpoint, "learned no attributes", "--labels test")
-    result = run_script(name, "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")
+    result = run_script("jittor", "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")
     assert result.returncode == 0 and not (tmp_path / "sweep.png").exists()

@@ -47,7 +47,7 @@ class EditAsAsked(Asked, EditDigits):
     image: Path | None = None
     """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
     guidance: Finite = 1.0
-    """Classifier-free guidance scale; 0: the digit is not told."""
+    """Classifier-free guidance scale; 0 ignores all that is asked."""
 
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
         return replace(super().override(sampler), guidance=self.guidance)
