@@ -95,6 +95,7 @@ class Trainer:
             found = checkpoint.take(f"train.{part}.", {name: tuple(value.shape) for name, value in values.items()})
             for name, array in found.items():
                 values[name].update(jt.array(array))
+        jt.sync_all()  # else the first step's kernels are fused with these arrays, and round otherwise
 
     def state(self):
         """What the optimisers keep, as pairs of a name and {weight's name: tensor}."""

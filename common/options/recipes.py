@@ -136,11 +136,9 @@ class TrainLDM(TrainDiffusion):
 class Distill(TrainDiffusion):
     """What the distillation scripts have in common."""
 
-    epochs: Count = 7
-    """Passes over the training set."""
-    consistency_epochs: NotNegative = 2
-    """Of these, how many are of consistency alone, without a discriminator."""
-    batch_size: Count = 128
+    consistency_epochs: NotNegative = 1
+    """Of the epochs, how many are of consistency alone, without a discriminator."""
+    batch_size: Count = 64
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-4
     """Peak rate; a cosine takes it to 0."""
@@ -164,6 +162,9 @@ class DistillDDPM(Distill):
     family: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "distill_mnist.py"
 
+    epochs: Count = 4
+    """Passes over the training set."""
+
 
 @options_class
 class DistillLDM(Distill):
@@ -172,6 +173,9 @@ class DistillLDM(Distill):
     kind: ClassVar[str] = "ldm-distilled"
     family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "distill_mnist_ldm.py"
+
+    epochs: Count = 10
+    """Passes over the training set."""
 
 
 RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillDDPM, DistillLDM)}

@@ -43,15 +43,16 @@ class Discriminator(nn.Module):
 def adversarial_losses(discriminator, features, real, fake, nearby):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
-    features(x_0) gives what images are judged by; nearby: standard normal noise like them. The losses are
-    relativistic (R3GAN, equation 2), and the penalty stands for R1 and R2, the squared gradient at real and at fake
-    images, as a difference along one direction (APT, equation 5).
+    features(x_0) gives what images are judged by; nearby: standard normal noise for the first of them. The losses are
+    relativistic (R3GAN, equation 2), and the penalty stands for R1 and R2, the squared gradient at the first real and
+    fake images, as a difference along one direction (APT, equation 5).
     """
     with jt.no_grad():
-        seen = [features(x_0) for x_0 in (real, real + NEARBY * nearby, fake + NEARBY * nearby)]
+        near = [x_0[: len(nearby)] + NEARBY * nearby for x_0 in (real, fake)]
+        seen = [features(x_0) for x_0 in (real, *near)]
     seen_fake = features(fake)
     real_logits, *near_logits = (discriminator(x) for x in seen)
     fake_logits = discriminator([x.detach() for x in seen_fake])
-    smoothness = sum(((a - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
+    smoothness = sum(((a[: len(b)] - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
     generator = softplus(real_logits.detach() - discriminator(seen_fake)).mean()
     return generator, softplus(fake_logits - real_logits).mean() + PENALTY * smoothness
