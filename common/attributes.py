@@ -98,7 +98,7 @@ def training_set(options, tree):
     """
     images, labels = load_mnist(True, options.data, options.limit)
     known = options.unet.num_classes
-    check_labels(labels, known, options.data, f", which --unet.num-classes {known} leaves no place for")
+    check_labels(labels, known, options.data, "fetch it again, or raise --unet.num-classes")
     if not options.unet.attributes:
         return images, conditions(labels, {}, {}), options
     found = load_attributes(True, options.data, options.out or run_folder(tree, options.kind))

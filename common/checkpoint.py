@@ -123,7 +123,7 @@ def load_checkpoint(path, family=None) -> Checkpoint:
                 vae=header["vae"] and VAEConfig(**header["vae"]),
                 path=path,
             )
-    except (*DAMAGE, RecursionError) as error:
+    except DAMAGE as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(family)}") from error
 

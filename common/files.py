@@ -18,7 +18,7 @@ DATA = ROOT / "data" / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder
 DAMAGE = (  # what reading a file raises that is not what it should be; SyntaxError: by Pillow
     OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, csv.Error, zlib.error, SafetensorError,
-    DecompressionBombError,
+    DecompressionBombError, RecursionError,
 )  # fmt: skip
 
 

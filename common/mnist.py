@@ -10,7 +10,7 @@ from common import SIZE
 from common.errors import UserError
 from common.files import DATA, damage_told
 
-LARGEST = 2**31  # bytes of a file, unpacked: what is read is what its header claims, and no more
+LARGEST = 2**31  # bytes of a file unpacked, and of its images resized: what is read is what its header claims
 
 
 def load_mnist(train, folder=None, limit=None):
@@ -39,10 +39,10 @@ def load_labels(train, folder=None):
     return read_idx(idx_path(train, folder or DATA, "labels-idx1"), axes=1).astype(np.int64)
 
 
-def check_labels(labels, known, folder, told):
-    """UserError, which ends with what is told, where a label is none of the classes 0 to known - 1."""
+def check_labels(labels, known, folder, cure):
+    """UserError where a label is none of the classes 0 to known - 1."""
     if labels.max() >= known:
-        raise UserError(f"{folder or DATA} has the label {labels.max()}{told}")
+        raise UserError(f"{folder or DATA} has the label {labels.max()}, the model {known} classes: {cure}")
 
 
 @cache
@@ -63,7 +63,7 @@ def read_idx(path, axes):
         if file.read(4) != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
             raise ValueError("no IDX file")
         shape = np.frombuffer(file.read(4 * axes), ">u4", axes).tolist()
-        if not 0 < math.prod(shape) <= LARGEST:
+        if not 0 < math.prod(shape) <= LARGEST or shape[0] * SIZE**2 > LARGEST:
             raise ValueError(f"it claims {' x '.join(map(str, shape))} bytes")
         content = file.read(math.prod(shape) + 1)  # one more: the end, and with it the checksum, is read too
         return np.frombuffer(content, np.uint8).reshape(shape)

@@ -21,7 +21,7 @@ from pipeline import load_pipeline
 CONSISTENT_AT, JUDGED_AT = (-0.4, 2.0), (-1.2, 1.2)  # mean and std of the log noise levels of either loss
 STEP = 2  # time steps between the two of which consistency is asked
 WEIGHT = 0.3  # of consistency beside the adversarial loss, to which it holds what it knows of rare digits
-FEW = 1 / 4  # of a batch: its consistency and the penalty are asked beside a discriminator, for more steps a minute
+FEW = 1 / 4  # of a batch: for consistency and penalty beside a discriminator, which leaves time for more steps
 
 
 def load_teacher(options):
@@ -51,7 +51,7 @@ def consistency_loss(ddpm, unet, x_0, t, r, eps, y):
 
 
 def distillation_losses(teacher, trainer, generator, x_0, y, noise):
-    """The losses on real x_0 (B, C, H, W) under conditions y; at first there is that of consistency alone."""
+    """What Trainer.steps() asks of losses(), of real x_0 (B, C, H, W) under y (B, 1 + A): at first consistency."""
     ddpm = teacher.ddpm
     draw = lambda: to_tensor(noise.normal(*x_0.shape[1:]), teacher.accelerator.device)  # noqa: E731
     level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)  # noqa: E731
@@ -65,9 +65,9 @@ def distillation_losses(teacher, trainer, generator, x_0, y, noise):
     fake = Denoiser(generator, ddpm, y)(draw(), ddpm.config.timesteps - 1)
     s, eps = level(*JUDGED_AT), draw()
 
-    def features(x_0):
-        count = len(x_0)
-        x_s = ddpm.q_sample(x_0, s[:count], eps[:count])
+    def features(images):
+        count = len(images)
+        x_s = ddpm.q_sample(images, s[:count], eps[:count])
         return teacher.unet.features(x_s, jt.array(s[:count]), y[:count])[:-1]
 
     adversarial, discriminator = adversarial_losses(trainer.discriminator, features, x_0, fake, draw()[:few])

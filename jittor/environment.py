@@ -61,20 +61,19 @@ def lay_out_onednn(cache):
     os.symlink("libdnnl.so.2", library)  # its name to the linker; last, so that half a layout counts as none
 
 
-def import_utils():
-    """jittor_utils, which makes a folder in HOME for what Jittor compiles, or in JITTOR_HOME, if that is set.
+def home():
+    """In which folder Jittor keeps what it compiles."""
+    return os.environ.get("JITTOR_HOME", str(Path.home()))
 
-    UserError where it cannot.
-    """
+
+def import_utils():
+    """jittor_utils, which makes a folder in HOME for what Jittor compiles, or in JITTOR_HOME, if that is set."""
     usual = os.environ.get("HOME")
-    os.environ["HOME"] = chosen = os.environ.get("JITTOR_HOME", str(Path.home()))  # else it wants the usual one as well
+    os.environ["HOME"] = home()  # else it wants the usual one as well
     try:
         import jittor_utils
-    except OSError as error:
-        cure = "name a folder that can be written with the variable JITTOR_HOME"
-        raise UserError(f"Jittor cannot keep what it compiles in {chosen} ({error.strerror}): {cure}") from error
     finally:
-        os.environ["HOME"] = usual or chosen
+        os.environ["HOME"] = usual or home()
     return jittor_utils
 
 
@@ -121,7 +120,11 @@ def import_quietly():
         signal.signal(number, handler)
 
 
-import_quietly()
+try:
+    import_quietly()
+except OSError as error:
+    cure = "name a folder that can be written with the variable JITTOR_HOME"
+    raise UserError(f"Jittor cannot keep what it compiles in {home()} ({error.strerror or error}): {cure}") from error
 import jittor as jt  # noqa: E402, F401, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401
 from jittor.nn import interpolate, silu, softmax, softplus  # noqa: E402, F401

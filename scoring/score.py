@@ -72,7 +72,7 @@ def conditions_to_draw(pipeline, options, folder):
     else:
         labels, values = labels_to_draw(options, np.arange(options.num)), {}
     known = pipeline.checkpoint.options.unet.num_classes
-    check_labels(labels, known, options.data, f": {pipeline.checkpoint.path} knows {known} classes")
+    check_labels(labels, known, options.data, "leave --data or --checkpoint out, or choose another")
     return pipeline.conditions(labels, values)
 
 

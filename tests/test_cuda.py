@@ -1,9 +1,12 @@
 """PyTorch on CUDA, where there is none: with fake tensors, an operation between two devices fails as on a real one."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from common.noise import StepNoise
 from common.options.networks import DiffusionConfig
 from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
 from common.schedule import resampled, sampler_timesteps
@@ -33,7 +36,7 @@ def conditions(count):
 
 @pytest.mark.parametrize("recipe, shape", [(TrainDDPM, (1, 32, 32)), (TrainLDM, (4, 8, 8))])
 def test_diffusion_stays_on_the_gpu(tree, recipe, shape):
-    """The loss, and every sampler with guidance, repainting's steps back among them."""
+    """The loss, every sampler with guidance, repainting's steps back among them, and one call without."""
     unet = build(tree.unet.ConditionalUNet, recipe().unet)
     ddpm = tree.ddpm.DDPM(DiffusionConfig())
     loss = ddpm.loss(unet, drawn(4, *shape), np.array([0, 1, 500, 999]), drawn(4, *shape), conditions(4))
@@ -44,6 +47,7 @@ def test_diffusion_stays_on_the_gpu(tree, recipe, shape):
         steps = resampled(times, 2) if name == "ddpm" else times
         states = list(sample(denoise, drawn(2, *shape), ddpm.alphas_cumprod, steps, lambda: drawn(2, *shape)))
         assert len(states) == len(steps) - 1 and all(x.device.type == "cuda" for x in states), name
+    assert tree.ddpm.Denoiser(unet, ddpm, conditions(2))(drawn(2, *shape), 999).device.type == "cuda"
 
 
 def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
@@ -52,15 +56,14 @@ def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
     space = tree.vae.LatentSpace(vae, np.zeros(4, np.float32), np.ones(4, np.float32))
     latents = space.normalize(vae.encode(drawn(2, 1, 32, 32)).mean)
     unet, ddpm = build(tree.unet.ConditionalUNet, TrainLDM().unet), tree.ddpm.DDPM(DiffusionConfig(clip=False))
-    discriminator = build(tree.discriminator.Discriminator, TrainLDM().unet)
-    t, eps = np.array([20, 990]), drawn(2, 4, 8, 8)
-    loss = tree.distillation.consistency_loss(ddpm, unet, latents, t, t - 2, eps, conditions(2))
-
-    def features(x_0):
-        return unet.features(ddpm.q_sample(x_0, t, eps), torch.tensor(t, device="cuda"), conditions(2))[:-1]
-
-    pair = tree.discriminator.adversarial_losses(discriminator, features, latents, latents, eps)
-    for tensor in (*parts.values(), latents, space.decode(latents), loss, *pair):
+    teacher = SimpleNamespace(unet=unet, ddpm=ddpm, accelerator=SimpleNamespace(device=CUDA))
+    trainer = SimpleNamespace(
+        discriminator=build(tree.discriminator.Discriminator, TrainLDM().unet),
+        options=SimpleNamespace(consistency_epochs=1), run=SimpleNamespace(progress=SimpleNamespace(epoch=1)),
+    )  # fmt: skip
+    losses = tree.distillation.distillation_losses(teacher, trainer, unet, latents, conditions(2), StepNoise(0, 0, 2))
+    assert set(losses) == {"loss", "consistency", "discriminator"}
+    for tensor in (*parts.values(), latents, space.decode(latents), *losses.values()):
         assert tensor.device.type == "cuda"
 
 

@@ -86,9 +86,11 @@ def idx(*shape, content):
     return gzip.compress(bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + content)
 
 
-@pytest.mark.parametrize("shape, content", [((10, 0, 0), b""), ((2**31, 28, 28), b""), ((3, 2, 2), bytes(10**8))])
+@pytest.mark.parametrize("shape, content", [
+    ((10, 0, 0), b""), ((2**31, 28, 28), b""), ((2**22, 1, 1), bytes(2**22)), ((3, 2, 2), bytes(10**8)),
+])  # fmt: skip
 def test_headers_that_lie(copy, shape, content):
-    """No pixels, more than memory holds, and 100 MB of zeros where 12 bytes are told: not unpacked."""
+    """No pixels, more than memory holds, read or resized, 100 MB of zeros where 12 bytes are told: not unpacked."""
     (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
     with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or gone"):
         load_mnist(True, copy)

@@ -177,7 +177,7 @@ def test_labels_beyond_the_classes(tmp_path, tree):
     content[100] = 255
     path.write_bytes(gzip.compress(content))
     result = run_script(tree, "train_mnist.py", "--data", folder, "--out", tmp_path / "run", "--limit", 200)
-    assert_user_error(result, folder, "the label 255", "--unet.num-classes 10")
+    assert_user_error(result, folder, "the label 255", "--unet.num-classes")
 
 
 def test_jittor_without_a_home(tmp_path, monkeypatch):
@@ -198,12 +198,12 @@ def test_out_of_memory(capsys, monkeypatch):
     def main(options: TrainVAE):
         raise error
 
-    for error in (MemoryError("Unable to allocate 3.8 TiB for an array"), RuntimeError("CUDA out of memory")):
+    for error in (MemoryError("Unable to allocate 3.8 TiB"), MemoryError(), RuntimeError("CUDA out of memory")):
         with pytest.raises(SystemExit) as ended:
             run(main)
         said = capsys.readouterr().err
         assert ended.value.code == 2 and str(error) in said and "--batch-size" in said
-    for message in ("shapes do not match", "CUDA error: an illegal memory access"):
+    for message in ("shapes do not match", "CUDA error: an illegal memory access", "a single memory location"):
         error = RuntimeError(message)
         with pytest.raises(RuntimeError):
             run(main)

@@ -64,6 +64,19 @@ def test_a_missing_compiler_is_told(tmp_path):
     assert_user_error(result, "g++", "apt install g++")
 
 
+def test_python_3_13_is_told():
+    result = run("""
+import sys
+from common.errors import UserError
+sys.version_info = (3, 13)
+try:
+    import environment
+except UserError as error:
+    print(error)
+""")
+    assert "use 3.11 or 3.12" in result.stdout, result.stderr
+
+
 def test_missing_headers_are_told():
     result = run("""
 import sysconfig

@@ -30,10 +30,11 @@ def run(main):
         cure = CURES.get(error.errno)
         fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
     except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
-        said = re.search(r"^.*(?<!illegal )(?:memory|alloc).*$", str(error), re.MULTILINE)
-        if not said:
+        said = re.search(r"^.*(?<!illegal )(?<!single )(?:memory|alloc).*$", str(error), re.MULTILINE)
+        if not (said or isinstance(error, MemoryError)):
             raise
-        fail(f"out of memory ({said[0].strip()}): a smaller --batch-size needs less")
+        what = f" ({said[0].strip()})" if said else ""
+        fail(f"out of memory{what}: a smaller --batch-size, or fewer images, needs less")
     except KeyboardInterrupt:  # before training begins
         raise SystemExit(130) from None
 

@@ -43,9 +43,8 @@ class Discriminator(nn.Module):
 def adversarial_losses(discriminator, features, real, fake, nearby):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
-    features(x_0) gives what images are judged by; nearby: standard normal noise for the first of them. The losses are
-    relativistic (R3GAN, equation 2), and the penalty stands for R1 and R2, the squared gradient at the first real and
-    fake images, as a difference along one direction (APT, equation 5).
+    features(images): what they are judged by; nearby: standard normal noise for the first of them. Relativistic losses
+    (R3GAN, equation 2); the penalty stands for R1 and R2, squared gradients, as a difference along a line (APT, 5).
     """
     with jt.no_grad():
         near = [x_0[: len(nearby)] + NEARBY * nearby for x_0 in (real, fake)]
