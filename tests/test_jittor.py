@@ -67,6 +67,7 @@ def test_a_missing_compiler_is_told(tmp_path):
 def test_python_3_13_is_told():
     result = run("""
 import sys
+import numpy
 from common.errors import UserError
 sys.version_info = (3, 13)
 try:
