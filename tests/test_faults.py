@@ -177,7 +177,7 @@ def test_labels_beyond_the_classes(tmp_path, tree):
     content[100] = 255
     path.write_bytes(gzip.compress(content))
     result = run_script(tree, "train_mnist.py", "--data", folder, "--out", tmp_path / "run", "--limit", 200)
-    assert_user_error(result, folder, "the label 255", "--unet.num-classes")
+    assert_user_error(result, folder, "the label 255", "10 classes", "--unet.num-classes")
 
 
 def test_jittor_without_a_home(tmp_path, monkeypatch):
