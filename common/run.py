@@ -129,7 +129,7 @@ class Run:
         return batch[part], StepNoise(options.seed, step, len(batch), part), self.weight
 
     def check(self, losses, grad_norm):
-        """The losses of the whole batch, over all processes. UserError where the loss or the gradient is not finite."""
+        """The losses of the whole batch, over all processes. UserError where a loss or the gradient is not finite."""
         seconds = time.perf_counter() - self.start
         came, count = next(iter(self.signals), None), self.accelerator.num_processes
         if count > 1:  # the first process's clock is everyone's, and so is a signal to any
@@ -138,11 +138,12 @@ class Run:
             losses = {name: total / count for name, total in zip(losses, sums)}
             came = came or (signal.SIGTERM if signals else None)
         self.seconds, self.stopped_by = seconds, came
-        if not math.isfinite(losses["loss"] + grad_norm):
+        if not math.isfinite(sum(losses.values()) + grad_norm):
             self.bar.close()
-            saved, step = self.checkpoint.is_file(), self.progress.step
+            saved = self.checkpoint.is_file()
             last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
-            reason = f"training stopped: the loss is {losses['loss']}, its gradient's norm {grad_norm}, at step {step}"
+            values = ", ".join(f"{name} {value}" for name, value in (losses | {"gradient": grad_norm}).items())
+            reason = f"training stopped at step {self.progress.step}: {values}"
             raise UserError(f"{reason}; {last}; try a smaller --learning-rate")
         return losses
 

@@ -20,7 +20,6 @@ from pipeline import load_pipeline
 
 CONSISTENT_AT, JUDGED_AT = (-0.4, 2.0), (-1.2, 1.2)  # mean and std of the log noise levels of either loss
 STEP = 2  # time steps between the two of which consistency is asked
-WEIGHT = 0.3  # of consistency beside the adversarial loss, to which it holds what it knows of rare digits
 FEW = 1 / 4  # of a batch: for consistency and penalty beside a discriminator, which leaves time for more steps
 
 
@@ -55,7 +54,7 @@ def distillation_losses(teacher, trainer, generator, x_0, y, noise):
     ddpm = teacher.ddpm
     draw = lambda: to_tensor(noise.normal(*x_0.shape[1:]), teacher.accelerator.device)  # noqa: E731
     level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)  # noqa: E731
-    judged = trainer.run.progress.epoch >= trainer.options.consistency_epochs
+    judged = trainer.run.fraction_done >= trainer.options.consistency
     few = math.ceil(len(x_0) * (FEW if judged else 1))
     t = level(*CONSISTENT_AT)
     batch = (x_0, t, np.maximum(t - STEP, -1), draw(), y)
@@ -71,5 +70,5 @@ def distillation_losses(teacher, trainer, generator, x_0, y, noise):
         return teacher.unet.features(x_s, jt.array(s[:count]), y[:count])[:-1]
 
     adversarial, discriminator = adversarial_losses(trainer.discriminator, features, x_0, fake, draw()[:few])
-    loss = adversarial + WEIGHT * consistency
+    loss = adversarial + consistency  # which holds the generator to what it knows of rare digits
     return {"loss": loss, "consistency": consistency, "discriminator": discriminator}

@@ -42,7 +42,7 @@ class Trainer:
 
         losses(model, indices, noise) -> {"loss": scalar, and its parts}, and where the discriminator learns its loss;
         preview(averaged model) -> a picture, uint8 (H, W); latent_space: what the checkpoint of a latent model carries.
-        UserError where the loss is not finite; SystemExit after SIGINT or SIGTERM, with a checkpoint.
+        UserError where a loss is not finite; SystemExit after SIGINT or SIGTERM, with a checkpoint.
         """
         run, accelerator, self.latent_space = self.run, self.accelerator, latent_space
         with run.training(count):

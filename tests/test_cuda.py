@@ -59,7 +59,7 @@ def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
     teacher = SimpleNamespace(unet=unet, ddpm=ddpm, accelerator=SimpleNamespace(device=CUDA))
     trainer = SimpleNamespace(
         discriminator=build(tree.discriminator.Discriminator, TrainLDM().unet),
-        options=SimpleNamespace(consistency_epochs=1), run=SimpleNamespace(progress=SimpleNamespace(epoch=1)),
+        options=SimpleNamespace(consistency=0.1), run=SimpleNamespace(fraction_done=0.1),
     )  # fmt: skip
     losses = tree.distillation.distillation_losses(teacher, trainer, unet, latents, conditions(2), StepNoise(0, 0, 2))
     assert set(losses) == {"loss", "consistency", "discriminator"}

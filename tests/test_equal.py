@@ -136,7 +136,7 @@ def two_distillation_steps(tree, out):
     """The first with the consistency loss alone, the second with the discriminator's: metrics.csv, the checkpoint."""
     options = DistillLDM(
         out=out, teacher=ROOT / "pytorch" / "weights" / "ldm.safetensors", device="cpu", precision="fp32",
-        epochs=2, batch_size=8, warmup=0, consistency_epochs=1,
+        epochs=2, batch_size=8, warmup=0, consistency=0.5,
     )  # fmt: skip
     teacher, options = tree.distillation.load_teacher(options)
     random, tensor = np.random.default_rng(8), lambda array: tree.device.to_tensor(array.astype(np.float32), "cpu")

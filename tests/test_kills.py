@@ -18,8 +18,8 @@ TRAINED = {  # a family and options that make it small
     "train_mnist_vae.py": ("vae", "--vae.base-channels", 8),
     "train_mnist.py": ("ddpm", *SMALL),
     "train_mnist_ldm.py": ("ldm", *SMALL),
-    "distill_mnist.py": ("ddpm", "--consistency-epochs", 5),
-    "distill_mnist_ldm.py": ("ldm", "--consistency-epochs", 5),
+    "distill_mnist.py": ("ddpm", "--consistency", 0.125),
+    "distill_mnist_ldm.py": ("ldm", "--consistency", 0.125),
 }
 STEPS = 80
 RUN = (

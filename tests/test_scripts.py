@@ -131,7 +131,7 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
 def test_distillation(trained, tmp_path, kind, suffix):
     """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
     arguments = (
-        "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency-epochs", 2,
+        "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency", 0.5,
         "--learning-rate", 1e-3,
     )  # fmt: skip
     teacher, student = ("--teacher", trained.folder / kind), ("--checkpoint", tmp_path)
@@ -140,7 +140,7 @@ def test_distillation(trained, tmp_path, kind, suffix):
     metrics = read_metrics(tmp_path)
     assert not metrics["discriminator"][:10].any()
     assert 0 < metrics["discriminator"][-3:].mean() < metrics["discriminator"][10:13].mean()
-    assert (metrics["loss"][10:] > 0.3 * metrics["consistency"][10:] + 0.3).all()
+    assert (metrics["loss"][10:] > metrics["consistency"][10:] + 0.3).all()
     options = load_checkpoint(tmp_path, kind).options
     assert options.kind == f"{kind}-distilled" and options.unet.base_channels == 32  # the teacher's
     assert options.teacher_digest == digest(trained.folder / kind / "checkpoint.safetensors")
@@ -153,7 +153,7 @@ def test_distillation(trained, tmp_path, kind, suffix):
 @pytest.mark.parametrize("name", TREES)
 def test_minutes_of_distillation_pay(tmp_path, name):
     """One call draws far better digits after three minutes of each tree's own script, from its shipped weights."""
-    result = run_script(name, "distill_mnist_ldm.py", "--minutes", 3, "--consistency-epochs", 0.5,
+    result = run_script(name, "distill_mnist_ldm.py", "--minutes", 3, "--consistency", 0.2,
                         "--out", tmp_path / "run")  # fmt: skip
     assert result.returncode == 0, result.stderr
     distances = []

@@ -136,8 +136,8 @@ class TrainLDM(TrainDiffusion):
 class Distill(TrainDiffusion):
     """What the distillation scripts have in common."""
 
-    consistency_epochs: NotNegative = 1
-    """Of the epochs, how many are of consistency alone, without a discriminator."""
+    consistency: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Share of the training, its first, that is of consistency alone, without a discriminator."""
     batch_size: Count = 64
     """Images per step, over all processes."""
     learning_rate: Positive = 1e-4
