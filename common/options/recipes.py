@@ -136,7 +136,7 @@ class TrainLDM(TrainDiffusion):
 class Distill(TrainDiffusion):
     """What the distillation scripts have in common."""
 
-    consistency: Annotated[float, Field(ge=0, le=1)] = 0.1
+    consistency: Fraction = 0.1
     """Share of the training, its first, that is of consistency alone, without a discriminator."""
     batch_size: Count = 64
     """Images per step, over all processes."""
