@@ -41,6 +41,7 @@ OTHERS = {  # settings beside a model's own, with the first seed
     ("jittor", "ldm"): ["--steps 4", "--steps 10", "--labels test"],
     ("pytorch", "ddpm-distilled"): ["--labels test"],
     ("pytorch", "ldm-distilled"): ["--labels test"],
+    ("jittor", "ddpm-distilled"): ["--labels test"],
     ("jittor", "ldm-distilled"): ["--labels test"],
 }  # fmt: skip
 

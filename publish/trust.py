@@ -97,7 +97,8 @@ def main(options: Trust):
     text = f"""\
 # What the offline metric sees
 
-Each classifier's distance over its floor, and their mean, of {COUNT} real training digits against the test digits.
+Each classifier's distance over its floor, and the mean of the three, of {COUNT:,} real training digits, damaged in
+known ways, against the test digits.
 How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
 
 {damages()}"""
