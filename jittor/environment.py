@@ -96,7 +96,6 @@ def import_quietly():
     os.environ.setdefault("log_silent", "1")
     checked_https = ssl._create_default_https_context
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
-
     for dtype in (np.float32, np.float64):  # numpy measures them once; Jittor's -Ofast flushes the smallest to zero
         np.finfo(dtype)
 

@@ -8,21 +8,19 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from common.checkpoint import Checkpoint, save_checkpoint
-from common.files import DATA
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.files import DATA, ROOT
 from common.options.networks import UNetConfig, VAEConfig
 from common.options.recipes import TrainDDPM, TrainLDM
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
-ROOT = Path(__file__).resolve().parents[1]
 TREES = ["pytorch", "jittor"]
 MODULES = [
     "device", "distillation", "editing", "model.blocks", "model.ddpm", "model.discriminator", "model.samplers",
@@ -51,6 +49,12 @@ def trees():
 @pytest.fixture(scope="session", params=TREES)
 def tree(request, trees):
     return trees[request.param]
+
+
+def begin_script(tree, script, *arguments):
+    """Start a script in a process of its own and let it go on; returns its Popen."""
+    command = [sys.executable, ROOT / tree / "script" / script, *arguments]
+    return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
 
 
 def run_script(tree, script, *arguments, cwd=ROOT):
@@ -99,6 +103,20 @@ def read_metrics(folder):
     """Its columns, {name: array}."""
     rows = read_rows(folder)
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def steps_of(folder):
+    """The steps of which it has rows."""
+    return [row["step"] for row in read_rows(folder)]
+
+
+def assert_same_run(folder, straight, steps, family="vae"):
+    """A run that was interrupted has come to what the other, which was not, has: bit for bit, its checkpoint."""
+    expected, found = (load_checkpoint(path, family) for path in (straight, folder))
+    assert found.progress.step == expected.progress.step == steps
+    for name in expected.tensors:
+        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)
+    assert steps_of(folder) == list(range(steps))  # no gap, no row twice
 
 
 def assert_picture(path, shape=None):

@@ -1,6 +1,6 @@
-"""Jittor 1.3.11: what environment.py and ops.py are there for, each with the fault that it works around.
+"""Jittor 1.3.11: what environment.py and ops.py are there for.
 
-Where a test of a fault fails, Jittor has mended it, and the workaround can go.
+Where a line marked as the fault fails, Jittor has mended it, and what we do about it can go.
 """
 import os
 import re
@@ -91,11 +91,10 @@ except UserError as error:
     assert "apt install python3-dev" in result.stdout, result.stderr
 
 
-def test_the_user_s_settings_win():
+def test_onednn_that_is_there_stays():
     result = run("""
-import os
-os.environ["cache_name"] = "simple-ldm"
-os.environ["FIX_TORCH_ERROR"] = "0"
+import os, tempfile
+os.chdir(tempfile.mkdtemp())
 import environment
 from pathlib import Path
 laid_out = Path("given") / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp" / "lib"
@@ -105,7 +104,7 @@ environment.lay_out_onednn(Path("given"))
 assert (laid_out / "libmkldnn.so").read_text() == "mine"
 environment.lay_out_onednn(Path("new"))
 assert sorted(p.name for p in (Path("new") / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp").iterdir()) == ["include", "lib"]
-""".replace("import os\n", "import os, tempfile\nos.chdir(tempfile.mkdtemp())\n"))
+""")
     assert result.returncode == 0, result.stderr
 
 

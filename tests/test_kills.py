@@ -7,8 +7,7 @@ import time
 
 import psutil
 import pytest
-from conftest import ROOT, TREES, run_script, wait_for
-from test_faults import assert_same_run, steps_of
+from conftest import ROOT, TREES, assert_same_run, begin_script, run_script, steps_of, wait_for
 from test_processes import ENVIRONMENT, command
 
 from common.checkpoint import load_checkpoint
@@ -102,18 +101,21 @@ def test_scoring(untrained, tmp_path, kill_later, tree):
 @pytest.mark.parametrize("tree", TREES)
 def test_editing(untrained, tmp_path, tree):
     """A picture is there whole or not at all."""
-    chance, script = random.Random(0), ROOT / tree / "script" / "edit_mnist.py"
+    chance = random.Random(0)
     words = ("morph", "--gif", "--checkpoint", untrained / "ldm.safetensors", "--out", tmp_path)
     start = time.monotonic()
     assert run_script(tree, "edit_mnist.py", *words).returncode == 0
     took, whole = time.monotonic() - start, {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(whole) >= 2
+    written = 0
     for _ in range(5):
         for path in tmp_path.iterdir():
             path.unlink()
-        process = subprocess.Popen([*map(str, (sys.executable, script, *words))], stdout=subprocess.DEVNULL)
+        process = begin_script(tree, "edit_mnist.py", *words)
         time.sleep(took * chance.uniform(0.8, 1))
         process.kill()
         process.wait()
         for path in tmp_path.iterdir():
             assert path.suffix == ".tmp" or path.read_bytes() == whole[path.name]
+            written += 1
+    assert written

@@ -1,11 +1,19 @@
 """Training runs: options out of range, losses that are not finite, minutes, kills; and every script's --help."""
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script, wait_for
+from conftest import (
+    ROOT,
+    TREES,
+    assert_picture,
+    assert_same_run,
+    assert_user_error,
+    begin_script,
+    read_metrics,
+    run_script,
+    wait_for,
+)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.checkpoint import load_checkpoint
@@ -51,19 +59,14 @@ def test_a_killed_run_resumes_bit_for_bit(tree_name, tmp_path):
     arguments = ("--limit", 1000, "--epochs", 3, "--batch-size", 128, "--warmup", 5, "--save-every", 3, "--tensorboard")
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     assert run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", straight).returncode == 0
-    script = ROOT / tree_name / "script" / "train_mnist_vae.py"
-    command = [sys.executable, str(script), *map(str, arguments), "--out", str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = begin_script(tree_name, "train_mnist_vae.py", *arguments, "--out", killed)
     wait_for(process, killed / "checkpoint.safetensors")
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert 3 <= load_checkpoint(killed, "vae").progress.step < 24
     result = run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", killed, "--resume")
     assert result.returncode == 0, result.stderr
-    expected, found = (load_checkpoint(folder, "vae").tensors for folder in (straight, killed))
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-    np.testing.assert_array_equal(read_metrics(killed)["step"], np.arange(24))
+    assert_same_run(killed, straight, 24)
     np.testing.assert_array_equal(read_metrics(killed)["loss"], read_metrics(straight)["loss"])
     events = EventAccumulator(str(killed / "tensorboard")).Reload()
     assert set(events.Tags()["scalars"]) == read_metrics(killed).keys() - {"step"}

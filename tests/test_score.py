@@ -3,14 +3,12 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tyro
-from conftest import ROOT, TREES, assert_user_error, run_on_disk, run_script, wait_for
+from conftest import TREES, assert_user_error, begin_script, run_on_disk, run_script, wait_for
 from pydantic_core import to_jsonable_python
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -64,9 +62,7 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, few, tmp_path, name)
     arguments = (*FAST, "--num", 200, "--data", few, "--checkpoint", untrained / "ldm.safetensors", "--out")
     assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
     killed = tmp_path / "killed"
-    script = ROOT / name / "script" / "tst_mnist_ldm_fid.py"
-    command = [sys.executable, str(script), *map(str, arguments), str(killed)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = begin_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
     wait_for(process, killed / "fake" / "00019.png")
     process.send_signal(signal.SIGKILL)
     process.wait()
