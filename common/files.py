@@ -37,14 +37,16 @@ def write_atomically(path, data: bytes, durable=True):
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with os_errors_about(path), open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            if durable:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with os_errors_about(path):
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was moved, or never begun
+            temporary.unlink()
     if not durable:
         return
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder

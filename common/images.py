@@ -36,9 +36,10 @@ def grid(images, columns, gap=2):
 
 def pairs(inputs, outputs, columns):
     """Inputs, uint8 (N, 1, H, W), each row of them above its outputs, float in [-1, 1], as one grid."""
-    rows = range(0, len(inputs), columns)
-    stacked = [part[i : i + columns] for i in rows for part in (from_uint8(inputs), outputs)]
-    return grid(np.concatenate(stacked), columns)
+    missing = (0, -len(inputs) % columns), (0, 0), (0, 0), (0, 0)  # of the last row
+    whole = (np.pad(part, missing, constant_values=-1) for part in (from_uint8(inputs), outputs))
+    rows = np.stack([part.reshape(-1, columns, *part.shape[1:]) for part in whole], axis=1)
+    return grid(rows.reshape(-1, *inputs.shape[1:]), columns)
 
 
 def save_png(path, picture, scale=2, durable=True):

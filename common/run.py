@@ -130,14 +130,14 @@ class Run:
 
     def check(self, losses, grad_norm):
         """The losses of the whole batch, over all processes. UserError where a loss or the gradient is not finite."""
-        seconds = time.perf_counter() - self.start
+        seconds = time.perf_counter() - self.start - self.progress.seconds  # of this step: they travel in float32
         came, count = next(iter(self.signals), None), self.accelerator.num_processes
         if count > 1:  # the first process's clock is everyone's, and so is a signal to any
             mine = [*(self.weight * loss for loss in losses.values()), seconds * self.is_main_process]
             *sums, seconds, signals = self.sum_over_processes(self.accelerator, [*mine, len(self.signals)])
             losses = {name: total / count for name, total in zip(losses, sums)}
             came = came or (signal.SIGTERM if signals else None)
-        self.seconds, self.stopped_by = seconds, came
+        self.step_seconds, self.stopped_by = seconds, came
         if not math.isfinite(sum(losses.values()) + grad_norm):
             self.bar.close()
             saved = self.checkpoint.is_file()
@@ -149,10 +149,10 @@ class Run:
 
     def record(self, losses, **others):
         """Count a step, and keep its numbers for metrics.csv."""
-        step, seconds = self.progress.step, self.seconds
-        speed = self.batch_size / (seconds - self.progress.seconds)
+        step, seconds = self.progress.step, self.progress.seconds + self.step_seconds
+        speed = self.batch_size / self.step_seconds
         if step == self.first_step:  # --minutes leaves out the first step: it waits for the framework's kernels
-            self.start += seconds - self.progress.seconds
+            self.start += self.step_seconds
             seconds = self.progress.seconds
         self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
         values = {"epoch": self.progress.epoch, **losses, **others, "images_per_second": speed}

@@ -14,10 +14,11 @@ from common.files import ROOT, damage_told, digest, write_atomically
 from common.images import from_uint8
 from common.mnist import load_mnist
 from common.options.command_line import run
-from common.options.fields import Count, Positive, options_class
+from common.options.fields import options_class
 
 NAMES = ("pooled", "residual", "patches")  # of scoring.networks
 WEIGHTS = ROOT / "scoring" / "weights"
+RECIPE = {"epochs": 12, "batch_size": 128, "learning_rate": 3e-3}  # the peak, which decays along a cosine to 0
 
 
 @cache
@@ -77,15 +78,8 @@ def rescaling(features):
 class TrainClassifiers:
     """Train the classifiers of the offline metric and write them to scoring/weights/."""
 
-    epochs: Count = 12
-    """Passes over the training set."""
-    batch_size: Count = 128
-    """Images per step."""
-    learning_rate: Positive = 3e-3
-    """Peak learning rate of AdamW; it decays along a cosine to 0."""
 
-
-def train(name, images, labels, options):
+def train(name, images, labels, epochs, batch_size, learning_rate):
     """A network trained on distorted images (N, 1, 32, 32) uint8."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -95,11 +89,11 @@ def train(name, images, labels, options):
     torch.manual_seed(NAMES.index(name))
     images, labels = torch.from_numpy(from_uint8(images)), torch.from_numpy(labels)
     network = BUILDS[name]()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=options.learning_rate, weight_decay=0.05)
-    total = options.epochs * math.ceil(len(images) / options.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.learning_rate, total)
-    for epoch in range(options.epochs):
-        batches, title = torch.randperm(len(images)).split(options.batch_size), f"{name} {epoch + 1}/{options.epochs}"
+    optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.05)
+    total = epochs * math.ceil(len(images) / batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total)
+    for epoch in range(epochs):
+        batches, title = torch.randperm(len(images)).split(batch_size), f"{name} {epoch + 1}/{epochs}"
         for indices in tqdm(batches, desc=title, unit="step", dynamic_ncols=True):
             loss = cross_entropy(network(distort(images[indices])), labels[indices])
             loss.backward()
@@ -115,13 +109,13 @@ def main(options: TrainClassifiers):
 
     digits, (images, labels) = load_mnist(train=True), load_mnist(train=False)
     for name in NAMES:
-        network = train(name, *digits, options)
+        network = train(name, *digits, **RECIPE)
         parts = dict(zip(("rescale.mean", "rescale.map"), rescaling(run_network(network, digits[0])[0])))
-        tensors = {key: value.numpy() for key, value in network.state_dict().items()} | parts
+        tensors = {key: value.cpu().numpy() for key, value in network.state_dict().items()} | parts
         path = WEIGHTS / f"{name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         halves = {key: array.astype(np.float16, order="C") for key, array in tensors.items()}  # as safetensors takes it
-        write_atomically(path, save(halves, metadata={"recipe": json.dumps(vars(options))}))
+        write_atomically(path, save(halves, metadata={"recipe": json.dumps(RECIPE)}))
         test = (classify(name, images)[1].argmax(axis=1) == labels).mean()
         print(f"{path}: {100 * test:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
     measure_floors()

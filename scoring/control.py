@@ -48,7 +48,7 @@ def control(pipeline, images, data, folder):
     one, and `shuffled`, the images against requests in another order.
     """
     labels, asked = requests(len(images), pipeline.quantiles, data, folder)
-    real = load_mnist(False, data)[0][: len(images)]
+    real = load_mnist(False, data, len(images))[0]
     best = np.concatenate([to_uint8(pipeline.reconstruct(real[part])) for part in batches_of(len(real), 500)])
     measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
     order = np.random.default_rng(0).permutation(len(images))

@@ -3,7 +3,7 @@ import { SAMPLERS } from "./samplers.js";
 import { alphasCumprod, samplerTimesteps } from "./schedule.js";
 
 export const SIDE = 32;
-export const PERCENTILES = [1, 2, 5, 50, 95, 98, 99]; // common/conditions.py's
+const PERCENTILES = [1, 2, 5, 50, 95, 98, 99]; // common/conditions.py's
 
 let ort;
 
@@ -99,7 +99,7 @@ class Pipeline {
     return SAMPLERS[settings.name](denoise, x_t, this.abar, timesteps ?? this.timesteps(settings), noise);
   }
 
-  /** The last x_0 of a trajectory. */
+  /** The last x_t of a trajectory. */
   async last(trajectory) {
     let result;
     for await (const [x_t] of trajectory) result = x_t;

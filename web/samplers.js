@@ -1,12 +1,12 @@
 // model/samplers.py again: generators of [x_t, the estimate of x_0 that led to it].
 //
 // denoise(x_t, t) estimates x_0; x_t is a Float32Array that starts as standard normal noise; abar is alpha_bar_t, with
-// 1 at its end, which is at(-1); timesteps fall to -1, the clean image; noise() is another such array.
+// 1 at its end, which is at(-1); timesteps, in drawing falling, end at -1, the clean image; noise() is another such array.
 
 const mix = (a, x, b, y) => x.map((value, i) => a * value + b * y[i]);
 
 /** Ancestral sampling (Ho et al. 2020, algorithm 2). */
-export async function* sampleDDPM(denoise, x_t, abar, timesteps, noise) {
+async function* sampleDDPM(denoise, x_t, abar, timesteps, noise) {
   for (let i = 1; i < timesteps.length; i++) {
     const [t, s] = [timesteps[i - 1], timesteps[i]];
     const [abar_t, abar_s] = [abar.at(t), abar.at(s)];
@@ -24,8 +24,8 @@ export async function* sampleDDPM(denoise, x_t, abar, timesteps, noise) {
   }
 }
 
-/** Deterministic DDIM (Song et al. 2021, equation 12); over time steps that rise, its inversion. */
-export async function* sampleDDIM(denoise, x_t, abar, timesteps) {
+/** Deterministic DDIM (Song et al. 2021, equation 12). */
+async function* sampleDDIM(denoise, x_t, abar, timesteps) {
   for (let i = 1; i < timesteps.length; i++) {
     const [abar_t, abar_s] = [abar.at(timesteps[i - 1]), abar.at(timesteps[i])];
     const x_0 = await denoise(x_t, timesteps[i - 1]);
@@ -36,7 +36,7 @@ export async function* sampleDDIM(denoise, x_t, abar, timesteps) {
 }
 
 /** DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), of first order at its first and last step. */
-export async function* sampleDPMpp2M(denoise, x_t, abar, timesteps) {
+async function* sampleDPMpp2M(denoise, x_t, abar, timesteps) {
   const lambda = (t) => 0.5 * Math.log(abar.at(t) / (1 - abar.at(t)));
   let [previous, previous_h] = [null, null];
   for (let i = 1; i < timesteps.length; i++) {

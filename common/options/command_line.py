@@ -35,7 +35,7 @@ def run(main):
             raise
         what = f" ({said[0].strip()})" if said else ""
         fail(f"out of memory{what}: a smaller --batch-size, or fewer images, needs less")
-    except KeyboardInterrupt:  # before training begins
+    except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
 
 

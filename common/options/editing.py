@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from tyro.conf import Suppress
 
-from common.options.fields import Count, Finite, Fraction, options_class
+from common.options.fields import Count, Finite, Fraction, Seed, options_class
 from common.options.networks import SamplerConfig
 from common.options.sampling import Asked, Sample
 
@@ -79,6 +80,8 @@ class Morph(EditDigits):
 
     sampler: ClassVar[str] = "ddim"
 
+    seed: Annotated[Seed, Suppress] = 0  # the noise is the digits' own
+    batch_size: Annotated[Count, Suppress] = 500  # all frames at once
     num: Annotated[int, Field(ge=2, le=1000)] = 11
     """Frames, the first and the last included."""
     steps: Count = 50

@@ -101,7 +101,7 @@ class ScoreDDPM(DiffusionSample):
 
     digit: Digit | None = None
     """Draw this digit only."""
-    num: Annotated[int, Field(ge=2, le=10**6)] = 10_000
+    num: Annotated[int, Field(ge=2, le=10**5)] = 10_000
     """Images to draw, and real ones to export, if there are as many."""
     data: Path | None = None
     """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
@@ -124,7 +124,7 @@ class ScoreDDPM(DiffusionSample):
 
 @options_class
 class SampleLDM(SampleDDPM):
-    """Draw digits with latent diffusion: a grid, and the denoising process, decoded. None: the model's own setting."""
+    """Draw digits with latent diffusion: a grid, the denoising, a sweep of measures. None: the model's own setting."""
 
     family: ClassVar[str] = "ldm"
 
