@@ -81,11 +81,17 @@ class Run:
         bar_options = {"desc": self.options.kind, "unit": "step", "dynamic_ncols": True}
         bar = tqdm(total=total, initial=self.first_step, disable=not self.is_main_process, **bar_options)
         with signals_noted() as self.signals, bar as self.bar:
-            yield
+            try:
+                yield
+            except RuntimeError:  # Jittor's, whose compilers Ctrl-C ends too
+                if not self.signals:
+                    raise
+                self.stopped_by = self.signals[0]
         if self.stopped_by:
             if self.is_main_process:
-                where = f"stopped at step {self.progress.step}, {self.checkpoint} is written"
-                print(f"{where}: the same command with --resume goes on", file=sys.stderr)
+                goes_on = f"the same command with --resume goes on from {self.checkpoint}"
+                advice = goes_on if self.checkpoint.is_file() else "before the first checkpoint"
+                print(f"stopped at step {self.progress.step}: {advice}", file=sys.stderr)
             raise SystemExit(128 + self.stopped_by)
         if self.is_main_process:
             print(f"{self.folder}: {self.progress.epoch:.1f} epochs in {self.progress.seconds / 60:.1f} minutes")

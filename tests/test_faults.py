@@ -77,6 +77,18 @@ def test_a_signal_ends_a_run_in_order(straight, tmp_path, number):
     assert_same_run(tmp_path, expected, STEPS)
 
 
+def test_ctrl_c_while_jittor_compiles(tmp_path, capsys):
+    """It ends the compilers too, which Jittor says with a RuntimeError: no traceback. Other RuntimeErrors stay."""
+    one = SimpleNamespace(is_main_process=True)
+    training = Run(TrainVAE(out=tmp_path), tmp_path, one, None)
+    with pytest.raises(RuntimeError, match="mine"), training.training(100):
+        raise RuntimeError("mine")
+    with pytest.raises(SystemExit, match="130"), training.training(100):
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("Run cmd failed")
+    assert capsys.readouterr().err.endswith("stopped at step 0: before the first checkpoint\n")
+
+
 def test_a_run_that_ended_before_its_last_picture_draws_it(straight, tmp_path):
     """A kill between the last checkpoint and its picture: --resume takes no step, and draws."""
     tree, expected = straight

@@ -114,3 +114,16 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
     step = load_checkpoint(tmp_path, "vae").progress.step
     assert f"stopped at step {step}" in told and process.returncode != 0
     assert [row["step"] for row in read_rows(tmp_path)] == list(range(step))
+
+
+@pytest.mark.slow  # half a minute
+@pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
+def test_a_failure_of_one_process_ends_all(tmp_path, launcher):
+    """The first cannot write, and the second waits for it."""
+    out = tmp_path / "run"
+    words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", out)
+    process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(process, out / "checkpoint.safetensors")
+    shutil.rmtree(out)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and f"error: {out}" in told and "moved or removed" in told

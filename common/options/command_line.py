@@ -2,7 +2,9 @@
 import errno
 import os
 import re
+import signal
 import sys
+from contextlib import contextmanager
 from typing import get_type_hints
 
 import tyro
@@ -23,7 +25,8 @@ def run(main):
     """Call main(options), the options read from the command line as main's own annotation says."""
     (options_type,) = get_type_hints(main).values()
     try:
-        main(tyro.cli(options_type))
+        with failure_ends_all():
+            main(tyro.cli(options_type))
     except UserError as error:
         fail(str(error))
     except OSError as error:
@@ -37,6 +40,17 @@ def run(main):
         fail(f"out of memory{what}: a smaller --batch-size, or fewer images, needs less")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
+
+
+@contextmanager
+def failure_ends_all():
+    """Under mpirun, too: MPI's orderly end waits for every process, for ever where one has failed alone."""
+    try:
+        yield
+    except BaseException:
+        if "OMPI_COMM_WORLD_RANK" in os.environ:
+            signal.alarm(20)  # seconds until this process is gone, which mpirun sees
+        raise
 
 
 def fail(message):
