@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT, TREES, read_rows, run_script, wait_for
+from conftest import ROOT, TREES, read_rows, run_script, steps_of, wait_for
 
 from common.checkpoint import load_checkpoint
 
@@ -101,11 +101,17 @@ def environment_of(process):
         return {}
 
 
+def begin(launcher, folder):
+    """Start a run that would take long, and let it go on after its first checkpoint; returns the launcher's Popen."""
+    words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", folder)
+    process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    wait_for(process, folder / "checkpoint.safetensors")
+    return process
+
+
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])  # torchrun takes --num for its own
 def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
-    words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", tmp_path)
-    process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_for(process, tmp_path / "checkpoint.safetensors")
+    process = begin(launcher, tmp_path)
     ranks = {"accelerate": "RANK", "mpirun": "OMPI_COMM_WORLD_RANK"}
     children = psutil.Process(process.pid).children(recursive=True)
     second = next(child for child in children if environment_of(child).get(ranks[launcher]) == "1")
@@ -113,7 +119,7 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
     told = process.communicate(timeout=120)[1]
     step = load_checkpoint(tmp_path, "vae").progress.step
     assert f"stopped at step {step}" in told and process.returncode != 0
-    assert [row["step"] for row in read_rows(tmp_path)] == list(range(step))
+    assert steps_of(tmp_path) == list(range(step))
 
 
 @pytest.mark.slow  # half a minute
@@ -121,9 +127,7 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
 def test_a_failure_of_one_process_ends_all(tmp_path, launcher):
     """The first cannot write, and the second waits for it."""
     out = tmp_path / "run"
-    words = command(launcher, "train_mnist_vae.py", *RUN, "--epochs", 1000, "--save-every", 2, "--out", out)
-    process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    wait_for(process, out / "checkpoint.safetensors")
+    process = begin(launcher, out)
     shutil.rmtree(out)
     told = process.communicate(timeout=60)[1]
     assert process.returncode != 0 and f"error: {out}" in told and "moved or removed" in told
