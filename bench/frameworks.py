@@ -66,7 +66,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
         if kind == "vae":
             decode_prior(accelerator, trainer.ema, 0, SAMPLES)
         else:
-            sample_images(pipeline, num=SAMPLES)
+            sample_images(pipeline, 0, y[:SAMPLES])
         return SAMPLES
 
     return {"training": training, "sampling": sampling}

@@ -45,7 +45,7 @@ def main(options):
         browser.close()
         server.terminate()
     results = {name: spread(values) for name, values in found.items()}
-    print(*(f"{name}: {spread['median']:.0f} ms" for name, spread in results.items()), sep="\n")
+    print(*(f"{name}: {times['median']:.0f} ms" for name, times in results.items()), sep="\n")
     write("page", options, results)
 
 

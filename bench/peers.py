@@ -26,7 +26,7 @@ def wrap(network, loss, sample, device, bf16):
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.99))
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn())
     x = torch.randn(BATCH, 1, 32, 32, device=device)
-    autocast = lambda: torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)  # noqa: E731
+    autocast = lambda: torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)
 
     def training():
         with autocast():

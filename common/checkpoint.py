@@ -68,9 +68,14 @@ class Checkpoint:
         UserError where they ask for guidance of a model that was never trained without a label.
         """
         chosen = options.override(self.options.sampler)
-        if chosen.guidance != 1 and not self.options.label_dropout:
-            raise UserError(f"{self.path} never saw a null label, which guidance needs: leave out --guidance")
+        if chosen.guidance != 1:
+            self.check_null_label("guidance needs: leave out --guidance")
         return chosen
+
+    def check_null_label(self, purpose):
+        """UserError where training never left out the label."""
+        if not self.options.label_dropout:
+            raise UserError(f"{self.path} never saw a null label, which {purpose}")
 
 
 def save_checkpoint(path, checkpoint: Checkpoint):

@@ -13,7 +13,7 @@ def quantiles_of(attributes, labels):
     """The values at PERCENTILES of attributes {name: (N,)}: {name: a row per class that is there, and one of all}."""
     every = np.full(len(labels), True)
     chosen = [labels == label if label in labels else every for label in range(labels.max() + 1)] + [every]
-    rows = lambda x: [np.nanpercentile(x[which], PERCENTILES).round(3).tolist() for which in chosen]  # noqa: E731
+    rows = lambda x: [np.nanpercentile(x[which], PERCENTILES).round(3).tolist() for which in chosen]
     return {name: rows(x) for name, x in attributes.items()}
 
 

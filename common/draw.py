@@ -35,7 +35,8 @@ def asked_for(pipeline, options):
     for name in (named | words).keys() - {"digit", *quantiles}:
         raise UserError(f"{pipeline.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
     digit = named.pop("digit", words.pop("digit", None))
-    values = {name: at(quantiles, name, word, digit) if word else 0.0 for name, word in words.items()} | named
+    percentiles = {name: at(quantiles, name, word, digit) if word else 0.0 for name, word in words.items()}
+    values = percentiles | named
     for name, value in values.items():
         low, high = (at(quantiles, name, percentile, digit) for percentile in (1, 99))
         if not low <= value <= high:
@@ -44,18 +45,16 @@ def asked_for(pipeline, options):
     return digit, values
 
 
-def sample_images(pipeline, seed=0, num=100, batch_size=500, digit=None, attributes=()):
-    """The images 0 to num - 1 of a seed, (num, 1, 32, 32) float32 in [-1, 1]. attributes {name: value}."""
-    y = pipeline.conditions(labels_of(np.arange(num), digit), attributes)
-    batches = batches_of(num, batch_size)
+def sample_images(pipeline, seed, y, batch_size=500):
+    """The images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, 1, 32, 32) float32 in [-1, 1]."""
+    batches = batches_of(len(y), batch_size)
     bar = tqdm(batches, desc="sampling", unit="batch", leave=False, disable=None)  # None: not in a log file
     return np.concatenate([pipeline.sample(seed, indices, y[indices]) for indices in bar])
 
 
-def process_grid(pipeline, seed, rows, digit=None, attributes=(), columns=10):
-    """The denoising of the first samples, a row each from noise to digit: a grid, uint8 (H, W)."""
-    indices = np.arange(rows)
-    states = pipeline.denoising(seed, indices, pipeline.conditions(labels_of(indices, digit), attributes), columns)
+def process_grid(pipeline, seed, y, columns=10):
+    """The denoising of a seed's first samples under conditions y, a row each from noise to digit: uint8 (H, W)."""
+    states = pipeline.denoising(seed, np.arange(len(y)), y, columns)
     return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
 
 
@@ -72,7 +71,7 @@ def sweep_grid(pipeline, seed, columns=8):
 
 def sample_grid(pipeline, seed):
     """Ten samples of each digit: a grid, uint8 (H, W)."""
-    return grid(sample_images(pipeline, seed), columns=10)
+    return grid(sample_images(pipeline, seed, pipeline.conditions(labels_of(np.arange(100)))), columns=10)
 
 
 def output_folder(options, tree, name):
@@ -87,17 +86,18 @@ def write_pictures(pipeline, options):
 
     Of a model that knows attributes sweep.png too.
     """
-    asked = asked_for(pipeline, options)
+    digit, attributes = asked_for(pipeline, options)
+    y_of = lambda count: pipeline.conditions(labels_of(np.arange(count), digit), attributes)
     folder = output_folder(options, pipeline.tree, pipeline.checkpoint.options.kind)
     start = time.perf_counter()
-    images = sample_images(pipeline, options.seed, options.num, options.batch_size, *asked)
+    images = sample_images(pipeline, options.seed, y_of(options.num), options.batch_size)
     seconds = time.perf_counter() - start
     save_png(folder / "samples.png", grid(images, columns=10))
-    save_png(folder / "process.png", process_grid(pipeline, options.seed, options.process_rows, *asked))
+    save_png(folder / "process.png", process_grid(pipeline, options.seed, y_of(options.process_rows)))
     print(f"{folder / 'samples.png'}: {options.num} images in {seconds:.1f} s, {options.num / seconds:.0f} images/s")
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")
     if options.gif:
-        y = pipeline.conditions(labels_of(np.arange(min(options.num, 40)), asked[0]), asked[1])
+        y = y_of(min(options.num, 40))
         states = pipeline.denoising(options.seed, np.arange(len(y)), y, 50)
         save_gif(folder / "process.gif", [grid(state, columns=10) for state in states])
         print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")

@@ -8,13 +8,12 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 
 class Events:
-    """The event files of a run, in one folder; of a run that is resumed at a step, those from it on are hidden."""
+    """The event files of a run, in one folder; of what an interrupted one did from this step on, none is shown."""
 
     def __init__(self, folder, step):
         self.writer = EventFileWriter(str(folder))
         self.flush = self.writer.flush  # returns when all is written
-        if step:
-            self.add(step, session_log=SessionLog(status=SessionLog.START))
+        self.add(step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, step, **content):
         self.writer.add_event(Event(step=step, wall_time=time.time(), **content))

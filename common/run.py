@@ -18,9 +18,8 @@ from common.noise import StepNoise, data_order
 
 MAY_CHANGE = (  # between the parts of a run
     "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard",
-    "vae_checkpoint", "teacher",  # the checkpoint carries the VAE, and knows its teacher by digest
+    "teacher",  # which is known by its digest
 )  # fmt: skip
-ROWS_IN_MEMORY = 50
 
 
 class Run:
@@ -46,8 +45,10 @@ class Run:
             self.lock = lock(self.folder)
         self.resumed = self.load() if exists else None  # the checkpoint that the run goes on from
         self.progress = self.resumed.progress if self.resumed else Progress()
+        count, step = accelerator.num_processes, self.progress.step
+        if count > 1 and sum_over_processes(accelerator, [step]) != [count * step]:
+            raise UserError(f"{self.folder} is not the same to every process: it must be on a disk that they share")
         self.stopped_by = None  # the signal that ends the run after this step, in all processes
-        self.rows = []  # of metrics.csv, not yet written
         if self.is_main_process:
             write_json(self.folder / "options.json", to_jsonable_python(options))
         self.events = None
@@ -134,8 +135,9 @@ class Run:
             part = slice(0, 1)  # fewer samples than processes: any of them, at no weight
         return batch[part], StepNoise(options.seed, step, len(batch), part), self.weight
 
-    def check(self, losses, grad_norm):
-        """The losses of the whole batch, over all processes. UserError where a loss or the gradient is not finite."""
+    def reduce(self, losses, grad_norm):
+        """The losses of the whole batch, over all processes, which agree here on how long the step took and whether a
+        signal ends the run. UserError where a loss or the gradient is not finite."""
         seconds = time.perf_counter() - self.start - self.progress.seconds  # of this step: they travel in float32
         came, count = next(iter(self.signals), None), self.accelerator.num_processes
         if count > 1:  # the first process's clock is everyone's, and so is a signal to any
@@ -154,7 +156,7 @@ class Run:
         return losses
 
     def record(self, losses, **others):
-        """Count a step, and keep its numbers for metrics.csv."""
+        """Count a step, and write its numbers."""
         step, seconds = self.progress.step, self.progress.seconds + self.step_seconds
         speed = self.batch_size / self.step_seconds
         if step == self.first_step:  # --minutes leaves out the first step: it waits for the framework's kernels
@@ -162,22 +164,21 @@ class Run:
             seconds = self.progress.seconds
         self.progress = Progress(step=step + 1, epoch=(step + 1) / self.steps_per_epoch, seconds=seconds)
         values = {"epoch": self.progress.epoch, **losses, **others, "images_per_second": speed}
-        self.rows.append({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
+        if self.is_main_process:
+            self.append_metrics({"step": step, **{name: f"{value:.6g}" for name, value in values.items()}})
         if self.events:
             self.events.scalars(step, **values)
-        if len(self.rows) >= ROWS_IN_MEMORY:
-            self.write_metrics()
         self.bar.update()
         self.bar.set_postfix_str(f"loss {losses['loss']:.4f}, {speed:.0f} img/s", refresh=False)
 
     def save(self, tensors, vae=None):
-        """Write the checkpoint, after the metrics, so that those of every step before it are there."""
-        self.write_metrics()
+        """Write the checkpoint, when the numbers of every step before it are on the disk."""
+        if self.events:
+            self.events.flush()
         save_checkpoint(self.checkpoint, Checkpoint(self.options, tensors, self.progress, vae))
 
     def save_preview(self, picture):
         """Write a picture, uint8 (H, W), of what the model has come to, and loss.png from metrics.csv."""
-        self.write_metrics()
         path = self.folder / f"epoch-{self.progress.epoch:05.1f}.png"
         save_png(path, picture)
         loss_curve(self.metrics, self.folder / "loss.png", f"{self.options.kind}: training loss")
@@ -185,19 +186,14 @@ class Run:
             self.events.picture(self.progress.step, path)
             self.events.flush()
 
-    def write_metrics(self):
-        """Bring every row recorded so far into metrics.csv; the first of a run starts it anew, with a header."""
-        if not self.rows or not self.is_main_process:
-            return
-        new = self.rows[0]["step"] == 0
+    def append_metrics(self, row):
+        """One more row of metrics.csv; the first of a run starts the file anew, with a header."""
+        new = row["step"] == 0
         with os_errors_about(self.metrics), open(self.metrics, "w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(file, self.rows[0].keys(), lineterminator="\n")
+            writer = csv.DictWriter(file, row.keys(), lineterminator="\n")
             if new:
                 writer.writeheader()
-            writer.writerows(self.rows)
-        self.rows = []
-        if self.events:
-            self.events.flush()
+            writer.writerow(row)
 
     def drop_metrics_from(self, step):
         """Of an interrupted run, keep the rows of the steps before this one: those after it are done again."""
@@ -213,7 +209,7 @@ class Run:
 def signals_noted():
     """While inside, SIGINT and SIGTERM end nothing: they are appended to the list that this yields."""
     came = []
-    note = lambda number, frame: came.append(number)  # noqa: E731
+    note = lambda number, frame: came.append(number)
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield came

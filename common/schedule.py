@@ -10,8 +10,8 @@ from common.options.networks import DiffusionConfig
 
 def betas(config: DiffusionConfig):
     """beta_t of the forward process, (timesteps,) float64 in (0, 1)."""
-    if config.schedule == "linear":  # Ho et al. 2020, section 4
-        return np.linspace(1e-4, 0.02, config.timesteps)
+    if config.schedule == "linear":  # Ho et al. 2020, section 4, for 1,000 steps; fewer are larger, to end in noise too
+        return np.minimum(1000 / config.timesteps * np.linspace(1e-4, 0.02, config.timesteps), 0.999)
     # Nichol and Dhariwal 2021, equation 17; betas are held below 0.999 against a singularity at the end.
     t = np.arange(config.timesteps + 1) / config.timesteps
     alphas_cumprod = np.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2

@@ -9,7 +9,7 @@ import numpy as np
 
 from common.images import from_uint8
 from common.noise import SampleNoise
-from device import to_array, to_tensor
+from device import to_array
 from environment import jt
 
 
@@ -19,8 +19,8 @@ def repaint(pipeline, images, mask, timesteps, seed, indices, y):
     Every estimate of x_0 has the kept pixels put in (Wang et al. 2023, DDNM, equation 10, A the mask), so that what the
     sampler goes on from agrees with them; of latents, in its decoded picture, which is then encoded again.
     """
-    known = to_tensor(from_uint8(images), pipeline.accelerator.device)
-    mask = to_tensor(np.broadcast_to(mask, images.shape).astype(np.float32), pipeline.accelerator.device)
+    known = pipeline.tensor(from_uint8(images))
+    mask = pipeline.tensor(np.broadcast_to(mask, images.shape).astype(np.float32))
 
     def put_in(x_0):
         return pipeline.encode(mask * known + (1 - mask) * pipeline.pixels(x_0))
@@ -38,9 +38,9 @@ def vary(pipeline, images, strength, seed, indices, y):
     start = round(strength * pipeline.ddpm.config.timesteps) - 1
     timesteps = [start, *(t for t in pipeline.timesteps() if t < start)]
     with jt.no_grad(), pipeline.accelerator.autocast():
-        x_0 = pipeline.encode(to_tensor(from_uint8(images), pipeline.accelerator.device))
-        eps = to_tensor(SampleNoise(seed, indices, pipeline.shape)(), pipeline.accelerator.device)
-        x_t = pipeline.ddpm.q_sample(x_0, np.full(len(images), start), eps)
+        x_0 = pipeline.encode(pipeline.tensor(from_uint8(images)))
+        eps = pipeline.tensor(SampleNoise(seed, indices, pipeline.shape)())
+        x_t = pipeline.ddpm.q_sample(x_0, start, eps)
         x_0 = pipeline.last(pipeline.trajectory(seed, indices, y, x_t, timesteps))
         return pipeline.decode(x_0)
 
@@ -49,7 +49,7 @@ def invert(pipeline, images, y):
     """The noise (N, *shape) from which deterministic sampling draws these images (Song et al. 2021, section 4.3)."""
     *timesteps, _ = pipeline.timesteps()
     with jt.no_grad(), pipeline.accelerator.autocast():
-        x_0 = pipeline.encode(to_tensor(from_uint8(images), pipeline.accelerator.device))
+        x_0 = pipeline.encode(pipeline.tensor(from_uint8(images)))
         x_t = pipeline.last(pipeline.trajectory(0, range(len(images)), y, x_0, [0, *reversed(timesteps)]))
         return to_array(x_t)
 
@@ -57,7 +57,7 @@ def invert(pipeline, images, y):
 def draw_from(pipeline, noise, y):
     """What deterministic sampling draws from noise (N, *shape)."""
     with jt.no_grad(), pipeline.accelerator.autocast():
-        x_0 = pipeline.last(pipeline.trajectory(0, range(len(noise)), y, to_tensor(noise, pipeline.accelerator.device)))
+        x_0 = pipeline.last(pipeline.trajectory(0, range(len(noise)), y, pipeline.tensor(noise)))
         return pipeline.decode(x_0)
 
 
@@ -71,7 +71,7 @@ def slerp(a, b, share):
 
 def morph(pipeline, images, frames):
     """From each image to the next in so many frames, (N - 1, frames, 1, 32, 32); nothing is asked for on the way."""
-    nothing = lambda count: pipeline.conditions(np.full(count, np.nan))  # noqa: E731
+    nothing = lambda count: pipeline.conditions(np.full(count, np.nan))
     noise, shares = invert(pipeline, images, nothing(len(images))), np.linspace(0, 1, frames)
     ways = [np.stack([slerp(a, b, share) for share in shares]) for a, b in pairwise(noise)]
     return np.stack([draw_from(pipeline, way, nothing(frames)) for way in ways])

@@ -31,8 +31,14 @@ class Pipeline:
         self.hardware = describe(accelerator)
         self.shape = latent_space.vae.latent_shape() if latent_space else (1, SIZE, SIZE)
 
+    def tensor(self, array):
+        """A numpy array where this model computes."""
+        return to_tensor(array, self.accelerator.device)
+
     def conditions(self, labels, attributes=()):
         """y (N, 1 + A) of labels (N,) and of attributes {name: a number or (N,)}, as this model was trained on them."""
+        if np.isnan(labels).any():
+            self.checkpoint.check_null_label("a digit of no class needs: name the digit, or another --checkpoint")
         return conditions(labels, dict(attributes), self.quantiles)
 
     def trajectory(self, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):
@@ -40,17 +46,16 @@ class Pipeline:
 
         Or from another x_t over other timesteps; change(x_0) is what the sampler sees of each estimate of x_0.
         """
-        device, sampler = self.accelerator.device, self.sampler
-        noise = SampleNoise(seed, indices, self.shape)
-        draw_noise = lambda: to_tensor(noise(), device)  # noqa: E731
-        denoise = Denoiser(self.unet, self.ddpm, to_tensor(y, device), sampler.guidance)
+        sampler, noise = self.sampler, SampleNoise(seed, indices, self.shape)
+        draw_noise = lambda: self.tensor(noise())
+        denoiser = Denoiser(self.unet, self.ddpm, self.tensor(y), sampler.guidance)
+        denoise = lambda x_t, t: change(denoiser(x_t, t))
+        sample = SAMPLERS[sampler.name]
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
-        timesteps = timesteps or self.timesteps()
         eps = draw_noise()  # x_T, or what the x_t given was noised with: the sampler's own noise comes after it
         x_t = eps if x_t is None else x_t
         yield x_t
-        sample, changed = SAMPLERS[sampler.name], lambda x_t, t: change(denoise(x_t, t))
-        yield from sample(changed, x_t, self.ddpm.alphas_cumprod, timesteps, draw_noise, **eta)
+        yield from sample(denoise, x_t, self.ddpm.alphas_cumprod, timesteps or self.timesteps(), draw_noise, **eta)
 
     def last(self, trajectory):
         """The last x_t of a trajectory: a list of them all would not fit into memory."""

@@ -81,10 +81,9 @@ def run_notebook(path=ROOT / "tutorial.ipynb"):
     nbformat.write(notebook, path)
 
 
-def main(options: Assets):
-    ASSET.mkdir(exist_ok=True)
-    shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_weights(ROOT / tree, kind).is_file()]
-    for tree, kind in shipped if options.pictures else ():
+def draw(shipped):
+    """The pictures of every shipped model and of edits; the page's files; the notebook."""
+    for tree, kind in shipped:
         script, names, *arguments = PICTURES[kind]
         folder = run_folder(ROOT / tree, "pictures") / kind
         call(tree, script, kind, "--out", folder, *arguments)
@@ -92,27 +91,37 @@ def main(options: Assets):
             shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
         title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
         loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
-    for name, edit in EDITS.items() if options.pictures else ():
-        folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
+    folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
+    for name, edit in EDITS.items():
         call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
         shutil.copy(folder / name, ASSET / name)
-    if options.pictures:
-        export(Export())
-        run_notebook()
-    for tree, kind in shipped if options.scores else ():
+    export(Export())
+    run_notebook()
+
+
+def score(shipped, processes):
+    """Every setting of every shipped diffusion model, and its edits, that have no result of these weights yet."""
+    for tree, kind in [(tree, kind) for tree, kind in shipped if kind != "vae"]:
         stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
-        if kind in ("ddpm", "ldm"):
-            folder = run_folder(ROOT / tree, f"edits-{stem}")
-            pixels = ["--pixels"] if kind == "ddpm" else []
-            if not (folder / "edits.json").is_file():
-                call(tree, "edit_mnist.py score", kind, "--out", folder, *pixels)
-        own = [f"--seed {seed}" for seed in SEEDS]
-        others = [f"{other} --seed {SEEDS[0]}" for other in ("--labels test", *OTHERS.get((tree, kind), ()))]
-        for setting in own + others if kind != "vae" else ():
-            folder = run_folder(ROOT / tree, stem + setting.replace(" --", "-").replace("--", "-").replace(" ", "-"))
+        folder = run_folder(ROOT / tree, f"edits-{stem}")
+        if kind in ("ddpm", "ldm") and not (folder / "edits.json").is_file():
+            call(tree, "edit_mnist.py score", kind, "--out", folder, *(["--pixels"] if kind == "ddpm" else []))
+        script = "tst_mnist_fid.py" if RECIPES[kind].family == "ddpm" else "tst_mnist_ldm_fid.py"
+        settings = [f"--seed {seed}" for seed in SEEDS]
+        settings += [f"{other} --seed {SEEDS[0]}" for other in ("--labels test", *OTHERS.get((tree, kind), ()))]
+        for setting in settings:
+            folder = run_folder(ROOT / tree, "-".join([stem, *setting.replace("--", "").split()]))
             if not (folder / "result.json").is_file():
-                script = "tst_mnist_fid.py" if RECIPES[kind].family == "ddpm" else "tst_mnist_ldm_fid.py"
-                call(tree, script, kind, "--out", folder, *setting.split(), processes=options.processes)
+                call(tree, script, kind, "--out", folder, *setting.split(), processes=processes)
+
+
+def main(options: Assets):
+    ASSET.mkdir(exist_ok=True)
+    shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_weights(ROOT / tree, kind).is_file()]
+    if options.pictures:
+        draw(shipped)
+    if options.scores:
+        score(shipped, options.processes)
     report(Report())
 
 

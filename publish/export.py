@@ -59,7 +59,7 @@ def onnx_of(module, inputs):
 
 
 def files_of(checkpoint):
-    """The page's files for one model: {name: bytes or what JSON has}."""
+    """The page's files for one model: their bytes by name."""
     import torch
 
     from pipeline import load_pipeline

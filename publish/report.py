@@ -46,9 +46,14 @@ themselves.
 """
 
 
+def weights_of(result):
+    """The file of the shipped model that a result names."""
+    return shipped_weights(ROOT / result["tree"], result["model"])
+
+
 def own_sampler(result):
     """What the shipped model that a result is of draws by, unless told otherwise."""
-    about = shipped_weights(ROOT / result["tree"], result["model"]).with_suffix(".json")
+    about = weights_of(result).with_suffix(".json")
     return SamplerConfig(**json.loads(about.read_text())["recipe"]["sampler"])
 
 
@@ -58,11 +63,11 @@ def unusual(result):
     usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
     usual |= {"digit": None, "labels": "train", "real": "test"}
     words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
-    weights = shipped_weights(ROOT / result["tree"], result["model"])
-    return words + ([f"weights {result['checkpoint'][:6]}"] if digest(weights) != result["checkpoint"] else [])
+    earlier = digest(weights_of(result)) != result["checkpoint"]
+    return words + ([f"weights {result['checkpoint'][:6]}"] if earlier else [])
 
 
-def name(result):
+def file_stem(result):
     """What a result is of: the name of its file in asset/results/."""
     parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *unusual(result)]
     parts += [result["device"]] if result["device"] != "cpu" else []
@@ -91,7 +96,7 @@ def read_results(folders, name):
     (None: none)."""
     for path in sorted(path for folder in folders for path in Path(folder).rglob(name)):
         result = json.loads(path.read_text())
-        weights = shipped_weights(ROOT / result["tree"], result["model"])
+        weights = weights_of(result)
         yield path, result, digest(weights) if weights.is_file() else None
 
 
@@ -103,7 +108,7 @@ def gather(folders):
         if result["num"] < ENOUGH or result["data"] or not shipped:
             print(f"{path}: few images, other data or a model that is not shipped: left out")
         else:
-            found.setdefault(name(result), {})[result["seed"]] = result
+            found.setdefault(file_stem(result), {})[result["seed"]] = result
     for _, result, shipped in read_results(folders, "edits.json"):
         if shipped == result["checkpoint"]:
             (ASSET / "edits").mkdir(exist_ok=True)
@@ -112,11 +117,15 @@ def gather(folders):
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
 
 
+def place(result):
+    """Where a result stands in a table: by model, then by framework."""
+    return list(MODELS).index(result["model"]), list(FRAMEWORKS).index(result["tree"])
+
+
 def measured():
     """The results in asset/results/, in the order of the tables."""
     results = [json.loads(path.read_text()) for path in (ASSET / "results").glob("*.json")]
-    results.sort(key=lambda r: (-r["num"], r["sampler"], r["steps"]))
-    return sorted(results, key=lambda r: (list(MODELS).index(r["model"]), list(FRAMEWORKS).index(r["tree"])))
+    return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"]))
 
 
 def row(result):
@@ -189,15 +198,14 @@ def ranks(results):
     floor, as Markdown."""
     each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
     rows = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
-    settings = [(name(r), *(f"{each[n][i]:.2f}" for n in NAMES)) for i, r in enumerate(results)]
+    settings = [(file_stem(r), *(f"{each[name][i]:.2f}" for name in NAMES)) for i, r in enumerate(results)]
     agreement = table(rows, ("classifier", "classifier", "rank correlation"))
     return agreement + "\n" + table(settings, ("result", *NAMES))
 
 
 def edits():
     """How well digits are repainted, inverted and morphed, as Markdown."""
-    found = [json.loads(path.read_text()) for path in (ASSET / "edits").glob("*.json")]
-    found.sort(key=lambda r: (list(MODELS).index(r["model"]), list(FRAMEWORKS).index(r["tree"])))
+    found = sorted((json.loads(path.read_text()) for path in (ASSET / "edits").glob("*.json")), key=place)
     rows = [
         (
             MODELS[r["model"]], FRAMEWORKS[r["tree"]], f"{100 * r['same_class_told']:.1f} %",

@@ -51,7 +51,8 @@ def main(options: Ship):
     for folder in options.runs:
         checkpoint = load_checkpoint(folder)
         kind, progress = checkpoint.options.kind, checkpoint.progress
-        if progress.epoch < checkpoint.options.epochs and not checkpoint.options.minutes:
+        minutes = checkpoint.options.minutes or float("inf")
+        if progress.epoch < checkpoint.options.epochs and progress.seconds < 60 * minutes:
             raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
         path = shipped_weights(folder.resolve().parents[1], kind)
         path.parent.mkdir(exist_ok=True)

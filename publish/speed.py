@@ -10,7 +10,6 @@ Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the 
 
 def table(rows, header):
     """Rows of cells as Markdown, under a header."""
-    header = list(header)
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

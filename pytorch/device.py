@@ -20,7 +20,7 @@ def make_accelerator(device, precision):
         cpu = torch.cpu.get_capabilities()  # where it does not multiply bf16 itself, autocast only slows it down
         bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
         if here["cuda"] and device in ("auto", "cuda"):
-            bf16 = torch.cuda.is_bf16_supported()
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if bf16 else "fp32"
     on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
     return Accelerator(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)

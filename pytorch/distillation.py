@@ -13,7 +13,6 @@ from common.errors import UserError
 from common.files import digest
 from common.options.sampling import SampleDDPM, SampleLDM
 from common.schedule import lognormal_timesteps
-from device import to_tensor
 from model.ddpm import Denoiser
 from model.discriminator import adversarial_losses
 from pipeline import load_pipeline
@@ -53,8 +52,8 @@ def consistency_loss(ddpm, unet, x_0, t, r, eps, y):
 def distillation_losses(teacher, trainer, generator, x_0, y, noise):
     """What Trainer.steps() asks of losses(), of real x_0 (B, C, H, W) under y (B, 1 + A): at first consistency."""
     ddpm = teacher.ddpm
-    draw = lambda: to_tensor(noise.normal(*x_0.shape[1:]), teacher.accelerator.device)  # noqa: E731
-    level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)  # noqa: E731
+    draw = lambda: teacher.tensor(noise.normal(*x_0.shape[1:]))
+    level = lambda mean, std: lognormal_timesteps(noise.normal(), ddpm.alphas_cumprod, mean, std)
     judged = trainer.run.fraction_done >= trainer.options.consistency
     few = math.ceil(len(x_0) * (FEW if judged else 1))
     t = level(*CONSISTENT_AT)

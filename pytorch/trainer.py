@@ -59,9 +59,8 @@ class Trainer:
                     optimizer.backward(parts[name] * weight, accelerator)
                 norms = [optimizer.clip(self.options.clip_norm, accelerator) for optimizer in moved.values()]
                 grad_norm = norms[0].item()
-                columns = parts | self.optimizers  # the discriminator's loss has one before it learns
-                parts = {name: parts[name].item() if name in parts else 0.0 for name in columns}
-                parts = run.check(parts, grad_norm)
+                idle = dict.fromkeys(self.optimizers.keys() - parts.keys(), 0.0)  # the discriminator before it learns
+                values = run.reduce({name: part.item() for name, part in parts.items()} | idle, grad_norm)
 
                 for optimizer in moved.values():
                     optimizer.step(rate)
@@ -70,7 +69,7 @@ class Trainer:
                     for average, current in zip(self.ema.parameters(), self.model.parameters()):
                         average.lerp_(current, 1 - decay)
 
-                run.record(parts, grad_norm=grad_norm, learning_rate=rate)
+                run.record(values, grad_norm=grad_norm, learning_rate=rate)
                 if run.save_due:
                     self.save()
                 if run.preview_due:

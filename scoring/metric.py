@@ -5,7 +5,6 @@
 
 Torch is imported where it is needed, not with the module.
 """
-import hashlib
 import json
 import os
 from functools import cache
@@ -16,7 +15,7 @@ from pydantic import FilePath
 from tyro.conf import Positional
 
 from common.errors import UserError
-from common.files import damage_told, write_atomically, write_json
+from common.files import damage_told, digest, write_atomically, write_json
 from common.images import read_images
 from common.mnist import random_images
 from common.options.command_line import run
@@ -158,27 +157,23 @@ def cache_inception_weights(path=None):
         except (OSError, RuntimeError) as error:  # no network; a file cut short
             advice = f"download {FID_WEIGHTS_URL}\nand put it at {cached}, or name it with --inception-weights"
             raise NotMeasured(f"Inception's weights are not here ({error}): {advice}") from error
-    content = (path or cached).read_bytes()
-    if not hashlib.sha256(content).hexdigest().startswith(INCEPTION):
+    if not digest(path or cached).startswith(INCEPTION):
         raise UserError(f"{path or cached} is not pytorch-fid's {cached.name}: download it from {FID_WEIGHTS_URL}")
     if path is not None:
         cached.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cached, content)
+        write_atomically(cached, path.read_bytes())
 
 
 def fid(fake, real, weights=None):
-    """Frechet Inception distance of two folders of PNGs, by pytorch-fid's network, on CUDA where there is one."""
+    """Frechet Inception distance of two folders of PNGs, by pytorch-fid, on CUDA where there is one."""
     cache_inception_weights(weights)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # nothing in the file is unpickled
     import torch
-    from pytorch_fid import fid_score, inception
+    from pytorch_fid import fid_score
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = inception.InceptionV3([3]).to(device)
-    moments, size = [], min(50, len(list(Path(fake).glob("*.png"))))
-    for folder in (str(fake), str(real)):
-        moments += fid_score.compute_statistics_of_path(folder, network, size, 2048, device, num_workers=0)
-    return float(fid_score.calculate_frechet_distance(*moments))
+    size = min(50, len(list(Path(fake).glob("*.png"))))  # a larger one than the folder makes it print a warning
+    return float(fid_score.calculate_fid_given_paths([str(fake), str(real)], size, device, 2048, num_workers=0))
 
 
 def score_folders(fake, real, with_fid=True, weights=None, folder=None):

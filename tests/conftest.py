@@ -145,7 +145,7 @@ def untrained(trees, tmp_path_factory):
     ddpm = TrainDDPM(unet=UNetConfig(context_dim=16, **small))
     ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **small))
     vae = VAEConfig(base_channels=8)
-    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}  # noqa: E731
+    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}
     tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ddpm.unet)).items()}
     save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
     tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}

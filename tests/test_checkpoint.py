@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from common.checkpoint import FORMAT, Checkpoint, Progress, load_checkpoint, save_checkpoint
 from common.errors import UserError
@@ -59,53 +59,43 @@ class Malicious:
         return os.abort, ()
 
 
-def damaged(path, damage):
-    content = path.read_bytes()
-    length = struct.unpack("<Q", content[:8])[0]
-    if damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "cut short":
-        path.write_bytes(content[:-5])
-    elif damage == "cut in the header":
-        path.write_bytes(content[: 8 + length // 2])
-    elif damage == "claims terabytes":
-        path.write_bytes(struct.pack("<Q", 2**42) + content[8:])
-    elif damage == "pickle":
-        path.write_bytes(pickle.dumps({"model": [1, 2, 3]}))
-    elif damage == "malicious pickle":
-        path.write_bytes(pickle.dumps(Malicious()))
-    elif damage == "tensor of no use":
-        save_checkpoint(path, Checkpoint(TrainDDPM(), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}))
-    elif damage == "no metadata":
-        save_file(TENSORS, path)
-    else:
-        meta = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
-        changes = {
-            "not JSON": "{",
-            "list": "[]",
-            "deeply nested": "[" * 100_000,
-            "unknown option": {"options": {"colour": 3}},
-            "huge network": {"options": {"unet": {"base_channels": 10**9}}},
-            "wide network": {"options": {"unet": {"base_channels": 4096, "channel_mults": [1024, 1024]}}},
-            "deep network": {"options": {"unet": {"blocks": 4096}}},
-            "many channels": {"options": {"unet": {"in_channels": 4096, "patch_size": 4096}}},
-            "many tokens": {"options": {"unet": {"context_dim": 4096, "context_tokens": 4096, "num_classes": 4096}}},
-            "wide VAE": {"vae": {"base_channels": 4096}},
-            "endless run": {"progress": {"seconds": float("inf")}},
-            "path": {"options": {"out": ["../../etc"]}},
-            "unknown kind": {"kind": "../../gan"},
-        }
-        text = changes[damage]
-        save_file(TENSORS, path, {"simple_ldm": text if isinstance(text, str) else json.dumps(meta | text)})
+HEADER = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
 
 
-@pytest.mark.parametrize("damage", [
-    "empty", "cut short", "cut in the header", "claims terabytes", "pickle", "no metadata", "not JSON", "list",
-    "deeply nested", "unknown option", "huge network", "wide network", "deep network", "many channels", "many tokens",
-    "wide VAE", "endless run", "path", "unknown kind", "tensor of no use", "malicious pickle",
-])  # fmt: skip
+def file_of(text, tensors=TENSORS):
+    """A checkpoint's bytes, with this text for a header."""
+    return save(tensors, {"simple_ldm": text})
+
+
+def changed(**changes):
+    """A checkpoint's bytes, whose header says something else."""
+    return file_of(json.dumps(HEADER | changes))
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut short": changed()[:-5],
+    "cut in the header": changed()[:100],
+    "claims terabytes": struct.pack("<Q", 2**42) + changed()[8:],
+    "pickle": pickle.dumps({"model": [1, 2, 3]}),
+    "malicious pickle": pickle.dumps(Malicious()),
+    "no metadata": save(TENSORS),
+    "not JSON": file_of("{"),
+    "list": file_of("[]"),
+    "deeply nested": file_of("[" * 100_000),
+    "tensor of no use": file_of(json.dumps(HEADER), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}),
+    "unknown option": changed(options={"colour": 3}),
+    "huge network": changed(options={"unet": {"base_channels": 10**9}}),
+    "wide VAE": changed(vae={"base_channels": 4096}),
+    "endless run": changed(progress={"seconds": float("inf")}),
+    "path": changed(options={"out": ["../../etc"]}),
+    "unknown kind": changed(kind="../../gan"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged(path, damage):
-    damaged(path, damage)
+    path.write_bytes(DAMAGED[damage])
     with pytest.raises(UserError) as error:
         load_checkpoint(path, "ddpm")
     message = str(error.value)
@@ -115,8 +105,7 @@ def test_damaged(path, damage):
 
 def test_whole_header(path):
     """What the damaged ones are made from is read as it is."""
-    whole = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
-    save_file(TENSORS, path, {"simple_ldm": json.dumps(whole)})
+    path.write_bytes(changed())
     assert load_checkpoint(path, "ddpm").options == TrainDDPM()
 
 
@@ -125,7 +114,7 @@ def test_whole_header(path):
 def test_another_version(path, version, model):
     """An old header has no format: one line says what the file is, whatever else has changed in it."""
     header = {"kind": "ddpm", "options": {"unet": {"in_channels": 1}, "colour": 3}, "progress": {}, "vae": None}
-    save_file(TENSORS, path, {"simple_ldm": json.dumps(header | version)})
+    path.write_bytes(file_of(json.dumps(header | version)))
     with pytest.raises(UserError, match="another version of Simple-LDM") as error:
         load_checkpoint(path, model)
     message, cure = str(error.value), "name another checkpoint" if model else "train it again"

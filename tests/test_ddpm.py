@@ -202,7 +202,7 @@ def test_consistency_of_gaussian_data(tree, shift):
     A network that says so, but for `shift` in v at t alone, is as far from itself as shift and the pairs' own distance.
     """
     ddpm, rng = tree.ddpm.DDPM(DiffusionConfig(clip=False)), np.random.default_rng(0)
-    tensor = lambda array: tree.device.to_tensor(np.asarray(array, np.float32), "cpu")  # noqa: E731
+    tensor = lambda array: tree.device.to_tensor(np.asarray(array, np.float32), "cpu")
     x_0, eps = MEAN + STD * rng.standard_normal((400, 1, 4, 4)), rng.standard_normal((400, 1, 4, 4))
     t = rng.integers(50, 1000, 400)
     t[:2], r = (50, 999), np.where(np.arange(400) % 2, t - 3, -1)

@@ -6,6 +6,7 @@ import pytest
 from conftest import ROOT, assert_user_error, run_script
 from PIL import Image, ImageSequence
 
+from common.checkpoint import Checkpoint
 from common.edit import PARTS, morph, read_digit, read_digits, read_mask
 from common.errors import UserError
 from common.files import shipped_weights
@@ -14,6 +15,7 @@ from common.mnist import load_mnist
 from common.noise import SampleNoise
 from common.options.editing import Morph, Repaint, Vary
 from common.options.networks import DiffusionConfig, SamplerConfig
+from common.options.recipes import TrainDDPM
 from common.schedule import resampled
 from scoring.classifiers import classes
 from scoring.edits import rms
@@ -125,6 +127,15 @@ def test_a_trajectory_goes_on_after_the_noise_it_began_with(tree):
     states = [[tree.device.to_array(x) for x in pipeline.trajectory(0, range(2), y, *noise)] for noise in given]
     assert len(states[0]) == 5
     np.testing.assert_array_equal(*states)
+
+
+def test_a_model_that_never_saw_a_null_label_draws_no_digit_of_any_class(tree, tmp_path):
+    accelerator, ddpm = tree.device.make_accelerator("cpu", "fp32"), tree.ddpm.DDPM(DiffusionConfig())
+    checkpoints = [Checkpoint(TrainDDPM(label_dropout=share), {}, path=tmp_path) for share in (0.1, 0.0)]
+    sees, never = (tree.pipeline.Pipeline(accelerator, None, ddpm, None, {}, checkpoint=c) for c in checkpoints)
+    assert np.isnan(sees.conditions([3, np.nan])).tolist() == [[False], [True]]
+    with pytest.raises(UserError, match=f"{tmp_path} never saw a null label.*name the digit"):
+        never.conditions([3, np.nan])
 
 
 def test_resampled():

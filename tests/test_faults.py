@@ -18,6 +18,7 @@ from conftest import (
     assert_same_run,
     assert_user_error,
     begin_script,
+    read_metrics,
     run_on_disk,
     run_script,
     steps_of,
@@ -27,11 +28,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save, save_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_checkpoint import HEADER, file_of
 
 from common.attributes import load_attributes
-from common.checkpoint import FORMAT, load_checkpoint
+from common.checkpoint import load_checkpoint
 from common.edit import read_digit, read_mask
 from common.errors import UserError
+from common.events import Events
 from common.files import DATA
 from common.images import read_images
 from common.mnist import load_labels, load_mnist
@@ -62,24 +66,46 @@ def straight(request, tmp_path_factory):
     return request.param, folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_run_in_order(straight, tmp_path, number):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_was_ended_goes_on(straight, tmp_path, number):
+    """Asked to end, it says where it stopped, and all is written; killed, it goes on from its last checkpoint."""
     tree, expected = straight
-    process = begin(tree, tmp_path)
+    process = begin(tree, tmp_path, "--tensorboard")
     wait_for(process, tmp_path / "checkpoint.safetensors")
     process.send_signal(number)
     told = process.communicate()[1].splitlines()[-1]
     step = load_checkpoint(tmp_path, "vae").progress.step
-    assert process.returncode == 128 + number and 2 <= step < STEPS
-    assert f"stopped at step {step}" in told and "--resume" in told
-    assert steps_of(tmp_path) == list(range(step))  # the step that ran was finished, and all is written
-    assert run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path, "--resume", "auto").returncode == 0
+    assert 2 <= step < STEPS
+    if number == signal.SIGKILL:
+        assert process.returncode == -number
+    else:
+        assert process.returncode == 128 + number and f"stopped at step {step}" in told and "--resume" in told
+        assert steps_of(tmp_path) == list(range(step))  # the step that ran was finished
+    arguments = (*RUN, "--tensorboard", "--out", tmp_path, "--resume", "auto")
+    assert run_script(tree, "train_mnist_vae.py", *arguments).returncode == 0
     assert_same_run(tmp_path, expected, STEPS)
+    metrics, events = read_metrics(tmp_path), EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    np.testing.assert_array_equal(metrics["loss"], read_metrics(expected)["loss"])
+    assert set(events.Tags()["scalars"]) == metrics.keys() - {"step"}
+    losses = events.Scalars("loss")
+    assert [event.step for event in losses] == list(range(STEPS))
+    np.testing.assert_allclose([event.value for event in losses], metrics["loss"], rtol=1e-5)
+    assert [image.step for image in events.Images("samples")] == [16, 24]
+
+
+def test_events_of_a_run_begun_again_replace_the_others(tmp_path):
+    """One that ended before its first checkpoint is begun anew, at step 0."""
+    for values in ([3.0, 2.0, 1.0], [5.0, 4.0]):
+        events = Events(tmp_path, 0)
+        for step, value in enumerate(values):
+            events.scalars(step, loss=value)
+        events.flush()
+    assert [event.value for event in EventAccumulator(str(tmp_path)).Reload().Scalars("loss")] == [5.0, 4.0]
 
 
 def test_ctrl_c_while_jittor_compiles(tmp_path, capsys):
     """It ends the compilers too, which Jittor says with a RuntimeError: no traceback. Other RuntimeErrors stay."""
-    one = SimpleNamespace(is_main_process=True)
+    one = SimpleNamespace(is_main_process=True, num_processes=1)
     training = Run(TrainVAE(out=tmp_path), tmp_path, one, None)
     with pytest.raises(RuntimeError, match="mine"), training.training(100):
         raise RuntimeError("mine")
@@ -190,7 +216,7 @@ def test_labels_beyond_the_classes(tmp_path, tree):
 def test_jittor_without_a_home(tmp_path, monkeypatch):
     """What it compiles can be kept elsewhere, and a folder that cannot be written is told."""
     script = (ROOT / "jittor" / "script" / "tst_mnist_vae.py", "--checkpoint", tmp_path / "none")
-    run = lambda: subprocess.run([sys.executable, *map(str, script)], capture_output=True, text=True)  # noqa: E731
+    run = lambda: subprocess.run([sys.executable, *map(str, script)], capture_output=True, text=True)
     monkeypatch.setenv("JITTOR_HOME", os.path.expanduser("~"))  # where it is compiled
     monkeypatch.setenv("HOME", "/proc/nobody")
     assert_user_error(run(), tmp_path / "none")
@@ -210,6 +236,12 @@ def test_out_of_memory(capsys, monkeypatch):
             run(main)
         said = capsys.readouterr().err
         assert ended.value.code == 2 and str(error) in said and "--batch-size" in said
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    error = MemoryError("no memory here")
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err.startswith("error in process 3: out of memory (no memory here)")
     for message in ("shapes do not match", "CUDA error: an illegal memory access", "a single memory location"):
         error = RuntimeError(message)
         with pytest.raises(RuntimeError):
@@ -266,8 +298,7 @@ def test_a_read_only_disk(tree, tmp_path):
 
 
 TENSORS = {"model.a": np.ones((4, 256), np.float32), "model.b": np.ones(1, np.float32)}
-WHOLE = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
-FILE = save(TENSORS, {"simple_ldm": json.dumps(WHOLE)})
+FILE = file_of(json.dumps(HEADER), TENSORS)
 FLOATS = st.floats(allow_subnormal=False)  # Jittor's -Ofast, where it is imported too, has none
 forgiving = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 json_values = st.recursive(
@@ -302,10 +333,10 @@ def test_any_damage_to_a_checkpoint_is_told(tmp_path, data):
 
 
 @forgiving
-@given(meta=json_values, field=st.sampled_from([*WHOLE, None]))
+@given(meta=json_values, field=st.sampled_from([*HEADER, None]))
 def test_any_json_in_a_checkpoint_is_told(tmp_path, meta, field):
     path = tmp_path / "weights.safetensors"
-    save_file(TENSORS, path, {"simple_ldm": json.dumps(meta if field is None else {**WHOLE, field: meta})})
+    save_file(TENSORS, path, {"simple_ldm": json.dumps(meta if field is None else {**HEADER, field: meta})})
     read(path)
 
 

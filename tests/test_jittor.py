@@ -145,7 +145,7 @@ def reference(x, groups):
 
 def test_group_norm_far_from_zero(jt, trees):
     x = (100 + np.random.default_rng(0).standard_normal((4, 16, 16, 16))).astype(np.float32)
-    error = lambda module: np.abs(module(jt.array(x)).numpy() - reference(x, 8)).max()  # noqa: E731
+    error = lambda module: np.abs(module(jt.array(x)).numpy() - reference(x, 8)).max()
     assert error(jt.nn.GroupNorm(8, 16)) > 1e-2  # the fault
     assert error(trees["jittor"].blocks.GroupNorm(8, 16)) < 1e-4
 
@@ -153,7 +153,7 @@ def test_group_norm_far_from_zero(jt, trees):
 def test_gradients_of_our_operations(jt, trees):
     """Ours against Jittor's own, which are slow but right."""
     blocks, rng = trees["jittor"].blocks, np.random.default_rng(0)
-    array = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
+    array = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     x, g = array(3, 16, 4, 4), array(3, 16, 4, 4)
     weight, bias, a, b, h = array(16), array(16), array(2, 3, 5, 4), array(2, 3, 4, 6), array(2, 3, 5, 6)
 

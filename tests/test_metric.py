@@ -163,8 +163,7 @@ def test_a_strangers_folders(folders):
 
 @pytest.mark.parametrize("case, fragments", [
     ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["holds 0 PNGs"]),
-    ("mixed sizes", ["00005.png is 28x28"]), ("not an image", ["00005.png is damaged or gone"]),
-    ("cut short", ["00005.png is damaged or gone"]), ("a folder", ["00005.png is damaged or gone"]),
+    ("mixed sizes", ["00005.png is 28x28"]), ("cut short", ["00005.png is damaged or gone"]),
     ("16 bits", ["00005.png has 16 bits per pixel: save it with 8"]),
     ("900 million pixels", ["00005.png is damaged or gone (Image size"]),
 ])  # fmt: skip
@@ -178,11 +177,6 @@ def test_wrong_folders(folders, case, fragments):
         fake.rmdir()
     if case == "mixed sizes":
         Image.new("L", (28, 28)).save(file)
-    if case == "not an image":
-        file.write_text("GIF89a, or so it says")
-    if case == "a folder":
-        file.unlink()
-        file.mkdir()
     if case == "16 bits":
         Image.fromarray(np.full((32, 32), 1000, np.uint16)).save(file)
     if case == "900 million pixels":
@@ -213,7 +207,7 @@ def random_inception(tmp_path_factory):
 def test_fid_is_what_the_shell_command_says(random_inception, torch_home, folders, monkeypatch, capsys):
     """By random weights, `python -m pytorch_fid` compares what scoring.metric does; the matrix root itself, 15 s each
     time, is left out."""
-    apart = lambda m, s, n, t: float(np.abs(m - n).sum() + np.abs(s - t).sum())  # noqa: E731
+    apart = lambda m, s, n, t: float(np.abs(m - n).sum() + np.abs(s - t).sum())
     monkeypatch.setattr(fid_score, "calculate_frechet_distance", apart)
     digest = hashlib.sha256(random_inception.read_bytes()).hexdigest()
     monkeypatch.setattr(metric, "INCEPTION", digest[:8])

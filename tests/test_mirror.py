@@ -44,7 +44,7 @@ def test_same_files():
         assert not (ROOT / tree / "__init__.py").exists()  # jittor/ must not shadow the package
 
 
-@pytest.mark.parametrize("name", sorted(files("pytorch")))
+@pytest.mark.parametrize("name", sorted(name for name in files("pytorch") if not name.startswith("script")))
 def test_same_outline(name):
     outlines = {tree: outline(ROOT / tree / name) for tree in ("pytorch", "jittor")}
     difference = "\n".join(difflib.unified_diff(outlines["pytorch"], outlines["jittor"], lineterm="", n=0))

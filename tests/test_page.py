@@ -109,7 +109,7 @@ def test_a_drawing(page):
     page.click("#vary")
     assert page.inner_text("#status") == "Draw something first."
     box = page.locator("#pad").bounding_box()
-    place = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
+    place = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])
     page.mouse.move(*place(0.3, 0.2))
     page.mouse.down()
     for point in ((0.7, 0.2), (0.45, 0.85)):

@@ -123,6 +123,24 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
 
 
 @pytest.mark.slow  # half a minute
+def test_machines_that_share_no_disk_do_not_train_different_weights(tmp_path):
+    """Two launchers as on two machines, of which the first alone has the checkpoint to go on from."""
+    (tmp_path / "second").mkdir()
+    assert run_script("pytorch", "train_mnist_vae.py", *RUN, "--out", tmp_path / "first" / "run").returncode == 0
+    script = str(ROOT / "pytorch" / "script" / "train_mnist_vae.py")
+    words = [*LAUNCH["torchrun"][1][:-2], "--nnodes", "2", "--nproc_per_node", "1", "--master_port", "29517"]
+    arguments = [*map(str, RUN), "--epochs", "4", "--out", "run", "--resume", "auto"]
+    started = [
+        subprocess.Popen([*words, "--node_rank", rank, script, *arguments], cwd=tmp_path / folder, env=ENVIRONMENT,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for rank, folder in (("0", "first"), ("1", "second"))
+    ]  # fmt: skip
+    told = [process.communicate(timeout=120)[0] for process in started]
+    assert all(process.returncode for process in started)
+    assert "error: run is not the same to every process" in told[0], told[0]
+
+
+@pytest.mark.slow  # half a minute
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
 def test_a_failure_of_one_process_ends_all(tmp_path, launcher):
     """The first cannot write, and the second waits for it."""

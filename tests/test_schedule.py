@@ -22,6 +22,15 @@ def test_betas_agree_with_diffusers(schedule):
     assert ours[-1] == 1 and ours.dtype == np.float64 and (np.diff(ours[:-1]) < 0).all()
 
 
+@pytest.mark.parametrize("schedule", BETAS)
+@pytest.mark.parametrize("timesteps", [50, 100, 4000])
+def test_every_schedule_ends_in_noise(schedule, timesteps):
+    """However many its steps: their alpha_bar is that of the 1,000 at the same time."""
+    abar, usual = (alphas_cumprod(DiffusionConfig(schedule=schedule, timesteps=t)) for t in (timesteps, 1000))
+    assert abar[timesteps - 1] < 1e-3
+    assert abar[timesteps // 2 - 1] == pytest.approx(usual[499], rel=0.15)
+
+
 @pytest.mark.parametrize("steps", [1, 5, 7, 10, 50, 999, 1000])
 def test_timesteps_agree_with_diffusers(steps):
     theirs = DDIMScheduler(timestep_spacing="trailing")

@@ -74,6 +74,9 @@ def test_a_killed_run_goes_on_to_the_same_images(untrained, few, tmp_path, name)
         assert (killed / "fake" / path.name).read_bytes() == path.read_bytes()
     found = json.loads((killed / "result.json").read_text())
     assert 200 - there <= found["drawn"] < 200  # the time of the others is not known
+    assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed).returncode == 0
+    again = json.loads((killed / "result.json").read_text())
+    assert {**found, "date": again["date"]} == again  # scored anew, it keeps what drawing took
     (killed / "fake" / "mine.png").write_bytes((killed / "fake" / "00000.png").read_bytes())
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
     assert_user_error(result, killed / "fake", "holds 201 PNGs, and 200 were written", "delete the others")
@@ -113,13 +116,16 @@ def test_a_model_draws_by_its_own_sampler(recipe, own, cls):
     options = cls()
     assert (options.sampler, options.steps, options.shift, options.guidance, options.eta) == (None,) * 5
     assert options.override(own) == own
-    named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "guidance": 0.0, "eta": 0.25}
+    named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "guidance": 0.0}
     for name, value in named.items():
         options = tyro.cli(cls, args=[f"--{name}", str(value)])
         assert options.override(own) == replace(own, **{"name" if name == "sampler" else name: value})
     arguments = [word for name, value in named.items() for word in (f"--{name}", str(value))]
-    expected = SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0, eta=0.25)
+    expected = SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0)
     assert tyro.cli(cls, args=arguments).override(own) == expected
+    assert cls(sampler="ddim", eta=0.25).override(own) == replace(own, name="ddim", eta=0.25)
+    with pytest.raises(UserError, match="--eta is DDIM's, and dpmpp_2m draws"):
+        cls(sampler="dpmpp_2m", eta=0.25).override(own)
     assert (options.num, options.digit) == (100 if cls in (SampleDDPM, SampleLDM) else 10_000, None)
 
 
@@ -169,7 +175,7 @@ EDITS = {
 
 def measured(speed, ratio=None):
     """A contestant's entry in bench.json."""
-    spread = lambda median: {"median": median, "min": median / 2, "max": 2 * median}  # noqa: E731
+    spread = lambda median: {"median": median, "min": median / 2, "max": 2 * median}
     return {"speed": spread(speed), **({"ratio": spread(ratio)} if ratio else {})}
 
 

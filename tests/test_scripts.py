@@ -170,7 +170,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
     shutil.copy(trained.folder / "ldm" / "checkpoint.safetensors", path)
     arguments = ("--limit", 64, "--batch-size", 32, "--warmup", 1, "--out", out)
-    run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)  # noqa: E731
+    run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)
     result = run("--teacher", path, "--epochs", 1)
     assert result.returncode == 0, result.stderr
     teacher, student = (load_checkpoint(path, "ldm") for path in (path, out))
@@ -209,9 +209,15 @@ def test_shipping(trained, tmp_path):
         pictures.append(np.asarray(Image.open(tmp_path / "samples.png")).astype(int))
     assert np.abs(pictures[0] - pictures[1]).mean() < 1
     checkpoint = load_checkpoint(runs / "ldm", "ldm")
-    save_checkpoint(runs / "ldm" / "checkpoint.safetensors", replace(checkpoint, progress=Progress(epoch=1.0)))
-    with pytest.raises(UserError, match="finish it with --resume"):
-        ship.main(ship.Ship(runs=(runs / "ldm",)))
+    for minutes in (None, 2.0):
+        begun = replace(checkpoint, options=replace(checkpoint.options, minutes=minutes))
+        begun.progress = Progress(epoch=1.0, seconds=119.0)
+        save_checkpoint(runs / "ldm" / "checkpoint.safetensors", begun)
+        with pytest.raises(UserError, match="finish it with --resume"):
+            ship.main(ship.Ship(runs=(runs / "ldm",)))
+    begun.progress = Progress(epoch=1.0, seconds=120.0)
+    save_checkpoint(runs / "ldm" / "checkpoint.safetensors", begun)
+    ship.main(ship.Ship(runs=(runs / "ldm",)))
 
 
 def test_user_errors(trained, trees, tmp_path):
@@ -221,9 +227,9 @@ def test_user_errors(trained, trees, tmp_path):
     cut.write_bytes((folder / "vae" / "checkpoint.safetensors").read_bytes()[:-100])
     result = run_script(trained.tree, "train_mnist_ldm.py", "--vae-checkpoint", cut, "--out", out)
     assert_user_error(result, cut, "train_mnist_vae.py")
-    one_process = SimpleNamespace(is_main_process=True)
-    load = lambda **options: tree.pipeline.load_pipeline(SampleDDPM(precision="fp32", device="cpu", **options))  # noqa: E731
-    train = lambda **options: tree.trainer.Trainer(TrainDDPM(**options), one_process, build=None)  # noqa: E731
+    one_process = SimpleNamespace(is_main_process=True, num_processes=1)
+    load = lambda **options: tree.pipeline.load_pipeline(SampleDDPM(precision="fp32", device="cpu", **options))
+    train = lambda **options: tree.trainer.Trainer(TrainDDPM(**options), one_process, build=None)
     for attempt, *told in (
         (lambda: load(checkpoint=folder / "ldm"), "holds a ldm model", "run train_mnist.py"),
         (lambda: load(checkpoint=tmp_path / "no"), tmp_path / "no", "run train_mnist.py"),

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from typing import get_type_hints
 
@@ -47,14 +48,15 @@ def failure_ends_all():
     """Under mpirun, too: MPI's orderly end waits for every process, for ever where one has failed alone."""
     try:
         yield
-    except BaseException:
+    except Exception:  # not an orderly stop, which the first process may still be saving
         if "OMPI_COMM_WORLD_RANK" in os.environ:
             signal.alarm(20)  # seconds until this process is gone, which mpirun sees
         raise
 
 
 def fail(message):
-    """Say it once, whatever the number of processes."""
-    if int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0))) == 0:
-        print(f"error: {message}", file=sys.stderr, flush=True)
+    """Say it and end: of several processes the others only where they outlive the first, which says what all would."""
+    process = int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0)))
+    time.sleep(5 if process else 0)
+    print(f"error{f' in process {process}' if process else ''}: {message}", file=sys.stderr, flush=True)
     raise SystemExit(2)

@@ -23,7 +23,7 @@ class Train:
     """What the training scripts have in common."""
 
     kind: ClassVar[str]  # the name of the run's folder and of the shipped weights
-    family: ClassVar[str]  # which scripts can draw it
+    family: ClassVar[str]  # the kind of its undistilled model: which scripts can draw it
     script: ClassVar[str]
 
     out: Path | None = None

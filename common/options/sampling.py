@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FilePath, model_validator
 
+from common.errors import UserError
 from common.options.fields import Count, Finite, Fraction, Positive, Seed, options_class
 from common.options.networks import SamplerConfig
 
@@ -66,7 +67,10 @@ class DiffusionSample(Sample):
     def override(self, sampler: SamplerConfig) -> SamplerConfig:
         """A model's own sampler, changed where these options say so."""
         named = {**vars(self), "name": self.sampler}
-        return replace(sampler, **{name: named[name] for name in vars(sampler) if named[name] is not None})
+        chosen = replace(sampler, **{name: named[name] for name in vars(sampler) if named[name] is not None})
+        if self.eta and chosen.name != "ddim":
+            raise UserError(f"--eta is DDIM's, and {chosen.name} draws: add --sampler ddim, or leave out --eta")
+        return chosen
 
 
 @options_class

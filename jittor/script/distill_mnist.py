@@ -20,7 +20,7 @@ def main(options: DistillDDPM):
     teacher, options = load_teacher(options)
     accelerator, ddpm = teacher.accelerator, teacher.ddpm
     images, conditions, options = training_set(options, TREE)
-    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")  # noqa: E731
+    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")
     trainer = Trainer(options, accelerator, build, build_discriminator=lambda: Discriminator(options.unet))
 
     def losses(generator, indices, noise):

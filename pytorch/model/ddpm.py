@@ -27,7 +27,7 @@ class DDPM:
         return (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (alpha, sigma))
 
     def q_sample(self, x_0, t, eps):
-        """x_t = alpha_t x_0 + sigma_t eps (DDPM, equation 4). x_0, eps (B, C, H, W); t (B,)."""
+        """x_t = alpha_t x_0 + sigma_t eps (DDPM, equation 4). x_0, eps (B, C, H, W); t one integer or (B,)."""
         alpha, sigma = self.alpha_sigma(t, x_0)
         return alpha * x_0 + sigma * eps
 

@@ -20,7 +20,7 @@ def main(options: DistillLDM):
     accelerator, ddpm, space = teacher.accelerator, teacher.ddpm, teacher.latent_space
     images, conditions, options = training_set(options, TREE)
     latents = encode_latents(space.vae, images, accelerator.device)
-    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")  # noqa: E731
+    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")
     trainer = Trainer(options, accelerator, build, build_discriminator=lambda: Discriminator(options.unet))
 
     def losses(generator, indices, noise):
