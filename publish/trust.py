@@ -98,7 +98,7 @@ def main(options: Trust):
 # What the offline metric sees
 
 Each classifier's distance over its floor, and the mean of the three, of {COUNT:,} real training digits, damaged in
-known ways, against the test digits.
+known ways, against the test digits. Half a pixel to the right, or of stroke, also blurs.
 How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
 
 {damages()}"""

@@ -36,9 +36,10 @@ def load_teacher(options):
 
 def consistency_loss(ddpm, unet, x_0, t, r, eps, y):
     """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
-    (Song et al. 2023, Consistency Models, definition 1; Geng et al. 2024, Consistency Models Made Easy, section 3).
+    (Song et al. 2023, Consistency Models, equation 10; Geng et al. 2024, Consistency Models Made Easy, section 3).
 
-    r = -1 is the clean image, where f is x_0. Root mean squares, in units of v: divided by sigma_t.
+    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling. Root mean squares, in units of v:
+    divided by sigma_t.
     """
     x_t, x_r = ddpm.q_sample(x_0, t, eps), ddpm.q_sample(x_0, r, eps)
     alpha, sigma = ddpm.alpha_sigma(t, x_0)

@@ -41,7 +41,7 @@ class Trainer:
     def steps(self, losses, count, preview, latent_space=None):
         """Train on samples 0 to count - 1, a step for each next(), until the epochs or the minutes are spent.
 
-        losses(model, indices, noise) -> {"loss": scalar, and its parts}, and where the discriminator learns its loss;
+        losses(model, indices, noise) -> {"loss": scalar, its parts, and "discriminator": its loss, while that learns};
         preview(averaged model) -> a picture, uint8 (H, W); latent_space: what the checkpoint of a latent model carries.
         UserError where a loss is not finite; SystemExit after SIGINT or SIGTERM, with a checkpoint.
         """

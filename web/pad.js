@@ -1,8 +1,10 @@
-/** Have a canvas drawn on, light on dark, with mouse, finger or the arrow keys (Shift: draw), and cleared by a button. */
-export function buildPad(canvas, clear) {
+/** Have a canvas drawn on, light on dark, with mouse, finger or the arrow keys (Shift: draw), and cleared by a button;
+ * the mark shows where the pen is. */
+export function buildPad(canvas, mark, clear) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   Object.assign(context, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#fff" });
-  let pen = [132, 132];
+  const { width, height } = canvas;
+  let pen;
   const line = (to, drawn) => {
     if (drawn) {
       context.beginPath();
@@ -11,9 +13,10 @@ export function buildPad(canvas, clear) {
       context.stroke();
     }
     pen = to;
+    [mark.style.left, mark.style.top] = [`${(100 * pen[0]) / width}%`, `${(100 * pen[1]) / height}%`];
   };
   const place = ({ offsetX, offsetY }) => {
-    const scale = canvas.width / canvas.clientWidth;
+    const scale = width / canvas.clientWidth;
     return [offsetX * scale, offsetY * scale];
   };
   canvas.onpointerdown = (event) => {
@@ -27,8 +30,11 @@ export function buildPad(canvas, clear) {
     const step = { ArrowLeft: [-12, 0], ArrowRight: [12, 0], ArrowUp: [0, -12], ArrowDown: [0, 12] }[event.key];
     if (!step) return;
     event.preventDefault();
-    line([pen[0] + step[0], pen[1] + step[1]], event.shiftKey);
+    line([0, 1].map((i) => Math.min(Math.max(pen[i] + step[i], 0), width)), event.shiftKey);
   };
-  clear.onclick = () => context.fillRect(0, 0, canvas.width, canvas.height);
+  clear.onclick = () => {
+    context.fillRect(0, 0, width, height);
+    line([width / 2, height / 2], false);
+  };
   clear.onclick();
 }

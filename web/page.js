@@ -89,7 +89,8 @@ function showValues() {
     const unit = { thickness: words.pixels, width: words.pixels, slant: words.degrees }[range.id];
     const output = range.parentElement.querySelector("output");
     const open = unit && !$(`ask-${range.id}`).checked;
-    const value = range.id === "calls" && pipeline ? settings().steps : range.value; // 1 may stand for the model's own
+    const own = range.id === "calls" && pipeline && settings().steps !== +range.value; // 1 where that is not the model's
+    const value = own ? `${settings().steps} (${words.own})` : range.value;
     const text = unit ? `${(+value).toFixed(1)} ${unit}` : value;
     output.ariaLive = "off"; // the slider says it
     output.textContent = open ? "–" : text;
@@ -108,7 +109,7 @@ function asked(count, digit = document.querySelector("[name=digit]:checked").val
 function load(name) {
   return (loaded[name] ??= loadPipeline(MODELS[name]).catch((error) => {
     delete loaded[name];
-    throw error;
+    throw new Error(`${words.failed}: ${error.message}`);
   }));
 }
 
@@ -272,21 +273,21 @@ async function main() {
   const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language ?? "en";
   setLanguage(wanted.startsWith("zh") ? "zh" : "en");
   $("status").textContent = `${words.loading} …`;
-  try {
-    await choose();
-  } catch (error) {
-    $("status").textContent = `${words.failed}: ${error.message}`;
-    throw error;
-  }
-  buildControls();
-  buildPad($("pad"), $("clear"));
-  buildEdits();
   $("language").onclick = () => {
     const language = words === WORDS.en ? "zh" : "en";
     history.replaceState(null, "", `?lang=${language}`);
     setLanguage(language);
-    refresh();
+    if (pipeline) refresh();
   };
+  try {
+    await choose();
+  } catch (error) {
+    $("status").textContent = `${error.message} (${words.again})`;
+    throw error;
+  }
+  buildControls();
+  buildPad($("pad"), $("pen"), $("clear"));
+  buildEdits();
   $("another").onclick = () => {
     $("seed").value = Math.floor(Math.random() * 2 ** 31);
     trajectory = null;

@@ -1,11 +1,9 @@
 """Serve the page: python web/serve.py [PORT], with the headers without which a browser computes in one thread only."""
+import argparse
 import contextlib
 import functools
 import http.server
-import sys
 from pathlib import Path
-
-PORT = 8000
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -23,8 +21,14 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int, nargs="?", default=8000)
+    port = parser.parse_args().port
     handler = functools.partial(Handler, directory=Path(__file__).parent)
-    port = int(sys.argv[1]) if sys.argv[1:] else PORT
-    with contextlib.suppress(KeyboardInterrupt), http.server.ThreadingHTTPServer(("", port), handler) as server:
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except (OSError, OverflowError) as error:
+        parser.error(f"port {port}: {error}: name another")
+    with contextlib.suppress(KeyboardInterrupt), server:
         print(f"http://localhost:{server.server_port}", flush=True)
         server.serve_forever()

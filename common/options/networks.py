@@ -38,7 +38,7 @@ class DiffusionConfig:
     prediction: Literal["epsilon", "v"] = "v"
     """The noise, or v (Salimans and Ho 2022)."""
     clip: bool = True
-    """Clip estimates of x_0 to [-1, 1] in sampling: for pixels alone."""
+    """Clip estimates of x_0 to [-1, 1] in sampling and distillation: for pixels alone."""
 
 
 @options_class

@@ -25,7 +25,7 @@ class ResidualBlock(nn.Module):
         self.norm2 = GroupNorm(GROUPS, out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zero_(self.conv2.weight)  # the block starts as the identity, but for a bias
+        nn.init.zero_(self.conv2.weight)  # the block starts as its skip, but for a bias
 
     def execute(self, x, time=None):
         h = self.conv1(silu(self.norm1(x)))

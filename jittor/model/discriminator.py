@@ -44,7 +44,7 @@ def adversarial_losses(discriminator, features, real, fake, nearby):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
     features(images): what they are judged by; nearby: standard normal noise for the first of them. Relativistic losses
-    (R3GAN, equation 2); the penalty stands for R1 and R2, squared gradients, as a difference along a line (APT, 5).
+    (R3GAN, equation 2); the penalty, a difference along a line, stands for R1 and R2, squared gradients (APT, eq. 5).
     """
     with jt.no_grad():
         near = [x_0[: len(nearby)] + NEARBY * nearby for x_0 in (real, fake)]

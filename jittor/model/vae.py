@@ -85,7 +85,7 @@ class VAE(nn.Module):
         return self.config.latent_channels, side, side
 
     def execute(self, x, eps):
-        """The reconstruction of x from one draw of its posterior, and the posterior. eps as the latent."""
+        """The reconstruction of x from one draw of its posterior, and the posterior. eps: of the latent's shape."""
         posterior = self.encode(x)
         return self.decode(posterior.sample(eps)), posterior
 

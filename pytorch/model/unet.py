@@ -122,7 +122,7 @@ class Attributes(nn.Module):
     def forward(self, values):
         missing = torch.isnan(values)
         values = torch.where(missing, torch.zeros_like(values), values)
-        # 10: of a measure's unit the fastest sinusoid would make one radian, and the others nearly nothing
+        # 10: without it a measure's unit turns even the fastest sinusoid by one radian only
         tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))  # (B, A, context_dim)
         return torch.where(missing.unsqueeze(-1), self.null.weight, tokens)
 
