@@ -122,14 +122,14 @@ def score(pipeline, options):
     spent = draw_fake(pipeline, options, folder / "fake", y)
     if not first:
         return
-    path = folder / "result.json"
+    written = folder / "result.json"
     if spent["drawn"]:
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (warm-up {spent['warm_up_seconds']:.1f} s and PNGs {spent['png_seconds']:.1f} s apart)")
-    elif path.is_file():  # only scored anew: what drawing took is known
-        with damage_told(path, "delete it"):
-            before = dict(json.loads(path.read_text()))
+    elif written.is_file():  # only scored anew: what drawing took is known
+        with damage_told(written, "delete it"):
+            before = dict(json.loads(written.read_text()))
         spent |= {name: before[name] for name in (*spent, "images_per_second") if name in before}
     real = random_images(options.real == "train", options.num, options.data)
     write_images(folder / "real", range(len(real)), real)
@@ -142,6 +142,6 @@ def score(pipeline, options):
         measures["control"] = control(pipeline, read_images(folders[0]), options.data, folder)
         print_control(measures["control"])
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
-    write_json(path, result)
-    print(path)
+    write_json(written, result)
+    print(written)
     held.release()
