@@ -56,7 +56,7 @@ def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree):
     space = tree.vae.LatentSpace(vae, np.zeros(4, np.float32), np.ones(4, np.float32))
     latents = space.normalize(vae.encode(drawn(2, 1, 32, 32)).mean)
     unet, ddpm = build(tree.unet.ConditionalUNet, TrainLDM().unet), tree.ddpm.DDPM(DiffusionConfig(clip=False))
-    teacher = SimpleNamespace(unet=unet, ddpm=ddpm, accelerator=SimpleNamespace(device=CUDA))
+    teacher = SimpleNamespace(unet=unet, ddpm=ddpm, tensor=lambda array: tree.device.to_tensor(array, CUDA))
     trainer = SimpleNamespace(
         discriminator=build(tree.discriminator.Discriminator, TrainLDM().unet),
         options=SimpleNamespace(consistency=0.1), run=SimpleNamespace(fraction_done=0.1),
