@@ -35,8 +35,8 @@ def asked_for(pipeline, options):
     for name in (named | words).keys() - {"digit", *quantiles}:
         raise UserError(f"{pipeline.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
     digit = named.pop("digit", words.pop("digit", None))
-    percentiles = {name: at(quantiles, name, word, digit) if word else 0.0 for name, word in words.items()}
-    values = percentiles | named
+    told = {name: at(quantiles, name, p, digit) if p else 0.0 for name, p in words.items()}  # no percentile: upright
+    values = told | named
     for name, value in values.items():
         low, high = (at(quantiles, name, percentile, digit) for percentile in (1, 99))
         if not low <= value <= high:

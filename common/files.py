@@ -86,6 +86,12 @@ def damage_told(path, cure=None):
         raise UserError(f"{path} is damaged or gone ({reason}): {cure}") from error
 
 
+def read_json(path, cure=None):
+    """A dictionary that write_json wrote; UserError, with this cure, where it is damaged or gone."""
+    with damage_told(path, cure):
+        return dict(json.loads(path.read_text()))
+
+
 def lock(folder):
     """Hold a folder until this process ends, however it ends; keep what this returns. UserError where another does."""
     held = FileLock(folder / ".lock")

@@ -5,7 +5,6 @@
 
 Torch is imported where it is needed, not with the module.
 """
-import json
 import os
 from functools import cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic import FilePath
 from tyro.conf import Positional
 
 from common.errors import UserError
-from common.files import damage_told, digest, write_atomically, write_json
+from common.files import digest, read_json, write_atomically, write_json
 from common.images import read_images
 from common.mnist import random_images
 from common.options.command_line import run
@@ -93,8 +92,7 @@ def floor(count, folder=None):
     Of the repository's MNIST the usual counts are kept in a file, for this takes a minute or two.
     """
     if folder is None and FLOORS.is_file():
-        with damage_told(FLOORS):
-            kept = dict(json.loads(FLOORS.read_text()))
+        kept = read_json(FLOORS)
         if str(count) in kept:
             return kept[str(count)]
     real = random_images(False, count, folder)

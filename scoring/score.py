@@ -1,5 +1,4 @@
 """The work of the tst_*_fid scripts, for either framework: draw fake/, export real/, score them, write result.json."""
-import json
 import platform
 import time
 from copy import copy
@@ -12,7 +11,7 @@ from tqdm import tqdm
 
 from common.draw import batches_of, labels_of, output_folder
 from common.errors import UserError
-from common.files import damage_told, digest, lock, write_json
+from common.files import digest, lock, read_json, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from common.mnist import check_labels, load_labels, random_images
 from common.noise import random_picks
@@ -46,8 +45,7 @@ def claim(folder, settings):
     held = lock(folder)
     path = folder / "settings.json"
     if path.exists():
-        with damage_told(path, f"delete {folder}, or name another --out"):
-            before = dict(json.loads(path.read_text()))
+        before = read_json(path, f"delete {folder}, or name another --out")
         changed = [f"{name}={before.get(name)}" for name in settings if before.get(name) != settings[name]]
         if changed:
             raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")
@@ -128,8 +126,7 @@ def score(pipeline, options):
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (warm-up {spent['warm_up_seconds']:.1f} s and PNGs {spent['png_seconds']:.1f} s apart)")
     elif written.is_file():  # only scored anew: what drawing took is known
-        with damage_told(written, "delete it"):
-            before = dict(json.loads(written.read_text()))
+        before = read_json(written, "delete it")
         spent |= {name: before[name] for name in (*spent, "images_per_second") if name in before}
     real = random_images(options.real == "train", options.num, options.data)
     write_images(folder / "real", range(len(real)), real)
