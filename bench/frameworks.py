@@ -23,6 +23,7 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     """The work of one kind, as two functions without arguments that return the number of images they went through."""
     sys.path[:0] = [str(ROOT / tree)]
     import numpy as np
+    from trainer import Trainer
 
     from common.conditions import PERCENTILES
     from common.draw import sample_images
@@ -33,7 +34,6 @@ def build(tree, kind, device, batch=128, precision="fp32"):
     from model.unet import ConditionalUNet
     from model.vae import VAE, LatentSpace, vae_loss
     from pipeline import Pipeline, decode_prior
-    from trainer import Trainer
 
     out = Path(tempfile.mkdtemp())
     options = RECIPES[kind](out=out, batch_size=batch, device=device, precision=precision, **ENDLESS)

@@ -7,38 +7,30 @@ Its tensors: `model.*`, the averaged weights, which draw samples; of a latent mo
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 from pydantic_core import to_jsonable_python
 from safetensors import safe_open
 from safetensors.numpy import save
 
+from common.data.spec import Spec
 from common.errors import UserError
 from common.files import CHECKPOINT, DAMAGE, run_folder, shipped_weights, write_atomically
-from common.options.fields import NotNegative, options_class
 from common.options.networks import VAEConfig
-from common.options.recipes import RECIPES, Train
+from common.options.recipes import RECIPES, undistilled
+from common.training.clock import Progress
 
-FORMAT = 2  # of the header's JSON
+FORMAT = 3  # of the header's JSON
 PREFIXES = ("model.", "train.", "vae.", "latent.")
-
-
-@options_class
-class Progress:
-    """How far a run has come."""
-
-    step: Annotated[int, Field(ge=0)] = 0
-    epoch: NotNegative = 0.0
-    seconds: NotNegative = 0.0
 
 
 @dataclass
 class Checkpoint:
-    """A model and how it was trained."""
+    """A model, how it was trained, and on what."""
 
-    options: Train
+    options: Any  # its recipe's, one of RECIPES
+    spec: Spec
     tensors: dict[str, np.ndarray]
     progress: Progress = field(default_factory=Progress)
     vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
@@ -62,27 +54,13 @@ class Checkpoint:
             raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
-    def choose_sampler(self, options):
-        """The model's own sampler, changed where a tst script's options say so.
-
-        UserError where they ask for guidance of a model that was never trained without a label.
-        """
-        chosen = options.override(self.options.sampler)
-        if chosen.guidance != 1:
-            self.check_null_label("guidance needs: leave out --guidance")
-        return chosen
-
-    def check_null_label(self, purpose):
-        """UserError where training never left out the label."""
-        if not self.options.label_dropout:
-            raise UserError(f"{self.path} never saw a null label, which {purpose}")
-
 
 def save_checkpoint(path, checkpoint: Checkpoint):
     """Write whole or not at all: a temporary name beside it, flushed to the disk, renamed."""
     header = {
         "format": FORMAT,
         "kind": checkpoint.options.kind,
+        "spec": to_jsonable_python(checkpoint.spec),
         "options": to_jsonable_python(checkpoint.options),
         "progress": to_jsonable_python(checkpoint.progress),
         "vae": checkpoint.vae and to_jsonable_python(checkpoint.vae),
@@ -103,26 +81,33 @@ def find_checkpoint(path, tree, kind):
     raise UserError(f"{run.parent} holds no trained model yet: run `python {script}` first")
 
 
-def load_checkpoint(path, family=None) -> Checkpoint:
-    """Read a run's folder or a file, which must hold a model of this family, if one is named; UserError otherwise."""
+def load_checkpoint(path, kind=None) -> Checkpoint:
+    """Read a run's folder or a file, which must hold a model of this kind, if one is named, distilled or not.
+
+    UserError otherwise.
+    """
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
+    kind = kind and undistilled(kind)
     if not path.is_file():
-        raise UserError(f"{path} does not exist: {retrain(family)}")
+        raise UserError(f"{path} does not exist: {retrain(kind)}")
     try:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["simple_ldm"])
             if isinstance(header, dict) and "kind" in header and header.get("format") != FORMAT:
-                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(family)}")
+                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(kind)}")
             recipe = RECIPES[header["kind"]]
-            if family and recipe.family != family:
-                needed = f"where a {family} model is needed: {retrain(family)}"
+            if kind and undistilled(recipe.kind) != kind:
+                needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
             names = file.keys()
             if unknown := [name for name in names if not name.startswith(PREFIXES)]:
                 raise ValueError(f"a tensor of no use, {unknown[0]}")
+            if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
+                raise ValueError("a latent model, and no other, carries its VAE")
             return Checkpoint(
                 options=recipe(**header["options"]),
+                spec=Spec(**header["spec"]),
                 tensors={name: file.get_tensor(name) for name in names},
                 progress=Progress(**header["progress"]),
                 vae=header["vae"] and VAEConfig(**header["vae"]),
@@ -130,7 +115,19 @@ def load_checkpoint(path, family=None) -> Checkpoint:
             )
     except DAMAGE as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(family)}") from error
+        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
+
+
+def carries(latent, vae):
+    """Whether a latent model's checkpoint carries this VAE's weights."""
+    names = [name for name in vae.tensors if name.startswith("model.")]
+    return all(np.array_equal(vae.tensors[name], latent.tensors[name.replace("model", "vae", 1)]) for name in names)
+
+
+def model_line(checkpoint):
+    """Which model this is, in one line."""
+    about = f"{checkpoint.options.kind}, {checkpoint.progress.epoch:.3g} epochs of {checkpoint.spec.name}"
+    return f"model: {checkpoint.path} ({about})"
 
 
 def retrain(kind):

@@ -1,20 +1,23 @@
-"""From a pipeline to pictures, whatever its framework: for the tst scripts and for what training shows."""
+"""From a model to pictures, whatever its framework: for the tst scripts and for what training shows."""
 import sys
 import time
 
 import numpy as np
 from tqdm import tqdm
 
-from common.conditions import UNITS, at
+from common.data.measures import MEASURES
+from common.data.prompt import parse
 from common.errors import UserError
 from common.files import run_folder
 from common.images import grid, save_gif, save_png
-from common.prompt import parse
 
 
-def labels_of(indices, digit=None):
-    """The digit that each sample is asked to be, (N,) int64: the one given, or 0 to 9 in turn."""
-    return indices % 10 if digit is None else np.full(len(indices), digit)
+def labels_of(indices, spec, label=None):
+    """The class of each sample, (N,) int64: the one given, or each in turn. UserError where there is no such class."""
+    count = len(spec.classes)
+    if label is not None and label >= count:
+        raise UserError(f"--digit {label}: {spec.name} has the classes 0 to {count - 1}")
+    return indices % count if label is None else np.full(len(indices), label)
 
 
 def batches_of(num, batch_size):
@@ -22,85 +25,88 @@ def batches_of(num, batch_size):
     return [np.arange(start, min(start + batch_size, num)) for start in range(0, num, batch_size)]
 
 
-def asked_for(pipeline, options):
-    """The digit and the attributes {name: value} that a tst script's options ask for, its prompt's words among them.
+def asked_for(model, ask):
+    """The class and the values {measure: value} that a script's options ask for, its prompt's words among them.
 
     UserError where the model does not know them, or --prompt tells what another option tells. Warns of values that
-    fewer than 2 in 100 such training digits have.
+    fewer than 2 in 100 such training images have.
     """
-    quantiles, words = pipeline.quantiles, parse(options.prompt) if options.prompt else {}
-    named = {name: getattr(options, name) for name in ("digit", *UNITS) if getattr(options, name) is not None}
+    measures, words = model.spec.measures, parse(ask.prompt) if ask.prompt else {}
+    named = {name: getattr(ask, name) for name in ("digit", *MEASURES) if getattr(ask, name) is not None}
     for name in named.keys() & words.keys():
         raise UserError(f"--prompt and --{name} both tell the {name}: leave one out")
-    for name in (named | words).keys() - {"digit", *quantiles}:
-        raise UserError(f"{pipeline.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
-    digit = named.pop("digit", words.pop("digit", None))
-    told = {name: at(quantiles, name, p, digit) if p else 0.0 for name, p in words.items()}  # no percentile: upright
+    for name in (named | words).keys() - {"digit", *measures}:
+        raise UserError(f"{model.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
+    label = named.pop("digit", words.pop("digit", None))
+    labels_of(np.arange(0), model.spec, label)
+    told = {name: measures[name].at(p, label) if p else 0.0 for name, p in words.items()}  # no percentile: upright
     values = told | named
     for name, value in values.items():
-        low, high = (at(quantiles, name, percentile, digit) for percentile in (1, 99))
+        low, high = (measures[name].at(percentile, label) for percentile in (1, 99))
         if not low <= value <= high:
-            what = f"{name} of 98 % of such training digits is {low:g} to {high:g} {UNITS[name]}"
+            what = f"{name} of 98 % of such training digits is {low:g} to {high:g} {measures[name].unit}"
             print(f"warning: the {what}, not {value:g}: what is drawn may be anything", file=sys.stderr)
-    return digit, values
+    return label, values
 
 
-def sample_images(pipeline, seed, y, batch_size=500):
-    """The images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, 1, 32, 32) float32 in [-1, 1]."""
+def sample_images(model, sampler, seed, y, batch_size=500):
+    """The images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, C, H, W) float32 in [-1, 1]."""
     batches = batches_of(len(y), batch_size)
     bar = tqdm(batches, desc="sampling", unit="batch", leave=False, disable=None)  # None: not in a log file
-    return np.concatenate([pipeline.sample(seed, indices, y[indices]) for indices in bar])
+    return np.concatenate([model.sample(sampler, seed, indices, y[indices]) for indices in bar])
 
 
-def process_grid(pipeline, seed, y, columns=10):
-    """The denoising of a seed's first samples under conditions y, a row each from noise to digit: uint8 (H, W)."""
-    states = pipeline.denoising(seed, np.arange(len(y)), y, columns)
+def process_grid(model, sampler, seed, y, columns=10):
+    """The denoising of a seed's first samples under conditions y, a row each from noise to image: uint8 (H, W)."""
+    states = model.denoising(sampler, seed, np.arange(len(y)), y, columns)
     return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
 
 
-def sweep_grid(pipeline, seed, columns=8):
-    """A block per attribute, which goes from its 2nd to its 98th percentile; a row per digit, of the same noise."""
-    blocks, digits = [], np.arange(10)
-    labels = np.repeat(digits, columns)
-    for name in pipeline.quantiles:
-        low, high = ([at(pipeline.quantiles, name, percentile, i) for i in digits] for percentile in (2, 98))
-        y = pipeline.conditions(labels, {name: np.linspace(low, high, columns, axis=1).ravel()})
-        blocks.append(grid(pipeline.sample(seed, labels, y), columns))
+def sweep_grid(model, sampler, seed, columns=8):
+    """A block per measure, which goes from its 2nd to its 98th percentile; a row per class, of the same noise."""
+    blocks, classes = [], np.arange(min(len(model.spec.classes), 10))
+    labels = np.repeat(classes, columns)  # which are the noise's numbers too
+    for name, measure in model.spec.measures.items():
+        low, high = ([measure.at(percentile, label) for label in classes] for percentile in (2, 98))
+        y = model.conditions(labels, {name: np.linspace(low, high, columns, axis=1).ravel()})
+        blocks.append(grid(model.sample(sampler, seed, labels, y), columns))
     return np.hstack(blocks)
 
 
-def sample_grid(pipeline, seed):
-    """Ten samples of each digit: a grid, uint8 (H, W)."""
-    return grid(sample_images(pipeline, seed, pipeline.conditions(labels_of(np.arange(100)))), columns=10)
+def sample_grid(model, seed):
+    """A hundred samples of each class in turn by the model's own sampler: a grid, uint8 (H, W)."""
+    y = model.conditions(labels_of(np.arange(100), model.spec))
+    return grid(sample_images(model, model.sampler, seed, y), columns=10)
 
 
-def output_folder(options, tree, name):
+def output_folder(out, tree, name):
     """Where a tst script writes: --out, or the folder of this name among the tree's runs. It is made."""
-    folder = options.out or run_folder(tree, name)
+    folder = out or run_folder(tree, name)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def write_pictures(pipeline, options):
-    """Write samples.png, a grid, and process.png, a row per sample from noise to digit; print where they are.
+def write_pictures(model, options):
+    """Write samples.png, a grid, and process.png, a row per sample from noise to image; print where they are.
 
-    Of a model that knows attributes sweep.png too.
+    Of a model that knows measures sweep.png too.
     """
-    digit, attributes = asked_for(pipeline, options)
-    y_of = lambda count: pipeline.conditions(labels_of(np.arange(count), digit), attributes)
-    folder = output_folder(options, pipeline.tree, pipeline.checkpoint.options.kind)
+    label, values = asked_for(model, options.ask)
+    sampler, seed = model.choose_sampler(options.sampler), options.drawing.seed
+    y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
+    folder = output_folder(options.which.out, model.device.tree, model.recipe.kind)
     start = time.perf_counter()
-    images = sample_images(pipeline, options.seed, y_of(options.num), options.batch_size)
+    images = sample_images(model, sampler, seed, y_of(options.num), options.drawing.batch_size)
     seconds = time.perf_counter() - start
     save_png(folder / "samples.png", grid(images, columns=10))
-    save_png(folder / "process.png", process_grid(pipeline, options.seed, y_of(options.process_rows)))
+    save_png(folder / "process.png", process_grid(model, sampler, seed, y_of(options.process_rows)))
     print(f"{folder / 'samples.png'}: {options.num} images in {seconds:.1f} s, {options.num / seconds:.0f} images/s")
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")
     if options.gif:
         y = y_of(min(options.num, 40))
-        states = pipeline.denoising(options.seed, np.arange(len(y)), y, 50)
+        states = model.denoising(sampler, seed, np.arange(len(y)), y, 50)
         save_gif(folder / "process.gif", [grid(state, columns=10) for state in states])
         print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")
-    if pipeline.quantiles:
-        save_png(folder / "sweep.png", sweep_grid(pipeline, options.seed))
-        print(f"{folder / 'sweep.png'}: {', '.join(pipeline.quantiles)}, from little to much")
+    if model.spec.measures:
+        save_png(folder / "sweep.png", sweep_grid(model, sampler, seed))
+        print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from little to much")

@@ -2,20 +2,16 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from common import SIZE
+from common.data.dataset import data_of
+from common.diffusion import edit
+from common.diffusion.schedule import resampled, sampler_timesteps
 from common.draw import asked_for, batches_of, output_folder
 from common.errors import UserError
 from common.files import damage_told
 from common.images import from_uint8, grid, save_gif, save_png
-from common.mnist import load_mnist
 from common.options.editing import Morph, Repaint, Vary
-from common.schedule import resampled
 
-HALF, QUARTER = SIZE // 2, SIZE // 4
-PARTS = {  # what is drawn anew: rows, columns
-    "left": np.s_[:, :HALF], "right": np.s_[:, HALF:], "top": np.s_[:HALF], "bottom": np.s_[HALF:],
-    "centre": np.s_[QUARTER:-QUARTER, QUARTER:-QUARTER],
-}  # fmt: skip
+PARTS = ("left", "right", "top", "bottom", "centre")  # that can be drawn anew
 
 
 def open_grey(path, cure="name another picture"):
@@ -25,11 +21,11 @@ def open_grey(path, cure="name another picture"):
         return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
 
 
-def read_digit(path):
-    """A picture of a digit, uint8 (1, 32, 32), made as MNIST's were (LeCun et al. 1998, section III.A).
+def read_digit(path, shape):
+    """A picture of a digit, uint8 of this shape (1, H, W), made as MNIST's were (LeCun et al. 1998, section III.A).
 
-    Light on dark; fitted into 20x20 pixels, its proportions kept; centre of mass at pixel 14, 14 of 28x28; resized to
-    32x32. UserError where nothing stands out from the background.
+    Light on dark; fitted into 20x20 pixels, its proportions kept; centre of mass at pixel 14, 14 of 28x28; resized.
+    UserError where nothing stands out from the background.
     """
     grey = open_grey(path).astype(np.float32)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -47,88 +43,86 @@ def read_digit(path):
     top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(centre, small.shape))
     whole = np.zeros((28, 28), np.uint8)
     whole[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return np.asarray(Image.fromarray(whole).resize((SIZE, SIZE), Image.Resampling.BILINEAR))[None]
+    return np.asarray(Image.fromarray(whole).resize(shape[:0:-1], Image.Resampling.BILINEAR))[None]
 
 
-def read_digits(options):
-    """The digits to edit, uint8 (N, 1, 32, 32), and their classes (N,), NaN where not known."""
-    if options.image:
-        return read_digit(options.image)[None], np.full(1, np.nan)
-    return chosen_digits(options.index)
+def digits_of(model, options):
+    """The digits to edit, uint8 (N, C, H, W), and their classes (N,), NaN where not known: test images of the model's
+    own data, or a picture."""
+    image = getattr(options, "drawing", None) and options.drawing.image
+    if image:
+        return read_digit(image, model.spec.shape)[None], np.full(1, np.nan)
+    test, index = data_of(model.checkpoint, options.which.data).test, options.which.index
+    if not index or max(index) >= len(test.images):
+        raise UserError(f"--index: name one or more of 0 to {len(test.images) - 1}")
+    return test.images[list(index)], test.labels[list(index)].astype(np.float32)
 
 
-def chosen_digits(index):
-    """Test digits by their numbers, uint8 (N, 1, 32, 32), and their classes (N,)."""
-    images, labels = load_mnist(train=False)
-    if not index or max(index) >= len(images):
-        raise UserError(f"--index: name one or more of 0 to {len(images) - 1}")
-    return images[list(index)], labels[list(index)].astype(np.float32)
-
-
-def read_mask(name):
-    """What is kept, bool (1, 32, 32); UserError where the mask is none, or leaves nothing to keep or to draw."""
-    kept = np.full((SIZE, SIZE), True)
+def read_mask(name, shape):
+    """What is kept of images (C, H, W), bool (1, H, W); UserError where the mask is none, or leaves nothing to keep or
+    to draw."""
+    height, width = shape[1:]
+    y, x = np.ogrid[:height, :width]
     if name in PARTS:
-        kept[PARTS[name]] = False
-        return kept[None]
+        centre = (abs(2 * x + 1 - width) <= width / 2) & (abs(2 * y + 1 - height) <= height / 2)
+        anew = (2 * x < width, 2 * x >= width, 2 * y < height, 2 * y >= height, centre)[PARTS.index(name)]
+        return ~np.broadcast_to(anew, (1, height, width))
     grey = open_grey(name, f"--mask takes {', '.join(PARTS)}, or a PNG")
-    if grey.shape != kept.shape:
-        raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: {SIZE}x{SIZE} pixels are needed")
+    if grey.shape != (height, width):
+        raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: {width}x{height} pixels are needed")
     kept = grey < 128
     if kept.all() or not kept.any():
         raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: what is white is drawn anew")
     return kept[None]
 
 
-def edited(pipeline, draw, images, labels, options):
-    """draw(images, indices, y) for `num` samples of each image: (N, num, 1, 32, 32) in [-1, 1]."""
-    digit, values = asked_for(pipeline, options)
-    classes = np.repeat(labels if digit is None else np.full(len(labels), digit), options.num)
-    y, repeated = pipeline.conditions(classes, values), np.repeat(images, options.num, axis=0)
-    parts = batches_of(len(repeated), options.batch_size)
-    drawn = np.concatenate([draw(repeated[indices], indices, y[indices]) for indices in parts])
-    return drawn.reshape(len(images), options.num, *drawn.shape[1:])
+def edited(model, draw, images, labels, options):
+    """draw(images, seed, indices, y) for `num` samples of each image: (N, num, C, H, W) in [-1, 1]."""
+    label, values = asked_for(model, options.ask)
+    num, drawing = options.drawing.num, options.drawing
+    classes = np.repeat(labels if label is None else np.full(len(labels), label), num)
+    y, repeated = model.conditions(classes, values), np.repeat(images, num, axis=0)
+    parts = batches_of(len(repeated), drawing.batch_size)
+    drawn = np.concatenate([draw(repeated[indices], drawing.seed, indices, y[indices]) for indices in parts])
+    return drawn.reshape(len(images), num, *drawn.shape[1:])
 
 
-def repaint(pipeline, editing, options):
+def repaint(model, options):
     """A row per digit: itself, what is kept of it, and its completions."""
-    images, labels = read_digits(options)
-    kept, times = read_mask(options.mask), resampled(pipeline.timesteps(), options.resample)
-
-    def draw(x, indices, y):
-        return editing.repaint(pipeline, x, kept, times, options.seed, indices, y)
-
+    images, labels = digits_of(model, options)
+    sampler, kept = options.sampler, read_mask(options.mask, model.spec.shape)
+    timesteps = resampled(sampler_timesteps(model.timesteps, sampler), options.resample)
+    draw = lambda x, *which: edit.repaint(model, sampler, x, kept, timesteps, *which)
     inputs = [from_uint8(images), np.where(kept, from_uint8(images), -0.5)]
-    return np.concatenate([np.stack(inputs, axis=1), edited(pipeline, draw, images, labels, options)], axis=1)
+    return np.concatenate([np.stack(inputs, axis=1), edited(model, draw, images, labels, options)], axis=1)
 
 
-def vary(pipeline, editing, options):
+def vary(model, options):
     """A row per digit: itself, and its variations."""
-    images, labels = read_digits(options)
-
-    def draw(x, indices, y):
-        return editing.vary(pipeline, x, options.strength, options.seed, indices, y)
-
-    return np.concatenate([from_uint8(images)[:, None], edited(pipeline, draw, images, labels, options)], axis=1)
+    images, labels = digits_of(model, options)
+    draw = lambda x, *which: edit.vary(model, options.sampler, x, options.strength, *which)
+    return np.concatenate([from_uint8(images)[:, None], edited(model, draw, images, labels, options)], axis=1)
 
 
-def morph(pipeline, editing, options):
+def morph(model, options):
     """A row per pair of neighbours: the frames from one to the other."""
-    images, _ = chosen_digits(options.index)
+    images, _ = digits_of(model, options)
     if len(images) < 2:
         raise UserError("morph goes from one digit to another: name two or more with --index")
-    return editing.morph(pipeline, images, options.num)
+    return edit.morph(model, options.sampler, images, options.num)
 
 
 WAYS = {Repaint: repaint, Vary: vary, Morph: morph}
 
 
-def write_edit(pipeline, editing, options):
-    """Do what the options say with the tree's module `editing`; write a grid, and say where it is."""
-    rows = WAYS[type(options)](pipeline, editing, options)
+def write_edit(model, options):
+    """Do what the options say; write a grid, and say where it is."""
+    if options.sampler.guidance != 1:
+        model.check_null_label("guidance needs: leave out --guidance")
+    rows = WAYS[type(options)](model, options)
     name = type(options).__name__.lower()
-    folder = output_folder(options, pipeline.tree, "edits")
-    save_png(folder / f"{name}.png", grid(rows.reshape(-1, 1, SIZE, SIZE), rows.shape[1]))
+    folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")
+    save_png(folder / f"{name}.png", grid(rows.reshape(-1, *model.spec.shape), rows.shape[1]))
     print(f"{folder / f'{name}.png'}: {len(rows)} rows of {rows.shape[1]}")
     if isinstance(options, Morph) and options.gif:
         last = rows.shape[1] - 1

@@ -1,8 +1,10 @@
 """Plots. No global matplotlib state: a Figure is made, drawn and written."""
 import csv
 import io
+from itertools import cycle
 
 import numpy as np
+from matplotlib.colors import TABLEAU_COLORS
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -34,7 +36,7 @@ def loss_curve(metrics, path, title):
     window = min(200, max(1, len(rows) // 20))
     figure = Figure(figsize=(5.5, 3.2))
     axes = figure.subplots()
-    for color, column in zip(("tab:blue", "tab:orange", "tab:green"), columns):
+    for color, column in zip(cycle(TABLEAU_COLORS), columns):
         values = np.array([float(row[column]) for row in rows])
         smooth = np.convolve(values, np.ones(window) / window, mode="valid")
         axes.plot(epochs, values, color=color, alpha=0.2, linewidth=0.5)

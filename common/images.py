@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from common import SIZE
 from common.errors import UserError
 from common.files import damage_told, write_atomically
 
@@ -24,14 +23,10 @@ def to_uint8(images):
 
 def grid(images, columns, gap=2):
     """Images (N, 1, H, W) in [-1, 1] -> one picture, uint8, row by row, with a dark gap between."""
-    tiles = to_uint8(np.asarray(images))[:, 0]
-    count, height, width = tiles.shape
-    rows = -(-count // columns)
-    picture = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap), 40, np.uint8)
-    for i, tile in enumerate(tiles):
-        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
-        picture[top : top + height, left : left + width] = tile
-    return picture
+    from skimage.util import montage  # slow to import
+
+    rows = -(-len(images) // columns)
+    return montage(to_uint8(np.asarray(images))[:, 0], fill=40, padding_width=gap, grid_shape=(rows, columns))
 
 
 def pairs(inputs, outputs, columns):
@@ -42,16 +37,22 @@ def pairs(inputs, outputs, columns):
     return grid(rows.reshape(-1, *inputs.shape[1:]), columns)
 
 
+def enlarged(picture, scale):
+    """A picture, uint8 (H, W), each pixel of it as scale x scale ones, for Pillow."""
+    image = Image.fromarray(picture)
+    return image.resize((scale * image.width, scale * image.height), Image.Resampling.NEAREST)
+
+
 def save_png(path, picture, scale=2, durable=True):
-    """Write a grey picture, uint8 (H, W), enlarged by whole pixels."""
+    """Write a picture, uint8 (H, W), enlarged by whole pixels."""
     buffer = io.BytesIO()
-    Image.fromarray(np.kron(picture, np.ones((scale, scale), np.uint8))).save(buffer, format="PNG")
+    enlarged(picture, scale).save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue(), durable)
 
 
 def save_gif(path, pictures, held=(0, -1), scale=2):
-    """Write an animation of grey pictures, uint8 (H, W), enlarged; those numbered in `held` stay for a second."""
-    frames = [Image.fromarray(np.kron(picture, np.ones((scale, scale), np.uint8))) for picture in pictures]
+    """Write an animation of pictures, uint8 (H, W), enlarged; those numbered in `held` stay for a second."""
+    frames = [enlarged(picture, scale) for picture in pictures]
     buffer, times = io.BytesIO(), np.full(len(frames), 100)  # milliseconds
     times[list(held)] = 1000
     frames[0].save(buffer, format="GIF", save_all=True, append_images=frames[1:], duration=times.tolist(), loop=0)
@@ -64,25 +65,26 @@ def image_path(folder, index):
 
 
 def write_images(folder, indices, images):
-    """Write images, uint8 (N, 1, 32, 32), as PNGs named by their indices."""
+    """Write images, uint8 (N, 1, H, W), as PNGs named by their indices."""
     for index, image in zip(indices, images):
         save_png(image_path(folder, index), image[0], scale=1, durable=False)
 
 
-def read_images(folder):
-    """The PNGs of a folder in the order of their names, (N, 1, 32, 32) uint8; colours become grey.
+def read_images(folder, shape):
+    """The PNGs of a folder in the order of their names, (N, *shape) uint8; colours become grey.
 
-    UserError where there are fewer than 2, or one is not an image of 32x32 pixels of at most 8 bits per colour.
+    shape: (1, height, width). UserError where there are fewer than 2, or one is of another size or has more than 8 bits
+    per colour.
     """
-    folder = Path(folder)
+    folder, (_, height, width) = Path(folder), shape
     files = sorted(folder.glob("*.png"))
     if len(files) < 2:
         raise UserError(f"{folder} holds {len(files)} PNGs: at least 2 are needed, right inside the folder")
-    images = np.empty((len(files), 1, SIZE, SIZE), np.uint8)
+    images = np.empty((len(files), *shape), np.uint8)
     for image, file in zip(images, files):
         with damage_told(file, "delete it or draw it again"), Image.open(file) as opened:
-            if opened.size != (SIZE, SIZE):
-                raise UserError(f"{file} is {opened.width}x{opened.height}: images of {SIZE}x{SIZE} are compared")
+            if opened.size != (width, height):
+                raise UserError(f"{file} is {opened.width}x{opened.height}: images of {width}x{height} are compared")
             if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
                 raise UserError(f"{file} has 16 bits per pixel: save it with 8")
             image[0] = opened.convert("L")

@@ -44,11 +44,17 @@ class Muon(jt.optim.Optimizer):
             "weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps,
         }  # fmt: skip
 
-    def backward(self, loss, accelerator):
+    def restore(self, part, arrays):
+        """Put arrays into a part of the state, bit for bit."""
+        for name, array in arrays.items():
+            self.state[part][name].update(jt.array(array))
+        jt.sync_all()  # else the first step's kernels are fused with these arrays, and round otherwise
+
+    def backward(self, loss, device):
         """The loss's gradient to these weights alone, its mean over the processes."""
         super().backward(loss)
 
-    def clip(self, max_norm, accelerator):
+    def clip(self, max_norm, device):
         """Scale the gradient down to the norm where it is longer; its norm before."""
         grads = [weight.opt_grad(self) for weight in self.weights.values()]
         norm = jt.sqrt(jt.concat([(grad * grad).sum().reshape(1) for grad in grads]).sum())
@@ -65,6 +71,13 @@ class Muon(jt.optim.Optimizer):
             update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.opt_grad(self))
             weight.update((1 - rate * self.weight_decay) * weight - rate * update)
         self.zero_grad()
+
+    def average_into(self, ema, decay):
+        """The moving average of the weights, in a module of its own."""
+        with jt.no_grad():
+            for average, weight in zip(ema.parameters(), self.weights.values()):
+                average.update(average + (1 - decay) * (weight - average))
+        jt.sync(ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
 
     def average(self, averages, name, value, beta):
         """The moving average of a value under this name."""

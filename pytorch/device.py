@@ -1,4 +1,5 @@
 """Where to compute, in which precision, and how arrays get there and back."""
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -7,54 +8,77 @@ from accelerate import Accelerator
 
 from common.errors import UserError
 from common.machine import cpu_name
-
-TREE = Path(__file__).resolve().parent  # its runs/ and weights/
-
-
-def make_accelerator(device, precision):
-    """accelerate's view of this process: its device, its autocast, its rank. device auto: CUDA, MPS, then CPU."""
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(device, True):
-        raise UserError(f"--device {device}: torch finds none here; leave the option out, or use --device cpu")
-    if precision == "auto":
-        cpu = torch.cpu.get_capabilities()  # where it does not multiply bf16 itself, autocast only slows it down
-        bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
-        if here["cuda"] and device in ("auto", "cuda"):
-            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if bf16 else "fp32"
-    on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
-    return Accelerator(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
+from common.options.recipes import Where
 
 
-def describe(accelerator):
-    """The framework, its version, the device, the precision and the threads, for a result.json."""
-    on_cuda = accelerator.device.type == "cuda"
-    return {
-        "framework": f"torch {torch.__version__}",
-        "device": accelerator.device.type,
-        "hardware": torch.cuda.get_device_name() if on_cuda else cpu_name(),
-        "dtype": "fp32" if accelerator.mixed_precision == "no" else accelerator.mixed_precision,
-        "threads": torch.get_num_threads(),
-    }
+class Device(Accelerator):
+    """accelerate's view of this process: its device, its autocast, its rank; and the way to tensors and back."""
 
+    tree = Path(__file__).resolve().parent  # its runs/ and weights/
 
-def to_tensor(array, device):
-    """A numpy array on the device."""
-    return torch.from_numpy(array).to(device)
+    def __init__(self, where: Where):
+        """auto: CUDA, MPS, then CPU; bf16 where the hardware multiplies it. UserError where there is no such device."""
+        here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        device, precision = where.device, where.precision
+        if not here.get(device, True):
+            raise UserError(f"--device {device}: torch finds none here; leave the option out, or use --device cpu")
+        if precision == "auto":
+            cpu = torch.cpu.get_capabilities()  # where it does not multiply bf16 itself, autocast only slows it down
+            bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
+            if here["cuda"] and device in ("auto", "cuda"):
+                bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bf16" if bf16 else "fp32"
+        on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
+        super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
 
+    def describe(self):
+        """The framework, its version, the device, the precision and the threads, for a result.json."""
+        on_cuda = self.device.type == "cuda"
+        return {
+            "framework": f"torch {torch.__version__}",
+            "device": self.device.type,
+            "hardware": torch.cuda.get_device_name() if on_cuda else cpu_name(),
+            "dtype": "fp32" if self.mixed_precision == "no" else self.mixed_precision,
+            "threads": torch.get_num_threads(),
+        }
 
-def to_array(tensor):
-    """A tensor as a numpy array of float32, wherever it was."""
-    return tensor.detach().float().cpu().numpy()
+    def tensor(self, array):
+        """A numpy array on the device."""
+        return torch.from_numpy(array).to(self.device)
 
+    def array(self, tensor):
+        """A tensor as a numpy array of float32, wherever it was."""
+        return tensor.detach().float().cpu().numpy()
 
-def sum_over_processes(accelerator, numbers):
-    """What the processes that train together have in a list of numbers each, added up."""
-    return accelerator.reduce(torch.tensor(numbers, device=accelerator.device), "sum").tolist()
+    def arrays(self, module):
+        """A module's weights, {name: array}."""
+        return {name: self.array(value) for name, value in module.state_dict().items()}
 
+    def load(self, module, checkpoint, prefix):
+        """Fill a module with a checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
+        found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
+        module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in found.items()})
+        return module.to(self.device)
 
-def load_weights(module, checkpoint, prefix):
-    """Fill a module with the checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
-    found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
-    module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in found.items()})
-    return module
+    def seed(self, seed):
+        """Of the weights that modules start with."""
+        torch.manual_seed(seed)
+
+    def frozen_copy(self, module, source):
+        """A module with the weights of another of its kind, and without gradients."""
+        module.load_state_dict(source.state_dict())
+        return module.requires_grad_(False).to(self.device).eval()
+
+    def no_grad(self):
+        """While inside, no gradients are kept."""
+        return torch.no_grad()
+
+    @contextmanager
+    def inference(self):
+        """While inside, no gradients are kept, and networks compute in this precision."""
+        with torch.no_grad(), self.autocast():
+            yield
+
+    def total(self, numbers):
+        """What the processes that train together have in a list of numbers each, added up."""
+        return self.reduce(torch.tensor(numbers, device=self.device), "sum").tolist()

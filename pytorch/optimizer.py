@@ -42,13 +42,18 @@ class Muon:
             "weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps,
         }  # fmt: skip
 
-    def backward(self, loss, accelerator):
-        """The loss's gradient to these weights alone, its mean over the processes."""
-        accelerator.backward(loss, inputs=[*self.weights.values()])
+    def restore(self, part, arrays):
+        """Put arrays into a part of the state, bit for bit."""
+        for name, array in arrays.items():
+            self.state[part][name].data.copy_(torch.from_numpy(array))
 
-    def clip(self, max_norm, accelerator):
+    def backward(self, loss, device):
+        """The loss's gradient to these weights alone, its mean over the processes."""
+        device.backward(loss, inputs=[*self.weights.values()])
+
+    def clip(self, max_norm, device):
         """Scale the gradient down to the norm where it is longer; its norm before."""
-        return accelerator.clip_grad_norm_(self.weights.values(), max_norm)
+        return device.clip_grad_norm_(self.weights.values(), max_norm)
 
     @torch.no_grad()
     def step(self, rate):
@@ -59,6 +64,12 @@ class Muon:
             update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.grad)
             weight.mul_(1 - rate * self.weight_decay).sub_(rate * update)
             weight.grad = None
+
+    @torch.no_grad()
+    def average_into(self, ema, decay):
+        """The moving average of the weights, in a module of its own."""
+        for average, weight in zip(ema.parameters(), self.weights.values()):
+            average.lerp_(weight, 1 - decay)
 
     def average(self, averages, name, value, beta):
         """The moving average of a value under this name."""

@@ -10,14 +10,15 @@ import numpy as np
 from safetensors.numpy import load_file, save
 from tqdm import tqdm
 
+from common.data.dataset import open_dataset
 from common.files import ROOT, damage_told, digest, write_atomically
 from common.images import from_uint8
-from common.mnist import load_mnist
 from common.options.command_line import run
 from common.options.fields import options_class
 
 NAMES = ("pooled", "residual", "patches")  # of scoring.networks
 WEIGHTS = ROOT / "scoring" / "weights"
+FLOORS = WEIGHTS / "floors.json"  # what real digits reach by these classifiers
 RECIPE = {"epochs": 12, "batch_size": 128, "learning_rate": 3e-3}  # the peak, which decays along a cosine to 0
 
 
@@ -104,22 +105,20 @@ def train(name, images, labels, epochs, batch_size, learning_rate):
 
 
 def main(options: TrainClassifiers):
-    """Train on the training digits, rescale the features, write in half precision, test, measure the floors."""
-    from scoring.metric import measure_floors  # which imports this module
-
-    digits, (images, labels) = load_mnist(train=True), load_mnist(train=False)
+    """Train on the training digits, rescale the features, write in half precision, test; forget the others' floors."""
+    digits, test = open_dataset().train, open_dataset().test
     for name in NAMES:
-        network = train(name, *digits, **RECIPE)
-        parts = dict(zip(("rescale.mean", "rescale.map"), rescaling(run_network(network, digits[0])[0])))
+        network = train(name, digits.images, digits.labels, **RECIPE)
+        parts = dict(zip(("rescale.mean", "rescale.map"), rescaling(run_network(network, digits.images)[0])))
         tensors = {key: value.cpu().numpy() for key, value in network.state_dict().items()} | parts
         path = WEIGHTS / f"{name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         halves = {key: array.astype(np.float16, order="C") for key, array in tensors.items()}  # as safetensors takes it
         write_atomically(path, save(halves, metadata={"recipe": json.dumps(RECIPE)}))
-        test = (classify(name, images)[1].argmax(axis=1) == labels).mean()
-        print(f"{path}: {100 * test:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
-    measure_floors()
+        right = (classify(name, test.images)[1].argmax(axis=1) == test.labels).mean()
+        print(f"{path}: {100 * right:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
+    FLOORS.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, TrainClassifiers)

@@ -1,18 +1,17 @@
 """How well a model draws the thickness, slant and width that it is asked for: asked for as test digits have them."""
 import numpy as np
 
-from common.attributes import load_attributes, measure
+from common.data.strokes import measure
+from common.diffusion.space import reconstruct
 from common.draw import batches_of
 from common.images import to_uint8
-from common.mnist import load_labels, load_mnist
 from scoring.classifiers import classes
 
 
-def requests(num, names, data, folder):
-    """Classes (num,) and attributes {name: (num,)} of the test digits, in their order, from the first one again."""
-    labels, attributes = load_labels(False, data), load_attributes(False, data, folder)
-    chosen = np.arange(num) % len(labels)
-    return labels[chosen], {name: attributes[name][chosen] for name in names}
+def requests(num, test):
+    """Classes (num,) and values {measure: (num,)} of the test images, in their order, from the first one again."""
+    chosen = np.arange(num) % len(test.labels)
+    return test.labels[chosen], {name: values[chosen] for name, values in test.values.items()}
 
 
 def residual(x, others):
@@ -42,14 +41,15 @@ def following(labels, asked, measured):
     }
 
 
-def control(pipeline, images, data, folder):
+def control(model, images, test):
     """following() of images (N, 1, 32, 32) uint8 drawn as requests() asks, and `accuracy`, the share of them that the
     classifiers see as the class asked for; the same of the `ceiling`, the test digits through the model's VAE if it has
     one, and `shuffled`, the images against requests in another order.
     """
-    labels, asked = requests(len(images), pipeline.quantiles, data, folder)
-    real = load_mnist(False, data, len(images))[0]
-    best = np.concatenate([to_uint8(pipeline.reconstruct(real[part])) for part in batches_of(len(real), 500)])
+    labels, asked = requests(len(images), test)
+    real = test.images[: len(images)]
+    parts = batches_of(len(real), 500)
+    best = np.concatenate([to_uint8(reconstruct(model.space, real[part], model.device)) for part in parts])
     measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
     order = np.random.default_rng(0).permutation(len(images))
     shuffled = {name: x[order] for name, x in asked.items()}

@@ -2,13 +2,15 @@
 import numpy as np
 from tqdm import tqdm
 
+from common.data.dataset import data_of
+from common.diffusion import edit
+from common.diffusion.schedule import resampled, sampler_timesteps
+from common.diffusion.space import reconstruct
 from common.draw import batches_of, output_folder
 from common.edit import read_mask
 from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
-from common.mnist import load_mnist
-from common.options.editing import Repaint
-from common.schedule import resampled
+from common.options.editing import Morph, Repaint
 from scoring.classifiers import classes
 
 COMPLETIONS = 10  # of each of the first digits, that are compared with each other
@@ -19,25 +21,25 @@ def rms(a, b, axis=None):
     return np.sqrt(((a - b) ** 2).mean(axis=axis))
 
 
-def score_repainting(pipeline, editing, images, labels, options):
+def score_repainting(model, images, labels, drawing):
     """The right halves of digits drawn anew: is it the same digit again, told or not told; how much do they differ."""
     usual = Repaint()
-    pipeline.sampler = usual.override(pipeline.sampler)
-    kept, times = read_mask("right"), resampled(pipeline.timesteps(), usual.resample)
+    kept = read_mask("right", model.spec.shape)
+    timesteps = resampled(sampler_timesteps(model.timesteps, usual.sampler), usual.resample)
 
-    def draw(x, asked):
-        y, seed = pipeline.conditions(asked), options.seed
-        parts = tqdm(batches_of(len(x), options.batch_size))
-        pictures = [editing.repaint(pipeline, x[part], kept, times, seed, part, y[part]) for part in parts]
-        return to_uint8(np.concatenate(pictures))
+    def draw(x, labels):
+        y, seed = model.conditions(labels), drawing.seed
+        parts = tqdm(batches_of(len(x), drawing.batch_size))
+        again = [edit.repaint(model, usual.sampler, x[part], kept, timesteps, seed, part, y[part]) for part in parts]
+        return to_uint8(np.concatenate(again))
 
     told, untold = draw(images, labels), draw(images, np.full(len(images), np.nan))
     few = images[:COMPLETIONS]
     many = draw(np.repeat(few, COMPLETIONS, axis=0), np.repeat(labels[: len(few)], COMPLETIONS))
-    many = from_uint8(many).reshape(len(few), COMPLETIONS, *few.shape[1:])[..., 16:]
+    many = from_uint8(many).reshape(len(few), COMPLETIONS, *few.shape[1:])[..., ~kept[0, 0]]
     pairs = [(i, j) for i in range(COMPLETIONS) for j in range(i)]
     apart = np.mean([rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in pairs])
-    right = from_uint8(images)[..., 16:]
+    right = from_uint8(images)[..., ~kept[0, 0]]
     return {
         "same_class_told": float((classes(told) == labels).mean()),
         "same_class_untold": float((classes(untold) == labels).mean()),
@@ -46,16 +48,19 @@ def score_repainting(pipeline, editing, images, labels, options):
     }
 
 
-def score_inversion(pipeline, editing, images, options):
+def score_inversion(model, images, drawing):
     """From an image to its noise and back; and between neighbours, the largest step of a morph over the mean one."""
-    def there_and_back(part):
-        nothing = pipeline.conditions(np.full(len(part), np.nan))
-        return editing.draw_from(pipeline, editing.invert(pipeline, images[part], nothing), nothing)
+    usual = Morph()
 
-    parts = batches_of(len(images), options.batch_size)
+    def there_and_back(part):
+        unconditional = model.conditions(np.full(len(part), np.nan))
+        noise = edit.invert(model, usual.sampler, images[part], unconditional)
+        return edit.draw_from(model, usual.sampler, noise, unconditional)
+
+    parts = batches_of(len(images), drawing.batch_size)
     back = np.concatenate([there_and_back(part) for part in parts])
-    best = np.concatenate([pipeline.reconstruct(images[part]) for part in parts])
-    frames = editing.morph(pipeline, images[:20], 11)
+    best = np.concatenate([reconstruct(model.space, images[part], model.device) for part in parts])
+    frames = edit.morph(model, usual.sampler, images[:20], usual.num)
     steps = rms(frames[:, 1:], frames[:, :-1], axis=(2, 3, 4))
     return {
         "inversion_error": float(rms(back, from_uint8(images))),
@@ -64,15 +69,15 @@ def score_inversion(pipeline, editing, images, options):
     }
 
 
-def score_edits(pipeline, editing, options):
-    """Measure all of it on the first `num` test digits, print it, and write it to edits.json."""
-    images, labels = load_mnist(train=False, limit=options.num)
-    checkpoint = pipeline.checkpoint
-    result = {"tree": pipeline.tree.name, "model": checkpoint.options.kind}
-    result |= {"checkpoint": digest(checkpoint.path), "num": options.num}
-    result |= score_inversion(pipeline, editing, images, options)
-    result |= score_repainting(pipeline, editing, images, labels.astype(np.float32), options)
-    folder = output_folder(options, pipeline.tree, f"edits-{result['model']}")
+def score_edits(model, options):
+    """Measure all of it on the first `num` test images, print it, and write it to edits.json."""
+    test, drawing, kind = data_of(model.checkpoint, options.which.data).test, options.drawing, model.recipe.kind
+    images, labels = test.images[: options.num], test.labels[: options.num].astype(np.float32)
+    result = {"tree": model.device.tree.name, "model": kind}
+    result |= {"checkpoint": digest(model.checkpoint.path), "num": options.num}
+    result |= score_inversion(model, images, drawing)
+    result |= score_repainting(model, images, labels, drawing)
+    folder = output_folder(options.which.out, model.device.tree, f"edits-{kind}")
     write_json(folder / "edits.json", result)
     for name, value in result.items():
         print(f"{name:24} {value}")

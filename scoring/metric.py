@@ -13,18 +13,18 @@ import numpy as np
 from pydantic import FilePath
 from tyro.conf import Positional
 
+from common.data.dataset import open_dataset
 from common.errors import UserError
-from common.files import digest, read_json, write_atomically, write_json
+from common.files import DATA, digest, read_json, write_atomically, write_json
 from common.images import read_images
-from common.mnist import random_images
 from common.options.command_line import run
 from common.options.fields import options_class
-from scoring.classifiers import NAMES, WEIGHTS, classify
+from scoring.classifiers import FLOORS, NAMES, classify
 
 INCEPTION = "6726825d"  # how the sha256 of pytorch-fid's weights begins
 NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3)
 FLOOR_SETS = 3  # random sets of training images whose mean is the floor
-FLOORS = WEIGHTS / "floors.json"
+KEPT = 1_000, 10_000  # counts of images whose floors are kept
 MEMORY_SAMPLE = 2000  # images whose nearest training image is searched
 
 
@@ -58,9 +58,9 @@ def fraction_in_manifold(points, centres):
     return float(np.concatenate([(part <= radii).any(axis=1) for part in squared_distances(points, centres)]).mean())
 
 
-def distance_to_training(images, folder=None):
+def distance_to_training(images, data):
     """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
-    both = images[:MEMORY_SAMPLE], random_images(True, folder=folder)
+    both = images[:MEMORY_SAMPLE], data.train.images
     points, training = (x.reshape(len(x), -1).astype(np.float32) for x in both)
     nearest = [part.min(axis=1) for part in squared_distances(points, training)]
     return float(np.sqrt(np.concatenate(nearest)).mean())
@@ -85,27 +85,23 @@ def compare(fake, real):
 
 
 @cache
-def floor(count, folder=None):
-    """What real digits reach: the mean of what random sets of so many training images score against as many test ones;
+def floor(count, data):
+    """What real images reach: the mean of what random sets of so many training images score against as many test ones;
     training_distance: how far test images are from training images.
 
-    Of the repository's MNIST the usual counts are kept in a file, for this takes a minute or two.
+    Of the repository's MNIST it is kept in a file, where these classifiers measured it: it takes a minute or two.
     """
-    if folder is None and FLOORS.is_file():
-        kept = read_json(FLOORS)
-        if str(count) in kept:
-            return kept[str(count)]
-    real = random_images(False, count, folder)
-    found = [compare(random_images(True, count, folder, seed), real)[0] for seed in range(FLOOR_SETS)]
+    kept = read_json(FLOORS) if data.folder == DATA and FLOORS.is_file() else {}
+    if str(count) in kept:
+        return kept[str(count)]
+    real = data.test.sample(count)
+    found = [compare(data.train.sample(count, seed), real)[0] for seed in range(FLOOR_SETS)]
     mean = {name: float(np.mean([each[name] for each in found])) for name in found[0] if name != "mnist_fd"}
-    mean["training_distance"] = distance_to_training(random_images(False, min(count, MEMORY_SAMPLE), folder), folder)
-    return mean | {"mnist_fd": {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}}
-
-
-def measure_floors(counts=(1_000, 10_000)):
-    """Keep the floors of these counts, anew."""
-    FLOORS.unlink(missing_ok=True)
-    write_json(FLOORS, {str(count): floor(count) for count in counts})
+    mean["training_distance"] = distance_to_training(data.test.sample(min(count, MEMORY_SAMPLE)), data)
+    mean |= {"mnist_fd": {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}}
+    if data.folder == DATA and count in KEPT:
+        write_json(FLOORS, kept | {str(count): mean})
+    return mean
 
 
 def over_floor(distances, floors):
@@ -113,12 +109,12 @@ def over_floor(distances, floors):
     return float(np.mean([distances[name] / floors[name] for name in NAMES]))
 
 
-def mnist_fd_over_floor(fake, real, folder=None):
+def mnist_fd_over_floor(fake, real, data):
     """MNIST-FD of images (N, 1, 32, 32) uint8 against real ones, over its floor."""
-    return over_floor(mnist_fd(fake, real), floor(len(fake), folder)["mnist_fd"])
+    return over_floor(mnist_fd(fake, real), floor(len(fake), data)["mnist_fd"])
 
 
-def offline_metric(fake, real, folder=None):
+def offline_metric(fake, real, data):
     """Compare images (N, 1, 32, 32) uint8 by the features of digit classifiers.
 
     Returns `over_floor`, MNIST-FD over its floor, which is 1 for real digits; `mnist_fd`, the Frechet distance by each
@@ -127,12 +123,12 @@ def offline_metric(fake, real, folder=None):
     test images are (well below 1: memorised); and the `floor` of the others, and of training_distance its unit.
     """
     measures, probabilities = compare(fake, real)
-    floors = floor(len(fake), folder)
+    floors = floor(len(fake), data)
     return {
         "over_floor": over_floor(measures["mnist_fd"], floors["mnist_fd"]),
         **measures,
         "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
-        "training_distance": distance_to_training(fake, folder) / floors["training_distance"],
+        "training_distance": distance_to_training(fake, data) / floors["training_distance"],
         "floor": floors,
     }
 
@@ -174,10 +170,9 @@ def fid(fake, real, weights=None):
     return float(fid_score.calculate_fid_given_paths([str(fake), str(real)], size, device, 2048, num_workers=0))
 
 
-def score_folders(fake, real, with_fid=True, weights=None, folder=None):
+def score_folders(fake, real, data, with_fid=True, weights=None):
     """Every measure of two folders of PNGs, FID among them or null with the reason; printed as it comes."""
-    images = read_images(fake), read_images(real)
-    result = offline_metric(*images, folder)
+    result = offline_metric(read_images(fake, data.spec.shape), read_images(real, data.spec.shape), data)
     floors = result["floor"]
     each = ", ".join(f"{name} {result['mnist_fd'][name] / floors['mnist_fd'][name]:.2f}" for name in NAMES)
     print(f"{'MNIST-FD / floor':20}{result['over_floor']:9.2f}   real digits 1; by each classifier: {each}")
@@ -214,10 +209,11 @@ class Metric:
 
 
 def main(options: Metric):
-    result = score_folders(options.fake, options.real, options.fid, options.inception_weights, options.data)
+    data = open_dataset(options.data)
+    result = score_folders(options.fake, options.real, data, options.fid, options.inception_weights)
     if options.json:
         write_json(options.json, result)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Metric)

@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from contextlib import contextmanager
-from typing import get_type_hints
+from types import UnionType
 
 import tyro
 
@@ -20,25 +20,29 @@ CURES = {
     errno.ENOENT: "it, or its folder, was moved or removed: put it back, or begin again",
     **dict.fromkeys(OUT, "name a folder that can be written with --out"),
 }
+NO_MEMORY = re.compile("^.*(?:" + "|".join((
+    "out of memory", "DefaultCPUAllocator", "bad_alloc", "Cannot allocate memory",  # torch's, the system's
+    "Unable to alloc", "memory is overflow", "could not create a memory",  # Jittor's and its oneDNN's
+)) + ").*$", re.MULTILINE | re.IGNORECASE)  # fmt: skip
 
 
-def run(main):
-    """Call main(options), the options read from the command line as main's own annotation says."""
-    (options_type,) = get_type_hints(main).values()
+def run(main, options, description=None):
+    """Call main with options read from the command line: of this class, or this instance where nothing else is said."""
+    kind, defaults = (options, {}) if isinstance(options, type | UnionType) else (type(options), {"default": options})
     try:
         with failure_ends_all():
-            main(tyro.cli(options_type))
+            main(tyro.cli(kind, description=description, **defaults))
     except UserError as error:
         fail(str(error))
     except OSError as error:
         cure = CURES.get(error.errno)
         fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
     except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
-        said = re.search(r"^.*(?<!illegal )(?<!single )(?:memory|alloc).*$", str(error), re.MULTILINE)
+        said = NO_MEMORY.search(str(error))
         if not (said or isinstance(error, MemoryError)):
             raise
-        what = f" ({said[0].strip()})" if said else ""
-        fail(f"out of memory{what}: a smaller --batch-size, or fewer images, needs less")
+        what = (said[0] if said else str(error)).strip()
+        fail(f"out of memory{f' ({what})' if what else ''}: a smaller --batch-size, or fewer images, needs less")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
 

@@ -1,24 +1,28 @@
 """The options of edit_mnist.py: which digits, what is done to them, with which model."""
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
-from tyro.conf import Suppress
 
-from common.options.fields import Count, Finite, Fraction, Seed, options_class
+from common.options.fields import Count, Finite, Fraction, options_class
 from common.options.networks import SamplerConfig
-from common.options.sampling import Asked, Sample
+from common.options.recipes import Flat, Where
+from common.options.sampling import Ask, Drawing, Which
+
+Index = tuple[Annotated[int, Field(ge=0)], ...]
+Frames = Annotated[int, Field(ge=2, le=1000)]
 
 
 @options_class
-class Edit(Sample):
-    """What edit_mnist.py's commands have in common."""
+class EditWith(Which):
+    """With which model, which digits, and where the result goes."""
 
-    num: Count = 9
-    """Results per digit."""
     pixels: bool = False
     """Edit with the pixel DDPM (else with latent diffusion)."""
+    data: Path | None = None
+    """Folder of the model's data, if it was moved."""
+    index: Index = (0, 1, 2, 3, 4)
+    """Which test digits, by their number in the test set."""
 
     @property
     def kind(self):
@@ -26,80 +30,86 @@ class Edit(Sample):
 
 
 @options_class
-class EditDigits(Edit):
-    """What the ways to edit digits have in common."""
-
-    sampler: ClassVar[str] = "ddpm"
-
-    index: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 2, 3, 4)
-    """Which test digits, by their number in the test set."""
-    steps: Count = 25
-    """Steps of the sampler."""
-
-    def override(self, sampler: SamplerConfig) -> SamplerConfig:
-        """How the model draws here."""
-        return SamplerConfig(name=self.sampler, steps=self.steps, shift=1.0)
-
-
-@options_class
-class EditAsAsked(Asked, EditDigits):
-    """What the ways that draw towards what is asked for have in common."""
+class Drawn(Drawing):
+    """Of which noise, how many, and how closely they follow what is asked for."""
 
     image: Path | None = None
     """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
+    num: Count = 9
+    """Results per digit."""
     guidance: Finite = 1.0
-    """Classifier-free guidance scale; 0 ignores all that is asked."""
+    """Classifier-free guidance scale; 0 ignores all conditions."""
 
-    def override(self, sampler: SamplerConfig) -> SamplerConfig:
-        return replace(super().override(sampler), guidance=self.guidance)
+    def ancestral(self, steps):
+        """Ancestral sampling, even steps: repainting and varying begin from any noise level."""
+        return SamplerConfig(name="ddpm", steps=steps, shift=1.0, guidance=self.guidance)
 
 
 @options_class
-class Repaint(EditAsAsked):
+class Repaint:
     """Draw a part of each digit anew and keep the rest. The digit is told, where it is known."""
 
+    which: Flat[EditWith] = EditWith()
+    drawing: Flat[Drawn] = Drawn()
+    ask: Flat[Ask] = Ask()
+    where: Flat[Where] = Where()
     mask: str = "right"
-    """What is drawn anew: left, right, top, bottom, centre, or a PNG of 32x32 pixels that is white there."""
+    """What is drawn anew: left, right, top, bottom, centre, or a PNG of the images' size that is white there."""
     steps: Count = 10
     """Steps of the sampler."""
     resample: Count = 10
     """How often each step is taken."""
 
+    @property
+    def sampler(self):
+        return self.drawing.ancestral(self.steps)
+
 
 @options_class
-class Vary(EditAsAsked):
+class Vary:
     """Noise each digit for a part of the way and denoise it again, towards what is asked for."""
 
+    which: Flat[EditWith] = EditWith()
+    drawing: Flat[Drawn] = Drawn()
+    ask: Flat[Ask] = Ask()
+    where: Flat[Where] = Where()
     strength: Fraction = 0.6
     """How far: 0 changes nothing, 1 everything."""
+    steps: Count = 25
+    """Steps of the sampler."""
+
+    @property
+    def sampler(self):
+        return self.drawing.ancestral(self.steps)
 
 
 @options_class
-class Morph(EditDigits):
+class Morph:
     """Go from each digit to the next, by way of the noise that deterministic sampling draws them from."""
 
-    sampler: ClassVar[str] = "ddim"
-
-    seed: Annotated[Seed, Suppress] = 0  # the noise is the digits' own
-    batch_size: Annotated[Count, Suppress] = 500  # all frames at once
-    num: Annotated[int, Field(ge=2, le=1000)] = 11
+    which: Flat[EditWith] = EditWith()
+    where: Flat[Where] = Where()
+    num: Frames = 11
     """Frames, the first and the last included."""
     steps: Count = 50
     """Steps of the sampler, and of its inversion."""
     gif: bool = False
     """Write an animation too."""
 
+    @property
+    def sampler(self):
+        return SamplerConfig(name="ddim", steps=self.steps, shift=1.0)
+
 
 @options_class
-class Score(Edit):
+class Score:
     """Measure repainting, inversion and morphing on the first test digits, and write edits.json."""
 
+    which: Flat[EditWith] = EditWith()
+    drawing: Flat[Drawing] = Drawing()
+    where: Flat[Where] = Where()
     num: Annotated[int, Field(ge=20, le=10_000)] = 200
     """Digits."""
-
-    def override(self, sampler: SamplerConfig) -> SamplerConfig:
-        """As morphing draws, with which it begins."""
-        return Morph().override(sampler)
 
 
 Edits = Repaint | Vary | Morph | Score

@@ -1,5 +1,5 @@
 """What options are made of: a dataclass that refuses what it does not know, and the ranges of its numbers."""
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -10,9 +10,9 @@ options_class = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="fo
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channels = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]  # 8 groups normalise them
+Label = Annotated[int, Field(ge=0, lt=4096)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Attribute = Literal["thickness", "slant", "width"]  # of a digit, as common.attributes measures it

@@ -3,11 +3,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from common import SIZE
 from common.errors import UserError
-from common.options.fields import Attribute, Channels, Count, Finite, Fraction, Positive, Size, options_class
+from common.options.fields import Channels, Count, Finite, Fraction, Positive, Size, options_class
 
 Mults = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
+SamplerName = Literal["ddpm", "ddim", "dpmpp_2m", "consistency"]  # of common/diffusion/samplers.py
 LARGEST = 3e8  # parameters of a network, roughly: a checkpoint cannot ask for one larger than memory
 
 
@@ -16,7 +16,7 @@ def downsampling_factor(config):
     return config.patch_size * 2 ** (len(config.channel_mults) - 1)
 
 
-def check_parameters(config, blocks, ends, context=0):
+def check_parameters(config, blocks, ends=0, context=0):
     """ValueError where a network has too many parameters, counted as if every block were as wide as the widest.
 
     blocks: per level; ends: channels of its input and of its output, added up; context: numbers in the table of tokens.
@@ -25,6 +25,14 @@ def check_parameters(config, blocks, ends, context=0):
     inner = 3 * widest * blocks * len(config.channel_mults)  # two convolutions, the first of up to twice the channels
     if 9 * widest * (inner + ends * config.patch_size**2) + context > LARGEST:
         raise ValueError(f"a network of more than {LARGEST:.0e} parameters")
+
+
+def check_shape(config, name, shape):
+    """UserError unless the levels of a network, whose options begin with `name`, divide images of this shape."""
+    factor = downsampling_factor(config)
+    if shape[1] % factor or shape[2] % factor:
+        sizes = "x".join(map(str, shape[1:]))
+        raise UserError(f"--{name}.patch-size and the levels of --{name}.channel-mults shrink {sizes} by {factor}")
 
 
 @options_class
@@ -37,16 +45,14 @@ class DiffusionConfig:
     """Betas: linear (Ho et al. 2020) or cosine (Nichol and Dhariwal 2021)."""
     prediction: Literal["epsilon", "v"] = "v"
     """The noise, or v (Salimans and Ho 2022)."""
-    clip: bool = True
-    """Clip estimates of x_0 to [-1, 1] in sampling and distillation: for pixels alone."""
 
 
 @options_class
 class SamplerConfig:
     """How the model draws, unless a tst script's options say otherwise."""
 
-    name: Literal["ddpm", "ddim", "dpmpp_2m"] = "dpmpp_2m"
-    """Ancestral DDPM, DDIM, or DPM-Solver++(2M)."""
+    name: SamplerName = "dpmpp_2m"
+    """Ancestral DDPM, DDIM, DPM-Solver++(2M), or multistep consistency sampling."""
     steps: Count = 10
     """Network calls."""
     shift: Positive = 3.0
@@ -61,8 +67,6 @@ class SamplerConfig:
 class UNetConfig:
     """The size of the UNet."""
 
-    in_channels: Size = 1
-    """1 for pixels, the VAE's for latents."""
     patch_size: Size = 2
     """Each square of so many pixels to a side becomes one position."""
     base_channels: Channels = 64
@@ -79,10 +83,6 @@ class UNetConfig:
     """Channels of a token, for cross-attention."""
     context_tokens: Size = 4
     """Tokens that describe one class."""
-    num_classes: Annotated[int, Field(ge=10, le=4096)] = 10
-    """Classes; one more group of tokens stands for none."""
-    attributes: tuple[Attribute, ...] = ()
-    """Measures that the context tells too, a token each."""
 
     @model_validator(mode="after")
     def check(self):
@@ -92,17 +92,17 @@ class UNetConfig:
         attended = (*self.attention_levels, levels - 1)  # the middle attends too
         if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
             raise ValueError("head_dim: it must divide the channels of every level with attention")
-        context = self.context_tokens * self.context_dim * (self.num_classes + 1)
-        check_parameters(self, 2 * self.blocks, 2 * self.in_channels, context)
+        check_parameters(self, 2 * self.blocks)
         return self
 
-    def check_input(self, channels, side):
-        """UserError unless the network takes images (channels, side, side)."""
-        if self.in_channels != channels:
-            raise UserError(f"--unet.in-channels {self.in_channels}: its images have {channels}")
-        factor = downsampling_factor(self)
-        if side % factor:
-            raise UserError(f"--unet.patch-size and the levels of --unet.channel-mults shrink {side} by {factor}")
+    def check_data(self, shape, classes):
+        """UserError unless the network takes x_t of this shape (C, H, W) and fits into memory with so many classes."""
+        check_shape(self, "unet", shape)
+        try:
+            context = self.context_tokens * self.context_dim * (classes + 1)
+            check_parameters(self, 2 * self.blocks, 2 * shape[0], context)
+        except ValueError as error:
+            raise UserError(f"--unet asks for {error}: smaller sizes need less") from error
 
 
 @options_class
@@ -120,7 +120,11 @@ class VAEConfig:
 
     @model_validator(mode="after")
     def check(self):
-        if SIZE % downsampling_factor(self):
-            raise ValueError(f"patch_size and channel_mults shrink {SIZE} pixels by {downsampling_factor(self)}")
         check_parameters(self, blocks=2, ends=2 * self.latent_channels)
         return self
+
+    def latent_shape(self, shape):
+        """(channels, height, width) of the latents of images (C, H, W); UserError where these do not divide."""
+        check_shape(self, "vae", shape)
+        factor = downsampling_factor(self)
+        return self.latent_channels, shape[1] // factor, shape[2] // factor

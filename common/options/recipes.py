@@ -1,16 +1,20 @@
-"""The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default."""
-from dataclasses import field
+"""The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default.
+
+A model has one name, its kind: of the run's folder, the shipped weights, the tables. RECIPES has them all.
+"""
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field, model_validator
-from tyro.conf import Suppress
+from tyro.conf import Suppress, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from common.options.fields import Attribute, Count, Fraction, NotNegative, Positive, Seed, options_class
+from common.data.measures import MEASURES
+from common.options.fields import Count, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 
-ATTRIBUTES = get_args(Attribute)
+T = TypeVar("T")
+Flat = Annotated[T, arg(name="")]  # options that are said without the name of the group that they are in
 OneOptionalWord: Any = PrimitiveConstructorSpec(
     (0, 1), "[auto]",
     instance_from_str=lambda words: words[0] if words else True,
@@ -19,12 +23,18 @@ OneOptionalWord: Any = PrimitiveConstructorSpec(
 
 
 @options_class
-class Train:
-    """What the training scripts have in common."""
+class Where:
+    """Where to compute, and how precisely."""
 
-    kind: ClassVar[str]  # the name of the run's folder and of the shipped weights
-    family: ClassVar[str]  # the kind of its undistilled model: which scripts can draw it
-    script: ClassVar[str]
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto takes a GPU where there is one."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
+
+
+@options_class
+class Training:
+    """What is learned from, how long and how fast, and what is kept of it."""
 
     out: Path | None = None
     """Folder of the run (None: runs/MODEL beside the script's folder)."""
@@ -32,6 +42,8 @@ class Train:
     """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
     data: Path | None = None
     """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
+    limit: Count | None = None
+    """The first so many training images."""
     epochs: Count = 10
     """Passes over the training set."""
     minutes: Positive | None = None
@@ -52,12 +64,6 @@ class Train:
     """Decay per step of the averaged weights, which draw all samples; at first it is smaller."""
     seed: Seed = 0
     """Of the initial weights, the data order and the noise."""
-    limit: Count | None = None
-    """The first so many training images."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes a GPU where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
     save_every: Count = 500
     """Steps between checkpoints."""
     preview_every: Count = 2
@@ -67,21 +73,40 @@ class Train:
 
 
 @options_class
-class TrainDiffusion(Train):
+class TrainVAE:
+    """Train the KL-regularised autoencoder on MNIST at 32x32."""
+
+    kind: ClassVar[str] = "vae"
+    script: ClassVar[str] = "train_mnist_vae.py"
+
+    training: Flat[Training] = Training()
+    where: Flat[Where] = Where()
+    kl_weight: NotNegative = 1e-4
+    """Weight of the KL divergence (nats per latent element) beside the squared error (per pixel)."""
+    vae: VAEConfig = VAEConfig()
+
+
+@options_class
+class TrainDiffusion:
     """What the training scripts of the diffusion models have in common."""
 
+    pixels: ClassVar[bool]  # where x_0 lives: in pixels, or in a VAE's latents
+
+    training: Flat[Training] = Training()
+    where: Flat[Where] = Where()
+    measures: tuple[Literal[*MEASURES], ...] = tuple(MEASURES)
+    """What the model is conditioned on besides the class, a token each."""
     label_dropout: Fraction = 0.15
-    """Share of the digits whose class is not told, for guidance and --guidance 0."""
+    """Share of the images whose class is left out, for guidance and --guidance 0."""
     diffusion: DiffusionConfig = DiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
-    quantiles: Annotated[dict[Attribute, list[list[float]]], Suppress] = field(default_factory=dict)
-    # of the attributes of the training digits, filled in by the script
+    unet: UNetConfig = UNetConfig()
 
     @model_validator(mode="after")
     def check(self):
         if self.sampler.steps > self.diffusion.timesteps:
             raise ValueError(f"sampler.steps: the schedule has {self.diffusion.timesteps}")
-        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.diffusion.clip:
+        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.pixels:
             told = "diffusion.prediction: the cosine schedule ends at alpha 5e-5, by which x_0 from epsilon is divided"
             raise ValueError(f"{told}: predict v, or take the linear schedule")
         if self.sampler.guidance != 1 and not self.label_dropout:
@@ -94,59 +119,38 @@ class TrainDDPM(TrainDiffusion):
     """Train the pixel DDPM on MNIST at 32x32."""
 
     kind: ClassVar[str] = "ddpm"
-    family: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "train_mnist.py"
+    pixels: ClassVar[bool] = True
 
-    epochs: Count = 24
-    """Passes over the training set."""
-    unet: UNetConfig = UNetConfig(attributes=ATTRIBUTES)
-
-
-@options_class
-class TrainVAE(Train):
-    """Train the KL-regularised autoencoder on MNIST at 32x32."""
-
-    kind: ClassVar[str] = "vae"
-    family: ClassVar[str] = "vae"
-    script: ClassVar[str] = "train_mnist_vae.py"
-
-    kl_weight: NotNegative = 1e-4
-    """Weight of the KL divergence (nats per latent element) beside the squared error (per pixel)."""
-    vae: VAEConfig = VAEConfig()
+    training: Flat[Training] = Training(epochs=24)
 
 
 @options_class
 class TrainLDM(TrainDiffusion):
-    """Train the latent UNet, conditioned on the digit, on the latents of a trained VAE."""
+    """Train latent diffusion, conditioned on the class and its measures, on the latents of a trained VAE."""
 
     kind: ClassVar[str] = "ldm"
-    family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "train_mnist_ldm.py"
+    pixels: ClassVar[bool] = False
 
-    epochs: Count = 40
-    """Passes over the training set."""
+    training: Flat[Training] = Training(epochs=40)
     vae_checkpoint: Path | None = None
     """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
-    diffusion: DiffusionConfig = DiffusionConfig(clip=False)
-    unet: UNetConfig = UNetConfig(in_channels=4, patch_size=1, attributes=ATTRIBUTES)
     sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0)
+    unet: UNetConfig = UNetConfig(patch_size=1)
 
 
 @options_class
-class Distill(TrainDiffusion):
+class Distill:
     """What the distillation scripts have in common."""
 
+    training: Flat[Training]
+    where: Flat[Where] = Where()
     consistency: Fraction = 0.1
     """Share of the training, its first, that is of consistency alone, without a discriminator."""
-    batch_size: Count = 64
-    """Images per step, over all processes."""
-    learning_rate: Positive = 1e-4
-    """Peak rate; a cosine takes it to 0."""
-    hold: Annotated[float, Field(ge=0, lt=1)] = 0.6
-    """Share of the training at the peak."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
-    sampler: SamplerConfig = SamplerConfig(name="ddim", steps=1)
+    sampler: SamplerConfig = SamplerConfig(name="consistency", steps=1)
     label_dropout: Annotated[float, Suppress] = 0.0
     # Of the teacher, filled in by the script:
     teacher_digest: Annotated[str | None, Suppress] = None
@@ -154,16 +158,17 @@ class Distill(TrainDiffusion):
     unet: Annotated[UNetConfig, Suppress] = UNetConfig()
 
 
+ADVERSARIAL = {"batch_size": 64, "learning_rate": 1e-4, "hold": 0.6}
+
+
 @options_class
 class DistillDDPM(Distill):
     """Distil the pixel DDPM into one that draws by one network call, and takes no guidance."""
 
     kind: ClassVar[str] = "ddpm-distilled"
-    family: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "distill_mnist.py"
 
-    epochs: Count = 4
-    """Passes over the training set."""
+    training: Flat[Training] = Training(epochs=4, **ADVERSARIAL)
 
 
 @options_class
@@ -171,11 +176,14 @@ class DistillLDM(Distill):
     """Distil a latent model into one that draws by one network call, and takes no guidance."""
 
     kind: ClassVar[str] = "ldm-distilled"
-    family: ClassVar[str] = "ldm"
     script: ClassVar[str] = "distill_mnist_ldm.py"
 
-    epochs: Count = 10
-    """Passes over the training set."""
+    training: Flat[Training] = Training(epochs=10, **ADVERSARIAL)
 
 
 RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillDDPM, DistillLDM)}
+
+
+def undistilled(kind):
+    """The kind of the model that one of this kind was distilled from: itself, if it was not."""
+    return kind.removesuffix("-distilled")

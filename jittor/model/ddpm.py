@@ -1,4 +1,4 @@
-"""The noise scheduler: the forward process, the training loss, and the network as a denoiser.
+"""Gaussian diffusion: the forward process, the training loss, and the network as a denoiser.
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
@@ -8,16 +8,17 @@ import math
 
 import numpy as np
 
+from common.diffusion.schedule import alphas_cumprod
 from common.options.networks import DiffusionConfig
-from common.schedule import alphas_cumprod
 from environment import jt
 
 
-class DDPM:
-    """The forward process. Time steps t are integers of numpy in 0..timesteps - 1; -1 is the clean image."""
+class GaussianDiffusion:
+    """The forward process q and what follows from it. Time steps t are integers of numpy in 0..timesteps - 1; -1 is the
+    clean image. clip: estimates of x_0 are clipped to [-1, 1]."""
 
-    def __init__(self, config: DiffusionConfig):
-        self.config = config
+    def __init__(self, config: DiffusionConfig, clip):
+        self.config, self.clip = config, clip
         self.alphas_cumprod = alphas_cumprod(config)  # (timesteps + 1,) float64, 1 at index -1
 
     def alpha_sigma(self, t, like):
@@ -35,7 +36,7 @@ class DDPM:
         """The clean image that the network's output at x_t, t implies (Salimans and Ho 2022, appendix D)."""
         alpha, sigma = self.alpha_sigma(t, x_t)
         x_0 = (x_t - sigma * output) / alpha if self.config.prediction == "epsilon" else alpha * x_t - sigma * output
-        return x_0.clamp(-1, 1) if self.config.clip else x_0
+        return x_0.clamp(-1, 1) if self.clip else x_0
 
     def loss(self, unet, x_0, t, eps, y):
         """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + A).
@@ -47,29 +48,33 @@ class DDPM:
         output = unet(self.q_sample(x_0, t, eps), jt.array(t), y)
         return ((output - target) ** 2).mean(dims=[1, 2, 3]).mean()
 
+    def denoiser(self, unet, y, guidance=1.0):
+        """The network as a Denoiser under conditions y (B, 1 + A)."""
+        return Denoiser(self, unet, y, guidance)
+
 
 class Denoiser:
-    """The network as a denoiser: denoiser(x_t, t) -> its estimate of x_0, (B, C, H, W) both; t one integer or (B,).
+    """denoiser(x_t, t) -> the network's estimate of x_0, (B, C, H, W) both; t one integer or (B,).
 
-    y (B, 1 + A): the conditions. guidance: scale of classifier-free guidance, 1 for none, 0 to ignore y.
+    guidance: scale of classifier-free guidance, 1 for none, 0 to ignore y.
     """
 
-    def __init__(self, unet, ddpm, y, guidance=1.0):
-        self.unet, self.ddpm, self.y, self.guidance = unet, ddpm, y, guidance
+    def __init__(self, diffusion, unet, y, guidance):
+        self.diffusion, self.unet, self.y, self.guidance = diffusion, unet, y, guidance
 
     def __call__(self, x_t, t):
         output = self.predict(x_t, jt.array(np.broadcast_to(t, len(x_t))))
         output.sync()  # Jittor is lazy: one step at a time
-        return self.ddpm.predict_x_0(output, x_t, t)
+        return self.diffusion.predict_x_0(output, x_t, t)
 
     def predict(self, x_t, t):
         """The network's output, with classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w):
 
         f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null))
         """
-        if self.guidance == 1:
-            return self.unet(x_t, t, self.y)
         null = jt.full_like(self.y, math.nan)
+        if self.guidance in (0, 1):
+            return self.unet(x_t, t, self.y if self.guidance else null)
         both = self.unet(jt.concat([x_t, x_t]), jt.concat([t, t]), jt.concat([self.y, null]))
         conditional, unconditional = both.chunk(2)
         return unconditional + self.guidance * (conditional - unconditional)

@@ -1,24 +1,24 @@
-"""The KL-regularised autoencoder of latent diffusion: 32x32 images to 8x8 latents of 4 channels and back.
+"""The KL-regularised autoencoder of latent diffusion: images to latents of fewer pixels, and back.
 
 Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
 """
 import math
 from itertools import pairwise
 
-from common import SIZE
-from common.options.networks import VAEConfig, downsampling_factor
+from common.diffusion.patches import pixel_shuffle, pixel_unshuffle
+from common.options.networks import VAEConfig
 from environment import jt, nn
-from model.blocks import GROUPS, ResidualBlock, Upsample, pixel_shuffle, pixel_unshuffle
+from model.blocks import GROUPS, ResidualBlock, Upsample
 from ops import GroupNorm
 
 
 class Encoder(nn.Module):
-    """x (B, 1, 32, 32) -> mean and log-variance of the posterior, stacked (B, 2 * latent_channels, 8, 8)."""
+    """x (B, channels, H, W) -> mean and log-variance of the posterior, stacked (B, 2 * latent_channels, h, w)."""
 
-    def __init__(self, config: VAEConfig):
+    def __init__(self, config: VAEConfig, channels):
         super().__init__()
         widths = [config.base_channels * mult for mult in config.channel_mults]
-        layers = [nn.Conv2d(config.patch_size**2, widths[0], 3, padding=1)]
+        layers = [nn.Conv2d(channels * config.patch_size**2, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
             layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
         layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
@@ -31,16 +31,16 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """z (B, latent_channels, 8, 8) -> image (B, 1, 32, 32)."""
+    """z (B, latent_channels, h, w) -> image (B, channels, H, W)."""
 
-    def __init__(self, config: VAEConfig):
+    def __init__(self, config: VAEConfig, channels):
         super().__init__()
         widths = [config.base_channels * mult for mult in reversed(config.channel_mults)]
         layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
         layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], config.patch_size**2, 3, padding=1)]
+        layers += [nn.Conv2d(widths[-1], channels * config.patch_size**2, 3, padding=1)]
         self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
@@ -65,24 +65,19 @@ class DiagonalGaussian:
 
 
 class VAE(nn.Module):
-    """Images (B, 1, 32, 32) in [-1, 1] to latents (B, latent_channels, 8, 8) and back."""
+    """Images (B, *shape) in [-1, 1] to latents (B, *latent_shape) and back. shape: (channels, height, width)."""
 
-    def __init__(self, config: VAEConfig):
+    def __init__(self, config: VAEConfig, shape):
         super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.config, self.latent_shape = config, config.latent_shape(shape)
+        self.encoder = Encoder(config, shape[0])
+        self.decoder = Decoder(config, shape[0])
 
     def encode(self, x):
         return DiagonalGaussian(self.encoder(x))
 
     def decode(self, z):
         return self.decoder(z)
-
-    def latent_shape(self):
-        """(channels, height, width) of an image's latent."""
-        side = SIZE // downsampling_factor(self.config)
-        return self.config.latent_channels, side, side
 
     def execute(self, x, eps):
         """The reconstruction of x from one draw of its posterior, and the posterior. eps: of the latent's shape."""
@@ -91,32 +86,13 @@ class VAE(nn.Module):
 
 
 def vae_loss(vae, x, eps, kl_weight):
-    """The loss and its parts: {"loss": reconstruction + kl_weight * kl, "reconstruction": ..., "kl": ...}, scalars.
+    """reconstruction + kl_weight * kl, and {"reconstruction": ..., "kl": ...}: scalars.
 
     reconstruction: mean squared error per pixel; kl: KL(q(z | x) || N(0, I)) in nats per latent element.
-    x (B, 1, 32, 32), eps (B, latent_channels, 8, 8).
+    x (B, channels, H, W), eps (B, *latent_shape).
     """
     reconstruction, posterior = vae(x, eps)
     squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3])  # (B,)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
     loss = (squared_error + kl_weight * kl).mean()
-    return {"loss": loss, "reconstruction": squared_error.mean(), "kl": kl.mean()}
-
-
-class LatentSpace:
-    """What latent diffusion sees: posterior means, normalised by the training set's mean and std of each channel.
-
-    mean, std: arrays (latent_channels,).
-    """
-
-    def __init__(self, vae, mean, std):
-        self.vae = vae
-        self.mean, self.std = (jt.array(a).reshape(1, -1, 1, 1) for a in (mean, std))
-
-    def normalize(self, mean):
-        """Posterior means -> z (B, latent_channels, 8, 8), of about zero mean and unit variance."""
-        return (mean - self.mean) / self.std
-
-    def decode(self, z):
-        """z -> images (B, 1, 32, 32)."""
-        return self.vae.decode(z * self.std + self.mean)
+    return loss, {"reconstruction": squared_error.mean(), "kl": kl.mean()}

@@ -5,16 +5,15 @@ from common.options.command_line import run
 from common.options.editing import Edits, Score
 
 
-def main(options: Edits):
+def main(options):
     """Load the model, and the VAE that it carries, and edit test digits or a picture of the user's."""
-    import editing  # a framework is loaded after --help was answered
-    from common.edit import write_edit
-    from pipeline import load_pipeline
+    from common.edit import write_edit  # a framework is loaded after --help was answered
+    from pipeline import pipeline
     from scoring.edits import score_edits
 
     work = score_edits if isinstance(options, Score) else write_edit
-    work(load_pipeline(options), editing, options)
+    work(pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Edits)

@@ -5,36 +5,37 @@ from common.options.command_line import run
 from common.options.recipes import TrainDDPM
 
 
-def main(options: TrainDDPM):
-    """Load the digits, build the conditional UNet, train it to predict v (or the noise: --diffusion.prediction)."""
-    from common import SIZE  # a framework is loaded after --help was answered
-    from common.attributes import training_set
+def main(options):
+    """Open the data and the space that x_0 lives in, build the conditional UNet, train it to predict v or the noise."""
+    from common.data.dataset import open_dataset  # a framework is loaded after --help was answered
+    from common.diffusion.model import Model
     from common.draw import sample_grid
-    from common.images import from_uint8
-    from device import TREE, make_accelerator, to_tensor
-    from model.ddpm import DDPM
-    from model.unet import ConditionalUNet
-    from pipeline import Pipeline
-    from trainer import Trainer
+    from common.training.run import Run
+    from common.training.trainer import Trainer
+    from device import Device
+    from model.ddpm import GaussianDiffusion
+    from optimizer import Muon
+    from pipeline import pipeline
 
-    images, conditions, options = training_set(options, TREE)
-    options.unet.check_input(channels=1, side=SIZE)
-    accelerator = make_accelerator(options.device, options.precision)
-    trainer = Trainer(options, accelerator, build=lambda: ConditionalUNet(options.unet))
-    ddpm = DDPM(options.diffusion)
+    data, device = open_dataset(options.training.data).measured(options.measures), Device(options.where)
+    train = data.first(options.training.limit)
+    run = Run(options, data.spec, device)
+    space, x_0_of = pipeline.open_space(run, train.images)
+    diffusion, conditions = GaussianDiffusion(options.diffusion, space.clip), train.conditions
+    trainer = Trainer(run, space, {"model": (lambda: pipeline.build_unet(options.unet, space, data.spec), Muon)})
 
-    def losses(unet, indices, noise):
-        x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
-        t = noise.integers(options.diffusion.timesteps)
-        eps = to_tensor(noise.normal(1, SIZE, SIZE), accelerator.device)
-        y = noise.drop(conditions[indices], options.label_dropout)
-        return {"loss": ddpm.loss(unet, x_0, t, eps, to_tensor(y, accelerator.device))}
+    def losses(modules, batch, done):
+        x_0 = x_0_of(batch.indices)
+        t = batch.noise.integers(options.diffusion.timesteps)
+        eps = device.tensor(batch.noise.normal(*space.shape))
+        y = device.tensor(batch.noise.drop(conditions[batch.indices], options.label_dropout))
+        return {"model": diffusion.loss(modules["model"], x_0, t, eps, y)}, {}
 
     def preview(unet):
-        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, options.quantiles), options.seed)
+        return sample_grid(Model(device, unet, diffusion, space, data.spec, options), options.training.seed)
 
-    trainer.fit(losses, len(images), preview)
+    trainer.fit(losses, len(train.images), preview)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, TrainDDPM)

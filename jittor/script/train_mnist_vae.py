@@ -5,31 +5,33 @@ from common.options.command_line import run
 from common.options.recipes import TrainVAE
 
 
-def main(options: TrainVAE):
-    """Load the digits, build the VAE, train it on reconstruction + kl_weight * KL."""
-    from common.images import from_uint8, pairs  # a framework is loaded after --help was answered
-    from common.mnist import load_mnist
-    from device import make_accelerator, to_tensor
+def main(options):
+    """Open the data, build the VAE, train it on reconstruction + kl_weight * KL."""
+    from common.data.dataset import open_dataset  # a framework is loaded after --help was answered
+    from common.diffusion.space import Latents, Pixels, reconstruct
+    from common.images import pairs
+    from common.training.run import Run
+    from common.training.trainer import Trainer
+    from device import Device
     from model.vae import VAE, vae_loss
-    from pipeline import reconstruct
-    from trainer import Trainer
+    from optimizer import Muon
 
-    images, _ = load_mnist(train=True, folder=options.data, limit=options.limit)
-    held_out, _ = load_mnist(train=False, folder=options.data, limit=100)
-    accelerator = make_accelerator(options.device, options.precision)
-    trainer = Trainer(options, accelerator, build=lambda: VAE(options.vae))
-    latent_shape = trainer.model.latent_shape()
+    data, device = open_dataset(options.training.data), Device(options.where)
+    images, held_out = data.first(options.training.limit).images, data.test.images[:100]
+    run, space = Run(options, data.spec, device), Pixels(data.spec.shape)
+    x_of, latent_shape = space.batches(images, device), options.vae.latent_shape(space.shape)
+    trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, space.shape), Muon)})
 
-    def losses(vae, indices, noise):
-        x = to_tensor(from_uint8(images[indices]), accelerator.device)
-        eps = to_tensor(noise.normal(*latent_shape), accelerator.device)
-        return vae_loss(vae, x, eps, options.kl_weight)
+    def losses(modules, batch, done):
+        eps = device.tensor(batch.noise.normal(*latent_shape))
+        loss, parts = vae_loss(modules["model"], x_of(batch.indices), eps, options.kl_weight)
+        return {"model": loss}, parts
 
     def preview(vae):
-        return pairs(held_out, reconstruct(accelerator, vae, held_out), columns=10)
+        return pairs(held_out, reconstruct(Latents(vae, 0.0, 1.0), held_out, device), columns=10)
 
     trainer.fit(losses, len(images), preview)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, TrainVAE)

@@ -11,8 +11,9 @@ from torch import nn
 from torch.nn import GroupNorm
 from torch.nn.functional import silu
 
+from common.diffusion.patches import pixel_shuffle, pixel_unshuffle
 from common.options.networks import UNetConfig
-from model.blocks import GROUPS, Attention, ResidualBlock, Upsample, pixel_shuffle, pixel_unshuffle
+from model.blocks import GROUPS, Attention, ResidualBlock, Upsample
 
 
 def sinusoids(x, dim):
@@ -42,17 +43,17 @@ class UNetBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """x_t (B, in_channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, in_channels, H, W).
+    """x_t (B, channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, channels, H, W).
 
     H and W are multiples of patch_size * 2 ** (levels - 1).
     """
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: UNetConfig, channels):
         super().__init__()
         self.config = config
         widths = [config.base_channels * mult for mult in config.channel_mults]
         time_dim = 4 * config.base_channels
-        in_channels = config.in_channels * config.patch_size**2
+        in_channels = channels * config.patch_size**2
         attention = [level in config.attention_levels for level in range(len(widths))]
 
         self.time = nn.Sequential(nn.Linear(config.base_channels, time_dim), nn.SiLU(), nn.Linear(time_dim, time_dim))
@@ -108,10 +109,10 @@ class UNet(nn.Module):
         return [*features, pixel_shuffle(self.head(silu(self.norm(x))), self.config.patch_size)]
 
 
-class Attributes(nn.Module):
-    """A token per measured attribute: its name's vector and the embedding of its value, or that of a value not given.
+class Measures(nn.Module):
+    """A token per measure: its name's vector and the embedding of its value, or that of none.
 
-    values (B, A), NaN where not given -> (B, A, context_dim).
+    values (B, A), NaN for none -> (B, A, context_dim).
     """
 
     def __init__(self, count, context_dim):
@@ -122,7 +123,7 @@ class Attributes(nn.Module):
     def forward(self, values):
         missing = torch.isnan(values)
         values = torch.where(missing, torch.zeros_like(values), values)
-        # 10: without it a measure's unit turns even the fastest sinusoid by one radian only
+        # values are O(1), where time steps go to 1000: without the 10 all sinusoids but the fastest hardly vary
         tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))  # (B, A, context_dim)
         return torch.where(missing.unsqueeze(-1), self.null.weight, tokens)
 
@@ -130,23 +131,24 @@ class Attributes(nn.Module):
 class ConditionalUNet(nn.Module):
     """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): tau_theta makes tokens of conditions y.
 
-    x_t (B, in_channels, H, W), t (B,) integers, y (B, 1 + A): the class and the values of config.attributes, NaN where
-    nothing is asked for (common/conditions.py) -> (B, in_channels, H, W). A class is context_tokens rows of a table.
+    x_t (B, *shape), t (B,) integers, y (B, 1 + measures): the class and the measures, NaN for none -> (B, *shape). A
+    class is context_tokens rows of a table; one more group of them stands for none.
     """
 
-    def __init__(self, config: UNetConfig):
+    def __init__(self, config: UNetConfig, shape, classes, measures):
         super().__init__()
-        self.config = config
-        self.context = nn.Embedding(config.num_classes + 1, config.context_tokens * config.context_dim)
-        self.attributes = Attributes(len(config.attributes), config.context_dim) if config.attributes else None
-        self.unet = UNet(config)
+        config.check_data(shape, classes)
+        self.config, self.classes = config, classes
+        self.context = nn.Embedding(classes + 1, config.context_tokens * config.context_dim)
+        self.attributes = Measures(measures, config.context_dim) if measures else None
+        self.unet = UNet(config, shape[0])
 
     def forward(self, x, t, y):
         return self.features(x, t, y)[-1]
 
     def features(self, x, t, y):
         """What each block of the UNet gives, then the output: a list."""
-        labels = torch.where(torch.isnan(y[:, 0]), torch.full_like(y[:, 0], self.config.num_classes), y[:, 0])
+        labels = torch.where(torch.isnan(y[:, 0]), torch.full_like(y[:, 0], self.classes), y[:, 0])
         context = self.context(labels.long()).reshape(-1, self.config.context_tokens, self.config.context_dim)
         if self.attributes is not None:
             context = torch.cat([context, self.attributes(y[:, 1:])], dim=1)  # (B, L, context_dim)

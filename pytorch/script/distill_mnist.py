@@ -1,38 +1,45 @@
 """Distil the pixel DDPM to one network call: python script/distill_mnist.py [--minutes 60] [--help]"""
 import paths
 
+from dataclasses import replace
+
 from common.options.command_line import run
 from common.options.recipes import DistillDDPM
 
 
-def main(options: DistillDDPM):
+def main(options):
     """Load the teacher; train a copy of it, the generator, first to be consistent, then to deceive a discriminator."""
-    from common.attributes import training_set  # a framework is loaded after --help was answered
+    from common.data.dataset import data_of  # a framework is loaded after --help was answered
+    from common.diffusion.model import Model
     from common.draw import sample_grid
-    from common.images import from_uint8
-    from device import TREE, load_weights, to_tensor
-    from distillation import distillation_losses, load_teacher
+    from common.files import digest
+    from common.training.run import Run
+    from common.training.trainer import Trainer
+    from distillation import DISCRIMINATOR, GENERATOR, distillation_losses
     from model.discriminator import Discriminator
-    from model.unet import ConditionalUNet
-    from pipeline import Pipeline
-    from trainer import Trainer
+    from pipeline import pipeline
 
-    teacher, options = load_teacher(options)
-    accelerator, ddpm = teacher.accelerator, teacher.ddpm
-    images, conditions, options = training_set(options, TREE)
-    build = lambda: load_weights(ConditionalUNet(options.unet), teacher.checkpoint, "model.")
-    trainer = Trainer(options, accelerator, build, build_discriminator=lambda: Discriminator(options.unet))
+    teacher = pipeline.load_model(options.teacher, options.kind.removesuffix("-distilled"), options.where)
+    device, space, spec, path = teacher.device, teacher.space, teacher.spec, teacher.checkpoint.path
+    known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
+    options = replace(options, **known)
+    train = data_of(teacher.checkpoint, options.training.data).first(options.training.limit)
+    run = Run(options, spec, device)
+    x_0_of, conditions = space.batches(train.images, device), train.conditions
+    build = lambda: device.load(pipeline.build_unet(options.unet, space, spec), teacher.checkpoint, "model.")
+    players = {"model": (build, GENERATOR), "discriminator": (lambda: Discriminator(options.unet), DISCRIMINATOR)}
+    trainer = Trainer(run, space, players)
 
-    def losses(generator, indices, noise):
-        x_0 = to_tensor(from_uint8(images[indices]), accelerator.device)
-        y = to_tensor(noise.drop(conditions[indices], 0), accelerator.device)
-        return distillation_losses(teacher, trainer, generator, x_0, y, noise)
+    def losses(modules, batch, done):
+        y = device.tensor(batch.noise.drop(conditions[batch.indices], 0))
+        adversarial = done >= options.consistency
+        return distillation_losses(teacher, modules, x_0_of(batch.indices), y, batch.noise, adversarial)
 
     def preview(unet):
-        return sample_grid(Pipeline(accelerator, unet, ddpm, options.sampler, options.quantiles), options.seed)
+        return sample_grid(Model(device, unet, teacher.diffusion, space, spec, options), options.training.seed)
 
-    trainer.fit(losses, len(images), preview)
+    trainer.fit(losses, len(train.images), preview)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, DistillDDPM)

@@ -2,16 +2,16 @@
 import paths
 
 from common.options.command_line import run
-from common.options.sampling import SampleDDPM
+from common.options.sampling import Sample, WhichDiffusion
 
 
-def main(options: SampleDDPM):
-    """Load the model, draw a grid of samples and the denoising of the first ones."""
+def main(options):
+    """Load the model, draw a grid of samples, the denoising of the first ones, and a sweep of its measures."""
     from common.draw import write_pictures  # a framework is loaded after --help was answered
-    from pipeline import load_pipeline
+    from pipeline import pipeline
 
-    write_pictures(load_pipeline(options), options)
+    write_pictures(pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Sample(which=WhichDiffusion(base="ddpm")), __doc__)

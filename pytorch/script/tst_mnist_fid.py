@@ -2,16 +2,16 @@
 import paths
 
 from common.options.command_line import run
-from common.options.sampling import ScoreDDPM
+from common.options.sampling import Score, WhichDiffusion
 
 
-def main(options: ScoreDDPM):
+def main(options):
     """Load the model, draw fake/, export real/, score one against the other."""
-    from pipeline import load_pipeline  # a framework is loaded after --help was answered
+    from pipeline import pipeline  # a framework is loaded after --help was answered
     from scoring.score import score
 
-    score(load_pipeline(options), options)
+    score(pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Score(which=WhichDiffusion(base="ddpm")), __doc__)

@@ -2,16 +2,8 @@
 import paths
 
 from common.options.command_line import run
-from common.options.sampling import SampleLDM
-
-
-def main(options: SampleLDM):
-    """Load the model and the VAE it carries, draw a grid of samples and the denoising of the first ones, decoded."""
-    from common.draw import write_pictures  # a framework is loaded after --help was answered
-    from pipeline import load_pipeline
-
-    write_pictures(load_pipeline(options), options)
-
+from common.options.sampling import Sample, WhichDiffusion
+from tst_mnist import main  # the same, with a latent model and the VAE that it carries
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Sample(which=WhichDiffusion(base="ldm")), __doc__)

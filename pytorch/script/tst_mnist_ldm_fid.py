@@ -2,16 +2,8 @@
 import paths
 
 from common.options.command_line import run
-from common.options.sampling import ScoreLDM
-
-
-def main(options: ScoreLDM):
-    """Load the model and the VAE it carries, draw fake/, export real/, score one against the other."""
-    from pipeline import load_pipeline  # a framework is loaded after --help was answered
-    from scoring.score import score
-
-    score(load_pipeline(options), options)
-
+from common.options.sampling import Score, WhichDiffusion
+from tst_mnist_fid import main  # the same, with a latent model and the VAE that it carries
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Score(which=WhichDiffusion(base="ldm")), __doc__)

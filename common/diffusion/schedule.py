@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from common.errors import UserError
-from common.options.networks import DiffusionConfig
+from common.options.networks import DiffusionConfig, SamplerConfig
 
 
 def betas(config: DiffusionConfig):
@@ -23,14 +23,15 @@ def alphas_cumprod(config: DiffusionConfig):
     return np.append(np.cumprod(1 - betas(config)), 1.0)
 
 
-def sampler_timesteps(timesteps, steps, shift=1.0):
-    """Where a sampler of so many steps calls the network, then -1, the clean image: a list of steps + 1 integers.
+def sampler_timesteps(timesteps, sampler: SamplerConfig):
+    """Where a sampler calls the network, then -1, the clean image: a list of steps + 1 integers.
 
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
     first call is always at the last time step, where training saw pure noise. A shift of more than 1 moves the others
     towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23): what is drawn is decided
     where there is much of it. UserError for steps it does not have.
     """
+    steps, shift = sampler.steps, sampler.shift
     if not 1 <= steps <= timesteps:
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
     left = np.arange(steps, 0, -1)  # calls from this one on
@@ -55,10 +56,10 @@ def lognormal_timesteps(normal, alphas_cumprod, mean, std):
     return np.searchsorted(levels, mean + std * normal).clip(0, len(levels) - 1)
 
 
-def learning_rate(options, step, fraction_done):
-    """Linear warm-up, the peak, then a cosine to 0; fraction_done in [0, 1]: of the epochs or of the minutes."""
+def learning_rate(options, step, done):
+    """Linear warm-up, the peak, then a cosine to 0; done in [0, 1]: the part of the epochs or of the minutes spent."""
     warmup = min(1.0, (step + 1) / (options.warmup + 1))
-    lowered = (min(fraction_done, 1.0) - options.hold) / (1 - options.hold)
+    lowered = (min(done, 1.0) - options.hold) / (1 - options.hold)
     return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * max(lowered, 0.0)))
 
 

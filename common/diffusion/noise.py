@@ -35,8 +35,11 @@ class StepNoise:
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
     def drop(self, y, probability):
-        """Conditions y (images of the part, 1 + A), some of them not given, NaN: the class with this probability; the
-        attributes all in half of the images, and in the others each with a probability drawn evenly for the image."""
+        """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with some entries NaN.
+
+        The class with this probability; of the measures in half of the images all, in the others each with a rate that
+        is drawn for the image, uniform in [0, 1].
+        """
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
         )

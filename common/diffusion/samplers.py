@@ -61,4 +61,16 @@ def sample_dpmpp_2m(denoise, x_t, alphas_cumprod, timesteps, noise):
         yield x_t
 
 
-SAMPLERS = {"ddpm": sample_ddpm, "ddim": sample_ddim, "dpmpp_2m": sample_dpmpp_2m}
+def sample_consistency(denoise, x_t, alphas_cumprod, timesteps, noise):
+    """Multistep consistency sampling (Song et al. 2023, Consistency Models, algorithm 1): each estimate of x_0 is
+    noised again, up to the next time step."""
+    for t, s in pairwise(timesteps):
+        x_0 = denoise(x_t, t)
+        abar_s = float(alphas_cumprod[s])
+        x_t = math.sqrt(abar_s) * x_0 + math.sqrt(1 - abar_s) * noise() if s >= 0 else x_0
+        yield x_t
+
+
+SAMPLERS = {
+    "ddpm": sample_ddpm, "ddim": sample_ddim, "dpmpp_2m": sample_dpmpp_2m, "consistency": sample_consistency,
+}  # fmt: skip

@@ -1,24 +1,14 @@
 """A digit asked for in words, English or Chinese: "a thick 7 leaning right", "向右倾的粗7"."""
 import re
 
+from common.data.measures import MEASURES
 from common.errors import UserError
 
-ATTRIBUTES = {  # what a word stands for: an attribute, and a percentile of such training digits (None: the value 0)
-    "thin": ("thickness", 5),
-    "thick": ("thickness", 95),
-    "narrow": ("width", 5),
-    "wide": ("width", 95),
-    "leaning left": ("slant", 5),
-    "upright": ("slant", None),
-    "leaning right": ("slant", 95),
-}
 DIGITS = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
-CHINESE = {
-    "细": "thin", "粗": "thick", "窄": "narrow", "宽": "wide", "向左倾": "leaning left", "左倾": "leaning left",
-    "直立": "upright", "端正": "upright", "向右倾": "leaning right", "右倾": "leaning right",
-}  # fmt: skip
 FILLERS = ("a", "an", "and", "the", "digit", "一个", "数字", "的", "而", "且", "又", ",", "，", "、", ".", "。")
-WORDS = ATTRIBUTES | {word: ATTRIBUTES[english] for word, english in CHINESE.items()}
+ENGLISH = {word: (name, value) for name, measure in MEASURES.items() for word, value in measure.words.items()}
+CHINESE = {word: english for measure in MEASURES.values() for word, english in measure.chinese.items()}
+WORDS = ENGLISH | {word: ENGLISH[english] for word, english in CHINESE.items()}
 WORDS |= {word: ("digit", i) for i in range(10) for word in (str(i), DIGITS[i], "零一二三四五六七八九"[i])}
 WORDS |= dict.fromkeys(FILLERS, (None, None))
 LONGEST_FIRST = sorted(WORDS, key=len, reverse=True)
@@ -26,11 +16,11 @@ LATIN_END = r"(?![a-z0-9])"  # of a word that might go on
 ANY_WORD = re.compile("|".join(
     re.escape(word) + (LATIN_END if word.isascii() and word[0].isalnum() else "") for word in LONGEST_FIRST
 ))  # fmt: skip
-KNOWN = f"{', '.join(ATTRIBUTES)}, {'、'.join(CHINESE)}, and a digit, as 7, seven or 七"
+KNOWN = f"{', '.join(ENGLISH)}, {'、'.join(CHINESE)}, and a digit, as 7, seven or 七"
 
 
 def parse(prompt):
-    """What a prompt asks for, {"digit": 7, "thickness": 95, ...}: attributes as ATTRIBUTES has them.
+    """What a prompt asks for, {"digit": 7, "thickness": 95, ...}: measures by percentile (None: the value 0).
 
     UserError for a word that is not known, and for two that contradict each other.
     """

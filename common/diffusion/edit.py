@@ -1,0 +1,76 @@
+"""What people do with a diffusion model once it draws: repaint a part, vary the whole, morph from one image to another.
+
+Each takes a Model, a sampler and images (N, C, H, W) uint8, and gives images (N, C, H, W) float32 in [-1, 1].
+y (N, 1 + A): the conditions; sample i of a seed has its own noise.
+"""
+from itertools import pairwise
+
+import numpy as np
+
+from common.diffusion.model import last
+from common.diffusion.noise import SampleNoise
+from common.diffusion.schedule import sampler_timesteps
+from common.images import from_uint8
+
+
+def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
+    """Images whose part outside `kept`, bool (1, H, W), is drawn anew over timesteps, which may rise again.
+
+    Every estimate of x_0 has the kept pixels put in (Wang et al. 2023, DDNM, equation 10, A the mask), so that what the
+    sampler goes on from agrees with them; of latents, in its decoded picture, which is then encoded again.
+    """
+    known = model.device.tensor(from_uint8(images))
+    mask = model.device.tensor(np.broadcast_to(kept, images.shape).astype(np.float32))
+
+    def put_in(x_0):
+        return mask * known + (1 - mask) * model.space.decode(x_0)
+
+    with model.device.inference():
+        change = lambda x_0: model.space.encode(put_in(x_0))
+        x_0 = last(model.trajectory(sampler, seed, indices, y, timesteps=timesteps, change=change))
+        return model.device.array(put_in(x_0))
+
+
+def vary(model, sampler, images, strength, seed, indices, y):
+    """Images noised for the share `strength` of the time steps, then denoised (Meng et al. 2022, SDEdit, algorithm 1).
+
+    0 changes nothing (but for the VAE), 1 all of it.
+    """
+    start = round(strength * model.timesteps) - 1
+    timesteps = [start, *(t for t in sampler_timesteps(model.timesteps, sampler) if t < start)]
+    with model.device.inference():
+        x_0 = model.space.encode(model.device.tensor(from_uint8(images)))
+        eps = model.device.tensor(SampleNoise(seed, indices, model.space.shape)())
+        x_t = model.diffusion.q_sample(x_0, start, eps)
+        return model.decode(last(model.trajectory(sampler, seed, indices, y, x_t, timesteps)))
+
+
+def invert(model, sampler, images, y):
+    """The noise (N, *shape) from which deterministic sampling draws these images (Song et al. 2021, section 4.3)."""
+    *timesteps, _ = sampler_timesteps(model.timesteps, sampler)
+    with model.device.inference():
+        x_0 = model.space.encode(model.device.tensor(from_uint8(images)))
+        x_t = last(model.trajectory(sampler, 0, range(len(images)), y, x_0, [0, *reversed(timesteps)]))
+        return model.device.array(x_t)
+
+
+def draw_from(model, sampler, noise, y):
+    """What deterministic sampling draws from noise (N, *shape)."""
+    with model.device.inference():
+        return model.decode(last(model.trajectory(sampler, 0, range(len(noise)), y, model.device.tensor(noise))))
+
+
+def slerp(a, b, share):
+    """From noise a to noise b (*shape) along a great circle: the share of the way in 0..1 (Shoemake 1985)."""
+    angle = np.arccos(np.clip((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
+    if angle == 0:
+        return a
+    return ((np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)).astype(np.float32)
+
+
+def morph(model, sampler, images, frames):
+    """From each image to the next in so many frames, (N - 1, frames, C, H, W), unconditionally."""
+    unconditional = lambda count: model.conditions(np.full(count, np.nan))
+    noise = invert(model, sampler, images, unconditional(len(images)))
+    ways = [np.stack([slerp(a, b, share) for share in np.linspace(0, 1, frames)]) for a, b in pairwise(noise)]
+    return np.stack([draw_from(model, sampler, way, unconditional(frames)) for way in ways])

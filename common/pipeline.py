@@ -1,0 +1,67 @@
+"""From a checkpoint to a model that draws, and from a training's options to the space that it trains in."""
+from dataclasses import dataclass
+
+from common.checkpoint import carries, find_checkpoint, load_checkpoint, model_line
+from common.diffusion.model import Model
+from common.diffusion.space import Pixels, fit_latents, latents
+from common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The classes of a tree that models are made of."""
+
+    device: type
+    diffusion: type
+    unet: type
+    vae: type
+
+    def build_unet(self, config, space, spec):
+        """The network of this size, for x_0 in this space and the classes and measures of this data."""
+        return self.unet(config, space.shape, len(spec.classes), len(spec.measures))
+
+    def load_model(self, path, kind, where):
+        """The diffusion model of the checkpoint named, else the tree's own of this kind, ready to draw."""
+        device = self.device(where)
+        checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
+        space = self.load_space(checkpoint, device)
+        unet = self.build_unet(checkpoint.options.unet, space, checkpoint.spec)
+        unet = device.load(unet, checkpoint, "model.").eval()
+        diffusion = self.diffusion(checkpoint.options.diffusion, space.clip)
+        if device.is_main_process:
+            print(model_line(checkpoint))
+        return Model(device, unet, diffusion, space, checkpoint.spec, checkpoint.options, checkpoint)
+
+    def load_vae(self, path, device):
+        """The VAE of the checkpoint named, else the tree's own, ready to use; and that checkpoint."""
+        checkpoint = load_checkpoint(find_checkpoint(path, device.tree, "vae"), "vae")
+        vae = self.vae(checkpoint.options.vae, checkpoint.spec.shape)
+        return device.load(vae, checkpoint, "model.").eval(), checkpoint
+
+    def load_space(self, checkpoint, device):
+        """Where a diffusion model's x_0 lives: in latents, if its checkpoint carries their VAE and their statistics."""
+        if not checkpoint.vae:
+            return Pixels(checkpoint.spec.shape)
+        vae = device.load(self.vae(checkpoint.vae, checkpoint.spec.shape), checkpoint, "vae.").eval()
+        shape = (checkpoint.vae.latent_channels,)
+        return latents(vae, **checkpoint.take("latent.", {"mean": shape, "std": shape}), device=device)
+
+    def open_space(self, run, images):
+        """Where the x_0 of a training live, and of its images (N, C, H, W) uint8 a function: indices -> x_0.
+
+        A run that goes on has its own VAE. UserError where a VAE is named that is another, or learned other data.
+        """
+        device, named = run.device, getattr(run.options, "vae_checkpoint", None)
+        if run.options.pixels:
+            space = Pixels(run.spec.shape)
+            return space, space.batches(images, device)
+        if run.resumed:
+            vae = self.load_space(run.resumed, device).vae
+            if named and not carries(run.resumed, load_checkpoint(named, "vae")):
+                raise UserError(f"{run.checkpoint} has another VAE than {named}: leave --vae-checkpoint out")
+        else:
+            vae, checkpoint = self.load_vae(named, device)
+            if checkpoint.spec.digest != run.spec.digest:
+                problem = f"{checkpoint.path} learned {checkpoint.spec.name}, not {run.spec.name}"
+                raise UserError(f"{problem}: train a VAE on that, or name its VAE with --vae-checkpoint")
+        return fit_latents(vae, images, device)

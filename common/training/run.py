@@ -1,0 +1,101 @@
+"""A training run's folder: its options, its lock, its checkpoint. The loop is the trainer's."""
+import math
+import signal
+import sys
+
+from pydantic_core import to_jsonable_python
+
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.errors import UserError
+from common.files import CHECKPOINT, lock, run_folder, write_json
+from common.training.clock import Progress
+
+MAY_CHANGE = (  # between the parts of a run
+    "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard",
+    "data", "vae_checkpoint", "teacher",  # which are known by their digest or their weights
+)  # fmt: skip
+
+
+class Run:
+    """options.json and checkpoint.safetensors in one folder, which is this process's until it ends.
+
+    UserError where the folder holds a run already, or none to resume, or another process is at it, or the run that is
+    there had other options or other data. Of several processes that train together only the first writes.
+    """
+
+    def __init__(self, options, spec, device):
+        self.options, self.spec, self.device = options, spec, device
+        self.folder = options.training.out or run_folder(device.tree, options.kind)
+        self.checkpoint = self.folder / CHECKPOINT
+        exists, resume = self.checkpoint.is_file(), options.training.resume
+        if resume is True and not exists:
+            raise UserError(f"{self.checkpoint} does not exist, so there is nothing to go on from: leave out --resume")
+        if exists and not resume:
+            raise UserError(f"{self.folder} holds a run: --resume goes on with it, --out starts another elsewhere")
+        if device.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = lock(self.folder)
+        self.resumed = self.load() if exists else None  # the checkpoint that the run goes on from
+        self.progress = self.resumed.progress if exists else Progress()
+        step, count = self.progress.step, device.num_processes
+        if count > 1 and device.total([step]) != [count * step]:
+            raise UserError(f"{self.folder} is not the same to every process: it must be on a disk that they share")
+        if device.is_main_process:
+            write_json(self.folder / "options.json", to_jsonable_python(options))
+
+    def load(self):
+        """The checkpoint to go on from; UserError where its run had other options, beyond MAY_CHANGE, or other data."""
+        checkpoint = load_checkpoint(self.checkpoint)
+        if checkpoint.options.kind != self.options.kind:
+            raise UserError(f"{self.folder} holds a run of {checkpoint.options.script}: choose another --out")
+        before, now = (each(options) for options in (checkpoint.options, self.options))
+        changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
+        if checkpoint.spec.digest != self.spec.digest:
+            changed.append(f"data={checkpoint.spec.source or checkpoint.spec.name}, digest {checkpoint.spec.digest}")
+        if changed:
+            raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
+        return checkpoint
+
+    def save(self, tensors, progress, vae=None):
+        """Write the checkpoint."""
+        save_checkpoint(self.checkpoint, Checkpoint(self.options, self.spec, tensors, progress, vae))
+
+    def end(self, clock, number):
+        """Say how long the training took, or where the signal of this number stopped it (SystemExit)."""
+        main = self.device.is_main_process
+        if number is None and main:
+            print(f"{self.folder}: {clock.epoch:.1f} epochs in {clock.seconds / 60:.1f} minutes")
+        if number is None:
+            return
+        if main:
+            goes_on = f"the same command with --resume goes on from {self.checkpoint}"
+            advice = goes_on if self.checkpoint.is_file() else "before the first checkpoint"
+            print(f"stopped at step {clock.step}: {advice}", file=sys.stderr)
+        raise SystemExit(128 + number)
+
+    def agree(self, losses, weight, seconds, stop):
+        """The losses of the whole batch and how long the step took, the same in every process: the first one's clock is
+        everyone's, and so is a signal to any."""
+        stop.signal, count = stop.came, self.device.num_processes
+        if count > 1:
+            mine = [*(weight * loss for loss in losses.values()), seconds * self.device.is_main_process]
+            *sums, seconds, signals = self.device.total([*mine, int(stop.signal is not None)])
+            losses = {name: total / count for name, total in zip(losses, sums)}
+            stop.signal = stop.signal or (signal.SIGTERM if signals else None)
+        return losses, seconds
+
+    def check_finite(self, step, losses, norms):
+        """UserError where a loss or the norm of a player's gradient, {name: number} both, is not finite."""
+        values = losses | {"gradient" if name == "model" else f"{name}'s gradient": x for name, x in norms.items()}
+        if all(map(math.isfinite, values.values())):
+            return
+        saved = self.checkpoint.is_file()
+        last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
+        told = ", ".join(f"{name} {value}" for name, value in values.items())
+        raise UserError(f"training stopped at step {step}: {told}; {last}; try a smaller --learning-rate")
+
+
+def each(options):
+    """Every option by its name, those of the groups that are said without the group's name too."""
+    found = to_jsonable_python(options)
+    return found.pop("training") | found.pop("where") | found
