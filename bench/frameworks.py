@@ -2,93 +2,73 @@
 
     python bench/frameworks.py [--rounds 7] [--device cpu]
 
-Each framework has a process of its own; the rounds go A B A B, so that a machine whose speed drifts hits both. Prints
-images/s as medians and the ratio Jittor / PyTorch of each pair of rounds as median (min-max), and writes both to
-asset/bench.json.
+Each framework's own training scripts are measured, each in a process of its own; the rounds go A B A B, so that a
+machine whose speed drifts hits both. Prints images/s as medians and the ratio Jittor / PyTorch of each pair of rounds
+as median (min-max), and writes both to asset/bench.json.
 """
-import contextlib
-import os
 import sys
-import tempfile
+from contextlib import redirect_stderr
+from importlib import import_module
+from os import devnull
 from pathlib import Path
+from tempfile import mkdtemp
 
-from rounds import ROOT, compete, end, read_options, serve, start, write
+from rounds import ROOT, Rounds, compete, write
 
-TREES = ("pytorch", "jittor")
-STEPS, SAMPLES = 5, 100
+from common.options.command_line import run
+from publish import FRAMEWORKS
+
+BATCH, STEPS, SAMPLES = 128, 5, 100
 ENDLESS = {"epochs": 10**6, "save_every": 10**6, "preview_every": 10**6, "warmup": 0}
 
 
-def build(tree, kind, device, batch=128, precision="fp32"):
-    """The work of one kind, as two functions without arguments that return the number of images they went through."""
-    sys.path[:0] = [str(ROOT / tree)]
-    import numpy as np
-    from trainer import Trainer
-
-    from common.conditions import PERCENTILES
-    from common.draw import sample_images
+def build(tree, kind, device, precision="fp32"):
+    """A step of the training script of a kind, and drawing: functions that return how many images they went through."""
+    sys.path[:0] = [str(ROOT / tree / "script")]
+    from common.diffusion.noise import SampleNoise
+    from common.diffusion.space import Latents
     from common.options.networks import SamplerConfig
-    from common.options.recipes import RECIPES
-    from device import make_accelerator, to_tensor
-    from model.ddpm import DDPM
-    from model.unet import ConditionalUNet
-    from model.vae import VAE, LatentSpace, vae_loss
-    from pipeline import Pipeline, decode_prior
+    from common.options.recipes import RECIPES, Training, Where
+    from common.training.trainer import Trainer
 
-    out = Path(tempfile.mkdtemp())
-    options = RECIPES[kind](out=out, batch_size=batch, device=device, precision=precision, **ENDLESS)
-    accelerator = make_accelerator(options.device, options.precision)
-    make_network = (lambda: VAE(options.vae)) if kind == "vae" else (lambda: ConditionalUNet(options.unet))
-    trainer = Trainer(options, accelerator, make_network)
-    vae, ddpm = accelerator.prepare(VAE(RECIPES["vae"]().vae)), DDPM(RECIPES["ldm"]().diffusion)
-    space = LatentSpace(vae.eval(), np.zeros(4, np.float32), np.ones(4, np.float32)) if kind == "ldm" else None
-    attributes = () if kind == "vae" else options.unet.attributes
-    quantiles = {name: [PERCENTILES] for name in attributes}  # any numbers that rise
-    pipeline = Pipeline(accelerator, trainer.ema, ddpm, SamplerConfig(steps=STEPS), quantiles, space)
-    y = pipeline.conditions(np.arange(batch) % 10, dict.fromkeys(attributes, 1.0))
-    data = np.random.default_rng(0).standard_normal((batch, *pipeline.shape)).astype(np.float32)
+    recipe, prepared = RECIPES[kind], []
+    Trainer.fit = lambda *arguments: prepared.extend(arguments)  # the steps are taken below
+    training = Training(out=Path(mkdtemp()), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
+    sampler = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
+    main = import_module(Path(recipe.script).stem).main
+    main(recipe(training=training, where=Where(device=device, precision=precision), **sampler))
+    trainer, losses, count, preview = prepared
+    steps = trainer.steps(losses, count, preview)
+    with open(devnull, "w") as nowhere, redirect_stderr(nowhere):
+        next(steps)  # which makes the progress bar
 
-    def losses(model, indices, noise):
-        x = to_tensor(data[indices], accelerator.device)
-        eps = to_tensor(noise.normal(*(vae.latent_shape() if kind == "vae" else pipeline.shape)), accelerator.device)
-        if kind == "vae":
-            return vae_loss(model, x, eps, options.kl_weight)
-        return {"loss": ddpm.loss(model, x, noise.integers(1000), eps, to_tensor(y[indices], accelerator.device))}
+    def train():
+        next(steps)
+        return BATCH
 
-    steps, nowhere = trainer.steps(losses, batch, preview=None), open(os.devnull, "w")  # noqa: SIM115
-
-    def training():
-        with contextlib.redirect_stderr(nowhere):  # for the progress bar, which the first step makes
-            next(steps)
-        return batch
-
-    def sampling():
-        if kind == "vae":
-            decode_prior(accelerator, trainer.ema, 0, SAMPLES)
-        else:
-            sample_images(pipeline, 0, y[:SAMPLES])
+    def decode_prior():
+        space = Latents(trainer.ema, 0.0, 1.0)
+        with trainer.device.inference():
+            z = trainer.device.tensor(SampleNoise(0, range(SAMPLES), space.shape)())
+            trainer.device.array(space.decode(z))
         return SAMPLES
 
-    return {"training": training, "sampling": sampling}
+    def draw():
+        preview(trainer.ema)  # a grid of so many
+        return SAMPLES
+
+    return {"training": train, "sampling": decode_prior if kind == "vae" else draw}
 
 
-def compare(options):
+def main(options):
     """Measure every model's training and sampling in both frameworks, and write it down."""
     results = {}
     for kind in ("ddpm", "ldm", "vae"):
-        arguments = ("--kind", kind, "--device", options.device)
-        trees = {tree: start(__file__, "--worker", tree, *arguments) for tree in TREES}
-        for work in ("training", "sampling"):
-            asked = {tree: (process, work) for tree, process in trees.items()}
-            ratios = {"jittor": ("jittor", "pytorch")}
-            results[f"{kind} {work}"] = compete(asked, options.rounds, f"images/s ({kind})", ratios)
-        end(trees)
+        trees = {tree: (build, tree, kind, options.device) for tree in FRAMEWORKS}
+        found = compete(trees, ("training", "sampling"), options.rounds, f"images/s ({kind})")
+        results |= {f"{kind} {work}": speeds for work, speeds in found.items()}
     write("frameworks", options, results, precision="fp32", calls=STEPS)
 
 
 if __name__ == "__main__":
-    options = read_options(__doc__)
-    if options.worker:
-        serve(build(options.worker, options.kind, options.device))
-    else:
-        compare(options)
+    run(main, Rounds, __doc__)

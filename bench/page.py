@@ -10,7 +10,10 @@ import sys
 from time import perf_counter
 
 from playwright.sync_api import sync_playwright
-from rounds import ROOT, read_options, spread, write
+from rounds import ROOT, Rounds, write
+
+from common.options.command_line import run
+from publish import spread
 
 DRAWN = "() => /^[0-9.]+ /.test(document.getElementById('status').textContent)"
 REDRAW = """async (calls) => {
@@ -50,4 +53,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    main(read_options(__doc__))
+    run(main, Rounds, __doc__)

@@ -12,24 +12,31 @@ writes all of it to asset/bench.json.
 import sys
 from importlib.metadata import version
 
-from frameworks import SAMPLES, STEPS, build
-from rounds import ROOT, compete, end, read_options, serve, start, write
+from frameworks import BATCH, SAMPLES, STEPS, build
+from rounds import ROOT, Rounds, compete, write
 
-OURS, PEERS, LIMIT = "this repository", ("diffusers", "denoising-diffusion-pytorch"), "matrix product of 4096"
-BATCH = 128
+from common.files import shipped_weights
+from common.options.command_line import run
+from common.options.recipes import Where
+
+OURS, LIMIT = "this repository", "matrix product of 4096"
+NETWORKS = {"pixel UNet": "ddpm", "latent UNet": "ldm"}
+sys.path.insert(0, str(ROOT / "pytorch"))
 
 
-def wrap(network, loss, sample, device, bf16):
-    """A peer's training step and sampling, as two functions that return the number of images they went through."""
+def wrap(network, loss, sample, device):
+    """A peer's training step and sampling, as two functions that return the number of images they went through.
+
+    loss(x) of images x; sample() draws; both with the network, on the tree's Device.
+    """
     import torch
 
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.99))
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn())
-    x = torch.randn(BATCH, 1, 32, 32, device=device)
-    autocast = lambda: torch.autocast(device, dtype=torch.bfloat16, enabled=bf16)
+    x = torch.randn(BATCH, 1, 32, 32, device=device.device)
 
     def training():
-        with autocast():
+        with device.autocast():
             value = loss(x)
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -39,121 +46,98 @@ def wrap(network, loss, sample, device, bf16):
         return BATCH
 
     def sampling():
-        with torch.no_grad(), autocast():
+        with device.inference():
             assert len(sample()) == SAMPLES
         return SAMPLES
 
     return {"training": training, "sampling": sampling}
 
 
-def diffusers(device, bf16):
+def diffusers(where):
     import torch
     from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
+    from device import Device
+
+    device = Device(where)
     network = UNet2DModel(
         sample_size=32, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(32, 64, 112),
         down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"), norm_num_groups=8,
-    ).to(device)  # fmt: skip
+    ).to(device.device)  # fmt: skip
     noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
     pipeline = DDPMPipeline(network, DPMSolverMultistepScheduler.from_config(noising.config))
     pipeline.set_progress_bar_config(disable=True)
 
     def loss(x):
-        eps, t = torch.randn_like(x), torch.randint(0, 1000, (len(x),), device=device)
+        eps, t = torch.randn_like(x), torch.randint(0, 1000, (len(x),), device=x.device)
         output = network(noising.add_noise(x, eps, t), t).sample
         return ((output.float() - noising.get_velocity(x, eps, t)) ** 2).mean()
 
     def sample():
         return pipeline(batch_size=SAMPLES, num_inference_steps=STEPS, output_type="np").images
 
-    return wrap(network, loss, sample, device, bf16)
+    return wrap(network, loss, sample, device)
 
 
-def lucidrains(device, bf16):
+def lucidrains(where):
     from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 
-    network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False).to(device)
-    diffusion = GaussianDiffusion(network, image_size=32, objective="pred_v", sampling_timesteps=STEPS).to(device)
+    from device import Device
 
-    def sample():
-        return diffusion.sample(batch_size=SAMPLES)
+    device = Device(where)
+    network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False)
+    diffusion = GaussianDiffusion(network, image_size=32, objective="pred_v", sampling_timesteps=STEPS)
+    diffusion.to(device.device)
+    return wrap(network, lambda x: diffusion(x / 2 + 0.5), lambda: diffusion.sample(batch_size=SAMPLES), device)
 
-    return wrap(network, lambda x: diffusion(x / 2 + 0.5), sample, device, bf16)
 
-
-def limits(device, bf16):
-    """A matrix product, and our two networks' calls: functions that return how many GFLOP they went through."""
+def limit(name, where):
+    """A call of one of our networks, or the matrix product: a function that returns how many GFLOP it went through."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from common.options.recipes import TrainDDPM, TrainLDM
-    from model.unet import ConditionalUNet
+    from device import Device
+    from pipeline import pipeline
 
-    dtype = torch.bfloat16 if bf16 else torch.float32
-    a = torch.randn(4096, 4096, dtype=dtype, device=device)
-    networks = {
-        "pixel UNet": (ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
-        "latent UNet": (ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
-    }
-    works = {LIMIT: lambda: a @ a}
-    for name, (network, shape) in networks.items():
-        network.to(device).eval()
-        x, t = torch.randn(SAMPLES, *shape, device=device), torch.full((SAMPLES,), 500, device=device)
-        y = torch.zeros(SAMPLES, 1 + len(network.config.attributes), device=device)
-        works[name] = lambda network=network, arguments=(x, t, y): network(*arguments)
+    device = Device(where)
+    if name == LIMIT:
+        dtype = torch.bfloat16 if device.describe()["dtype"] == "bf16" else torch.float32
+        a = torch.randn(4096, 4096, dtype=dtype, device=device.device)
+        work = lambda: a @ a
+    else:
+        model = pipeline.load_model(shipped_weights(device.tree, NETWORKS[name]), NETWORKS[name], where)
+        x = torch.randn(SAMPLES, *model.space.shape, device=device.device)
+        t = torch.full((SAMPLES,), 500, device=device.device)
+        y = torch.zeros(SAMPLES, 1 + len(model.spec.measures), device=device.device)
+        work = lambda: model.network(x, t, y)
 
-    def call(work):
-        with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=bf16):
+    def call():
+        with device.inference():
             work()
-        if device == "cuda":
+        if where.device == "cuda":
             torch.cuda.synchronize()
+        return counter.get_total_flops() / 1e9
 
-    measured = {}
-    for name, work in works.items():
-        with FlopCounterMode(display=False) as counter:
-            call(work)
-        gflop = counter.get_total_flops() / 1e9
-        measured[name] = lambda work=work, gflop=gflop: call(work) or gflop
-    return measured
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return {"limits": call}
 
 
-def precision_of(device):
-    """bf16 where the hardware multiplies it, else fp32: what our tree chooses."""
-    sys.path[:0] = [str(ROOT / "pytorch")]
-    from device import describe, make_accelerator
-
-    return describe(make_accelerator(device, "auto"))["dtype"]
-
-
-def contestant(name, device):
-    """What a process of its own measures: images or GFLOP per call."""
-    if name == OURS:
-        return build("pytorch", "ddpm", device, BATCH, precision="auto")
-    measure = {"diffusers": diffusers, "denoising-diffusion-pytorch": lucidrains, "limits": limits}[name]
-    return measure(device, precision_of(device) == "bf16")
-
-
-def compare(options):
+def main(options):
     """Measure training and sampling beside the peers, and the networks beside the machine's limit; write it down."""
-    device = ("--device", options.device)
-    contestants = {OURS: start(__file__, "--worker", OURS, *device)}
-    contestants |= {f"{name} {version(name)}": start(__file__, "--worker", name, *device) for name in PEERS}
-    ratios, results = {name: (OURS, name) for name in list(contestants)[1:]}, {}
-    for work in ("training", "sampling"):
-        asked = {name: (process, work) for name, process in contestants.items()}
-        results[work] = compete(asked, options.rounds, "images/s", ratios)
-    end(contestants)
-    networks, alone = ("pixel UNet", "latent UNet"), start(__file__, "--worker", "limits", *device)
-    asked, ratios = {name: (alone, name) for name in (LIMIT, *networks)}, {name: (name, LIMIT) for name in networks}
-    results["limits"] = compete(asked, options.rounds, "GFLOP/s", ratios)
-    end({"limits": alone})
-    write("peers", options, results, precision=precision_of(options.device), calls=STEPS)
+    from device import Device
+
+    where = Where(device=options.device)
+    contestants = {OURS: (build, "pytorch", "ddpm", options.device, "auto")}
+    for name, peer in (("diffusers", diffusers), ("denoising-diffusion-pytorch", lucidrains)):
+        contestants[f"{name} {version(name)}"] = peer, where
+    ours_over = lambda ours, other: ours / other
+    results = compete(contestants, ("training", "sampling"), options.rounds, "images/s", ours_over)
+    limits = {name: (limit, name, where) for name in (LIMIT, *NETWORKS)}
+    results |= compete(limits, ("limits",), options.rounds, "GFLOP/s")
+    write("peers", options, results, precision=Device(where).describe()["dtype"], calls=STEPS)
 
 
 if __name__ == "__main__":
-    options = read_options(__doc__)
-    if options.worker:
-        serve(contestant(options.worker, options.device))
-    else:
-        compare(options)
+    run(main, Rounds, __doc__)

@@ -1,70 +1,68 @@
 """Interleaved rounds: each contestant, a process of its own, works in turn, so that a machine that drifts hits all."""
-import argparse
-import json
-import statistics
-import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from common.files import write_json  # noqa: E402
+from common.files import read_json, write_json  # noqa: E402
 from common.machine import cores, cpu_name  # noqa: E402
+from common.options.fields import Count, options_class  # noqa: E402
+from publish import spread, spread_text  # noqa: E402
 
 RESULTS = ROOT / "asset" / "bench.json"
+WORKS = {}  # of the contestant whose process this is, by name
 
 
-def serve(works, seconds=2):
-    """In a contestant: answer each line on stdin, the name of a work, with how much of it was done per second."""
-    for line in sys.stdin:
-        work = works[line.strip()]
-        start, done = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds:
-            done += work()
-        print(json.dumps(done / (time.perf_counter() - start)), flush=True)
+@options_class
+class Rounds:
+    rounds: Count = 7
+    """Rounds of two seconds each."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where to compute."""
 
 
-def start(script, *arguments):
-    """Begin a contestant: this script with these arguments, which ends in serve()."""
-    command = [sys.executable, script, *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def begin(build, *arguments):
+    """In a contestant's process: make its works."""
+    WORKS.update(build(*arguments))
 
 
-def end(contestants):
-    """End the processes of {name: contestant}."""
-    for process in contestants.values():
-        process.stdin.close()
-        process.wait()
+def speed(work, seconds=2):
+    """In a contestant's process: how much of a work it does per second."""
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        done += WORKS[work]()
+    return done / (time.perf_counter() - start)
 
 
-def ask(process, work):
-    """How much of a work a contestant does per second."""
-    print(work, file=process.stdin, flush=True)
-    return json.loads(process.stdout.readline())
+def compete(contestants, works, rounds, unit, ratio=lambda first, other: other / first):
+    """Let contestants {name: (build, *arguments)} do each work in turn, round after round, the first only to warm up.
 
-
-def spread(values):
-    """A list of numbers as what is reported of it."""
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def compete(asked, rounds, unit, ratios):
-    """Ask {name: (contestant, work)} in turn, round after round, the first one only to warm up; print the results.
-
-    Returns {name: {"speed": spread, "ratio": spread}}; ratios names what is compared, {name: (dividend, divisor)}.
+    build(*arguments) -> {work: function without arguments that returns how much it did}. Prints and returns
+    {work: {name: {"speed": spread, "ratio": spread}}}; ratio: of the first contestant's speed and another's.
     """
-    measured = [{name: ask(*question) for name, question in asked.items()} for _ in range(rounds + 1)][1:]
-    results = {name: {"speed": spread([speeds[name] for speeds in measured])} for name in asked}
-    for name, (dividend, divisor) in ratios.items():
-        results[name]["ratio"] = spread([speeds[dividend] / speeds[divisor] for speeds in measured])
-    for name, result in results.items():
-        ratio = result.get("ratio")
-        compared = f", ratio {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})" if ratio else ""
-        work = ", ".join(dict.fromkeys([asked[name][1], name]))
-        print(f"{work:46} {result['speed']['median']:6.0f} {unit}{compared}", flush=True)
+    results = {}
+    with ExitStack() as stack:
+        pool = lambda how: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), begin, how))
+        processes = {name: pool(how) for name, how in contestants.items()}
+        for work in works:
+            measured = {name: [] for name in contestants}
+            for _ in range(rounds + 1):
+                for name, process in processes.items():
+                    measured[name].append(process.submit(speed, work).result())
+            first, *others = (speeds[1:] for speeds in measured.values())
+            results[work] = {name: {"speed": spread(speeds[1:])} for name, speeds in measured.items()}
+            for name, speeds in zip(list(contestants)[1:], others):
+                results[work][name]["ratio"] = spread(map(ratio, first, speeds))
+            for name, found in results[work].items():
+                compared = f", ratio {spread_text(found['ratio'])}" if "ratio" in found else ""
+                print(f"{name}, {work}: {found['speed']['median']:.0f} {unit}{compared}", flush=True)
     return results
 
 
@@ -72,18 +70,8 @@ def write(part, options, results, **about):
     """Put the results of one script into asset/bench.json, from which `python -m publish.report` makes the tables."""
     if options.rounds < 7:
         return print(f"fewer than 7 rounds: {RESULTS} stays as it is")
-    before = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    on_cpu = f"{cpu_name()}, {cores()} cores"
-    about |= {"hardware": on_cpu if options.device == "cpu" else options.device, "rounds": options.rounds}
-    write_json(RESULTS, before | {part: {**about, "date": date.today().isoformat(), "results": results}})
+    before = read_json(RESULTS) if RESULTS.is_file() else {}
+    hardware = f"{cpu_name()}, {cores()} cores" if options.device == "cpu" else options.device
+    about |= {"hardware": hardware, "rounds": options.rounds, "date": date.today().isoformat(), "results": results}
+    write_json(RESULTS, before | {part: about})
     return print(RESULTS)
-
-
-def read_options(text):
-    """The command line of a script with this docstring. --worker, --kind: what a process of its own measures."""
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of two seconds each (default 7)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    for name in ("--worker", "--kind"):
-        parser.add_argument(name, help=argparse.SUPPRESS)
-    return parser.parse_args()

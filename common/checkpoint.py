@@ -124,12 +124,6 @@ def carries(latent, vae):
     return all(np.array_equal(vae.tensors[name], latent.tensors[name.replace("model", "vae", 1)]) for name in names)
 
 
-def model_line(checkpoint):
-    """Which model this is, in one line."""
-    about = f"{checkpoint.options.kind}, {checkpoint.progress.epoch:.3g} epochs of {checkpoint.spec.name}"
-    return f"model: {checkpoint.path} ({about})"
-
-
 def retrain(kind):
     """What helps where a checkpoint is missing or of no use."""
     return f"run {RECIPES[kind].script}, or name another checkpoint" if kind else "train it again"

@@ -7,9 +7,11 @@ from tqdm import tqdm
 
 from common.data.measures import MEASURES
 from common.data.prompt import parse
+from common.diffusion.noise import SampleNoise
+from common.diffusion.space import Latents, reconstruct
 from common.errors import UserError
 from common.files import run_folder
-from common.images import grid, save_gif, save_png
+from common.images import grid, pairs, save_gif, save_png, to_uint8
 
 
 def labels_of(indices, spec, label=None):
@@ -110,3 +112,23 @@ def write_pictures(model, options):
     if model.spec.measures:
         save_png(folder / "sweep.png", sweep_grid(model, sampler, seed))
         print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from little to much")
+
+
+def write_reconstructions(vae, images, device, options):
+    """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above what the VAE makes of them, and
+    prior.png, decoded noise; print where they are. All reconstructions, uint8.
+    """
+    space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "vae")
+    batches = batches_of(len(images), options.drawing.batch_size)
+    decoded = np.concatenate([reconstruct(space, images[indices], device) for indices in batches])
+    with device.inference():
+        z = device.tensor(SampleNoise(options.drawing.seed, range(options.num), space.shape)())
+        drawn = device.array(space.decode(z))
+    pictures = {
+        "reconstructions": pairs(images[: options.num], decoded[: options.num], columns=10),
+        "prior": grid(drawn, columns=10),
+    }
+    for name, picture in pictures.items():
+        save_png(folder / f"{name}.png", picture)
+        print(folder / f"{name}.png")
+    return to_uint8(decoded)

@@ -1,7 +1,7 @@
 """From a checkpoint to a model that draws, and from a training's options to the space that it trains in."""
 from dataclasses import dataclass
 
-from common.checkpoint import carries, find_checkpoint, load_checkpoint, model_line
+from common.checkpoint import carries, find_checkpoint, load_checkpoint
 from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
 from common.errors import UserError
@@ -20,21 +20,27 @@ class Pipeline:
         """The network of this size, for x_0 in this space and the classes and measures of this data."""
         return self.unet(config, space.shape, len(spec.classes), len(spec.measures))
 
+    def open(self, path, kind, device):
+        """The checkpoint named, else the tree's own of this kind; prints which."""
+        checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
+        if device.is_main_process:
+            about = f"{checkpoint.options.kind}, {checkpoint.progress.epoch:.3g} epochs of {checkpoint.spec.name}"
+            print(f"model: {checkpoint.path} ({about})")
+        return checkpoint
+
     def load_model(self, path, kind, where):
         """The diffusion model of the checkpoint named, else the tree's own of this kind, ready to draw."""
         device = self.device(where)
-        checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
+        checkpoint = self.open(path, kind, device)
         space = self.load_space(checkpoint, device)
         unet = self.build_unet(checkpoint.options.unet, space, checkpoint.spec)
         unet = device.load(unet, checkpoint, "model.").eval()
         diffusion = self.diffusion(checkpoint.options.diffusion, space.clip)
-        if device.is_main_process:
-            print(model_line(checkpoint))
         return Model(device, unet, diffusion, space, checkpoint.spec, checkpoint.options, checkpoint)
 
     def load_vae(self, path, device):
         """The VAE of the checkpoint named, else the tree's own, ready to use; and that checkpoint."""
-        checkpoint = load_checkpoint(find_checkpoint(path, device.tree, "vae"), "vae")
+        checkpoint = self.open(path, "vae", device)
         vae = self.vae(checkpoint.options.vae, checkpoint.spec.shape)
         return device.load(vae, checkpoint, "model.").eval(), checkpoint
 

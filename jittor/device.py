@@ -30,7 +30,7 @@ class Device:
         jt.flags.use_cuda = int(self.device == "cuda")
 
     def describe(self):
-        """The framework, its version, the device, the precision and the threads, for a result.json."""
+        """What computes, for a result.json."""
         return {
             "framework": f"jittor {jt.__version__}",
             "device": self.device,
@@ -66,11 +66,7 @@ class Device:
         module.load_state_dict(source.state_dict(to="numpy"))  # a Var would be shared
         return module.eval()
 
-    def no_grad(self):
-        """While inside, no gradients are kept."""
-        return jt.no_grad()
-
-    def inference(self):
+    def inference(self, exact=False):
         """While inside, no gradients are kept."""
         return jt.no_grad()
 

@@ -1,8 +1,5 @@
-"""One network call from a diffusion model: the losses of the two distillation scripts.
-
-First consistency training from its weights (Song et al. 2023, Consistency Models; Geng et al. 2024, Consistency Models
-Made Easy, where the two time steps come closer with time; here STEP stays); then against a discriminator besides.
-"""
+"""One network call from a diffusion model: first consistency training from its weights (Song et al. 2023, Consistency
+Models; Geng et al. 2024, Consistency Models Made Easy, where STEP falls with time), then a discriminator besides."""
 import math
 from functools import partial
 
@@ -22,10 +19,9 @@ CONSISTENCY_SHARE = 1 / 4  # of a batch, for consistency and penalty beside a di
 
 def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
     """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
-    (Song et al. 2023, Consistency Models, equation 10; Geng et al. 2024, Consistency Models Made Easy, section 3).
+    (Song et al., equation 10; Geng et al., section 3), the mean of root mean squares, divided by sigma_t.
 
-    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling. Root mean squares, in units of v:
-    divided by sigma_t.
+    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling.
     """
     x_t, x_r = diffusion.q_sample(x_0, t, eps), diffusion.q_sample(x_0, r, eps)
     alpha, sigma = diffusion.alpha_sigma(t, x_0)
@@ -37,12 +33,12 @@ def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
 
 
 def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
-    """The losses of one step on real x_0 (B, C, H, W) under y (B, 1 + A): what Trainer.steps() asks of losses().
+    """The players' losses on real x_0 (B, C, H, W) under y (B, 1 + A), and the part that is consistency: scalars.
 
-    During the warm-up consistency alone; then adversarial, the generator's and the discriminator's besides.
+    adversarial: False during the warm-up, which is of consistency alone.
     """
     generator, diffusion = modules["model"], teacher.diffusion
-    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))
+    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # the order of these draws is the stream's
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)
     count = math.ceil(len(x_0) * (CONSISTENCY_SHARE if adversarial else 1))
     t = time_steps(CONSISTENCY_LEVELS)

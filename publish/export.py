@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from pydantic_core import to_jsonable_python
 
+from common.data.spec import PERCENTILES
 from common.files import ROOT, shipped_weights, write_atomically
 from common.options.command_line import run
 from common.options.fields import options_class
-from common.options.sampling import SampleLDM
+from common.options.recipes import Where
 
 sys.path.insert(0, str(ROOT / "pytorch"))
 WEB = ROOT / "web" / "model"
@@ -62,27 +63,32 @@ def files_of(checkpoint):
     """The page's files for one model: their bytes by name."""
     import torch
 
-    from pipeline import load_pipeline
+    from pipeline import pipeline
 
     class Function(torch.nn.Module):
-        """A function of a pipeline and the VAE that it needs, as a module."""
+        """A function of the model's space and the VAE that it needs, as a module."""
 
         def __init__(self, function):
             super().__init__()
-            self.function, self.vae = function, pipeline.latent_space.vae
+            self.function, self.vae = function, model.space.vae
 
         def forward(self, x):
             return self.function(x)
 
-    pipeline = load_pipeline(SampleLDM(checkpoint=checkpoint, device="cpu", precision="fp32"))
-    z, pixels = (np.zeros((3, *shape), np.float32) for shape in (pipeline.shape, (1, 32, 32)))
-    known = {"diffusion": pipeline.ddpm.config, "sampler": pipeline.sampler, "quantiles": pipeline.quantiles}
-    inputs = {"x_t": z, "t": np.arange(3), "y": pipeline.conditions(np.arange(3))}
+    model = pipeline.load_model(checkpoint, "ldm", Where(device="cpu", precision="fp32"))
+    z, images = (np.zeros((3, *shape), np.float32) for shape in (model.space.shape, model.spec.shape))
+    known = {
+        "spec": model.spec,
+        "percentiles": PERCENTILES,
+        "shape": model.space.shape,
+        "diffusion": model.diffusion.config,
+        "sampler": model.sampler,
+    }
     return {
-        "unet.onnx": onnx_of(pipeline.unet, inputs),
-        "encoder.onnx": onnx_of(Function(pipeline.encode), {"x": pixels}),
-        "decoder.onnx": onnx_of(Function(pipeline.pixels), {"x": z}),
-        "model.json": json.dumps(to_jsonable_python({"shape": pipeline.shape, **known}), indent=1).encode(),
+        "unet.onnx": onnx_of(model.network, {"x_t": z, "t": np.arange(3), "y": model.conditions(np.arange(3))}),
+        "encoder.onnx": onnx_of(Function(model.space.encode), {"x": images}),
+        "decoder.onnx": onnx_of(Function(model.space.decode), {"x": z}),
+        "model.json": json.dumps(to_jsonable_python(known), indent=1).encode(),
     }
 
 
@@ -95,4 +101,4 @@ def main(options: Export):
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Export)

@@ -3,27 +3,28 @@
 Results of 1,000 images or more are copied to asset/results/, and all is drawn from there: results.md, pictures.md and
 quality.png in asset/, the READMEs between their markers. A number that was not measured is not in a table.
 """
-import json
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
+import numpy as np
 from scipy.stats import spearmanr
 from tyro.conf import Positional
 
-from common.conditions import UNITS
+from common.data.measures import MEASURES
 from common.errors import UserError
-from common.files import ROOT, digest, shipped_weights, write_json
+from common.files import ROOT, digest, read_json, shipped_weights, write_json
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.networks import SamplerConfig
-from common.options.recipes import RECIPES
-from publish import FRAMEWORKS, MODELS, SAMPLERS
+from common.options.recipes import undistilled
+from publish import FRAMEWORKS, MODELS, SAMPLERS, spread, spread_text, table
 from publish.plot import quality_against_time
-from publish.speed import frameworks_table, limit_table, page_table, peers_table, table
+from publish.speed import speeds
 from scoring.classifiers import NAMES
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
+PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
 SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
 ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
     ("ddpm", "pytorch"): (1597, 32.66),
@@ -42,8 +43,8 @@ Right halves of the first 200 test digits drawn anew: the share that classifiers
 far ten completions of each of ten digits lie apart, beside any two test digits. Morphs are between twenty digits.
 
 """
-EARLIER = """
-`weights 012345`: by earlier weights than those in the repository, named by their hash.
+OTHERS = """
+`weights 012345`: by other weights than those in the repository, named by their hash.
 """
 FEWER = """
 `num 1000`: so many images, scored against as many, where real digits are farther from each other: to be compared among
@@ -58,8 +59,7 @@ def weights_of(result):
 
 def own_sampler(result):
     """What the shipped model that a result is of draws by, unless told otherwise."""
-    about = weights_of(result).with_suffix(".json")
-    return SamplerConfig(**json.loads(about.read_text())["recipe"]["sampler"])
+    return SamplerConfig(**read_json(weights_of(result).with_suffix(".json"))["recipe"]["sampler"])
 
 
 def unusual(result):
@@ -68,8 +68,8 @@ def unusual(result):
     usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
     usual |= {"digit": None, "labels": "train", "real": "test"}
     words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
-    earlier = digest(weights_of(result)) != result["checkpoint"]
-    return words + ([f"weights {result['checkpoint'][:6]}"] if earlier else [])
+    others = digest(weights_of(result)) != result["checkpoint"]
+    return words + ([f"weights {result['checkpoint'][:6]}"] if others else [])
 
 
 def file_stem(result):
@@ -89,18 +89,17 @@ def summary(results):
     """Results that differ in their seeds as one: that of median distance, `over_floor` of all, and the least seconds,
     which other work on the machine touched least."""
     results = sorted(results, key=lambda r: r["over_floor"])
-    middle, distances = results[len(results) // 2], [r["over_floor"] for r in results]
-    spread = {"median": middle["over_floor"], "min": distances[0], "max": distances[-1]}
+    distances = spread(r["over_floor"] for r in results)
     whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # one that was interrupted did not measure all
-    seeds = sorted(r["seed"] for r in results)
-    return {**middle, "over_floor": spread, "seconds": min(whole, default=None), "seeds": seeds}
+    seconds, seeds = min(whole, default=None), sorted(r["seed"] for r in results)
+    return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
 
 
 def read_results(folders, name):
     """Of each file of this name under the folders its path, what it holds, and which weights of its model are shipped
     (None: none)."""
     for path in sorted(path for folder in folders for path in Path(folder).rglob(name)):
-        result = json.loads(path.read_text())
+        result = read_json(path, "delete it")
         weights = weights_of(result)
         yield path, result, digest(weights) if weights.is_file() else None
 
@@ -108,46 +107,44 @@ def read_results(folders, name):
 def gather(folders):
     """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
     (ASSET / "results").mkdir(parents=True, exist_ok=True)
+    (ASSET / "edits").mkdir(exist_ok=True)
     found = {}
     for path, result, shipped in read_results(folders, "result.json"):
         if result["num"] < ENOUGH or result["data"] or not shipped:
             print(f"{path}: few images, other data or a model that is not shipped: left out")
         else:
             found.setdefault(file_stem(result), {})[result["seed"]] = result
-    for _, result, shipped in read_results(folders, "edits.json"):
-        if shipped == result["checkpoint"]:
-            (ASSET / "edits").mkdir(exist_ok=True)
-            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
     for stem, results in found.items():
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
-
-
-def place(result):
-    """Where a result stands in a table: by model, then by framework."""
-    return list(MODELS).index(result["model"]), list(FRAMEWORKS).index(result["tree"])
+    for _, result, shipped in read_results(folders, "edits.json"):
+        if shipped == result["checkpoint"]:
+            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
 
 
 def measured():
     """The results in asset/results/, in the order of the tables."""
-    paths = sorted((ASSET / "results").glob("*.json"), key=lambda path: path.stem)
-    results = [json.loads(path.read_text()) for path in paths]
+    results = [read_json(path) for path in sorted((ASSET / "results").glob("*.json"), key=lambda path: path.stem)]
+    place = lambda r: PLACES.index((r["model"], r["tree"]))
     return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"]))
+
+
+def names(result):
+    """Model, framework, sampler and calls of a result, as cells."""
+    words = [SAMPLERS[result["sampler"]], str(result["steps"]), *unusual(result)]
+    return MODELS[result["model"]], FRAMEWORKS[result["tree"]], ", ".join(words)
 
 
 def row(result):
     """A result as the cells of HEADER."""
-    threads = result["processes"] * result["threads"]
-    threads = f"{threads} thread{'s' * (threads > 1)}"
+    count, distance = result["processes"] * result["threads"], result["over_floor"]
+    threads = f"{count} thread{'s' * (count > 1)}"
     if result["processes"] > 1:
         threads += f" in {result['processes']} processes"
-    distance, least, greatest = (f"{result['over_floor'][which]:.2f}" for which in ("median", "min", "max"))
     return (
-        MODELS[result["model"]],
-        FRAMEWORKS[result["tree"]],
-        ", ".join([SAMPLERS[result["sampler"]], str(result["steps"]), *unusual(result)]),
+        *names(result),
         f"{result['seconds']:.1f}" if result["seconds"] else "not measured",
         "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
-        f"{distance} ({least}-{greatest})" if len(result["seeds"]) > 1 else distance,
+        spread_text(distance) if len(result["seeds"]) > 1 else f"{distance['median']:.2f}",
         f"{result['precision']:.3f}",
         f"{result['recall']:.3f}",
         f"{result['hardware']}, {threads}, {result['dtype']}",
@@ -159,23 +156,22 @@ def tables(results):
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 3, "RTX 4090")
-        headline.append(cells)
-        same = [r for r in results if r["tree"] == tree and RECIPES[r["model"]].family == model]
-        headline += map(row, filter(is_headline, same))
+        same = [r for r in results if r["tree"] == tree and undistilled(r["model"]) == model]
+        headline += [cells, *map(row, filter(is_headline, same))]
     real = next(r for r in results if not unusual(r))["floor"]
     floor = f"Real digits: MNIST-FD / floor 1, precision {real['precision']:.3f}, recall {real['recall']:.3f}.\n"
     fewer = FEWER if any(r["num"] < USUAL_NUM for r in results) else ""
-    earlier = EARLIER if any("weights " in word for r in results for word in unusual(r)) else ""
-    return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + fewer + earlier
+    others = OTHERS if any("weights " in word for r in results for word in unusual(r)) else ""
+    return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + fewer + others
 
 
 def trainings():
     """What the shipped weights took, as Markdown."""
     rows = []
-    for kind, tree in ((kind, tree) for kind in MODELS for tree in FRAMEWORKS):
+    for kind, tree in PLACES:
         path = shipped_weights(ROOT / tree, kind).with_suffix(".json")
         if path.is_file():
-            about = json.loads(path.read_text())
+            about = read_json(path)
             numbers = f"{about['epochs']:.3g}", f"{60 * about['hours']:.0f}"
             rows.append((MODELS[kind], FRAMEWORKS[tree], *numbers, about["hardware"], about["date"]))
     return table(rows, ("model", "framework", "epochs", "minutes", "on", "date"))
@@ -184,18 +180,16 @@ def trainings():
 def controls(results):
     """How well models follow the thickness, slant and width of test digits, as Markdown."""
     def cells(found):
-        leak = max(abs(x) for i, row in enumerate(found["partial"]) for j, x in enumerate(row) if i != j)
-        return *(f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in UNITS), f"{leak:.2f}"
+        partial = np.abs(found["partial"])
+        leak = partial[~np.eye(len(partial), dtype=bool)].max()
+        return *(f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in MEASURES), f"{leak:.2f}"
 
-    rows, followed = [], [r for r in results if "control" in r]
-    for r in followed:
-        found, words = r["control"], [word for word in unusual(r) if word != "labels test"]
-        drawn = ", ".join([SAMPLERS[r["sampler"]], str(r["steps"]), *words])
-        accuracy = f"{100 * found['accuracy']:.1f} %"
-        rows.append((MODELS[r["model"]], FRAMEWORKS[r["tree"]], drawn, *cells(found), accuracy))
-    for r in [r for r in followed if RECIPES[r["model"]].family == "ldm"][:1]:
-        rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(r["control"]["ceiling"]), ""))
-    asked = (f"{name}: r, error" for name in UNITS)
+    followed, rows = [(r, r["control"]) for r in results if "control" in r], []
+    for r, found in followed:
+        rows.append((*names(r | {"labels": "train"}), *cells(found), f"{100 * found['accuracy']:.1f} %"))
+    for r, found in [(r, found) for r, found in followed if undistilled(r["model"]) == "ldm"][:1]:
+        rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(found["ceiling"]), ""))
+    asked = (f"{name}: r, error" for name in MEASURES)
     return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
 
 
@@ -203,22 +197,24 @@ def ranks(results):
     """How the classifiers rank the results: Spearman's correlation of any two of them, and each's distance over its
     floor, as Markdown."""
     each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
-    rows = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
-    settings = [(file_stem(r), *(f"{each[name][i]:.2f}" for name in NAMES)) for i, r in enumerate(results)]
-    agreement = table(rows, ("classifier", "classifier", "rank correlation"))
-    return agreement + "\n" + table(settings, ("result", *NAMES))
+    pairs = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
+    rows = [(file_stem(r), *(f"{each[name][i]:.2f}" for name in NAMES)) for i, r in enumerate(results)]
+    agreement = table(pairs, ("classifier", "classifier", "rank correlation"))
+    return agreement + "\n" + table(rows, ("result", *NAMES))
 
 
 def edits():
     """How well digits are repainted, inverted and morphed, as Markdown."""
-    found = sorted((json.loads(path.read_text()) for path in (ASSET / "edits").glob("*.json")), key=place)
-    rows = [
-        (
-            MODELS[r["model"]], FRAMEWORKS[r["tree"]], f"{100 * r['same_class_told']:.1f} %",
-            f"{100 * r['same_class_untold']:.1f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",
-            f"{r['inversion_error']:.3f} ({r['vae_error']:.3f})", f"{r['largest_over_mean_step']:.1f}",
-        ) for r in found
-    ]  # fmt: skip
+    rows = []
+    for kind, tree in PLACES:
+        path = ASSET / "edits" / f"{tree}-{kind}.json"
+        if path.is_file():
+            r = read_json(path)
+            rows.append((
+                MODELS[kind], FRAMEWORKS[tree], f"{100 * r['same_class_told']:.1f} %",
+                f"{100 * r['same_class_untold']:.1f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",
+                f"{r['inversion_error']:.3f} ({r['vae_error']:.3f})", f"{r['largest_over_mean_step']:.1f}",
+            ))  # fmt: skip
     repainted = ("same class, told", "not told", "completions apart (test digits)")
     others = ("inversion's error (VAE's)", "morph: largest / mean step")
     return LEGEND + table(rows, ("model", "framework", *repainted, *others))
@@ -227,7 +223,7 @@ def edits():
 def pictures():
     """What there is in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
     rows = []
-    for kind, name in ((kind, name) for kind in MODELS for name in SHOWN):
+    for kind, name in product(MODELS, SHOWN):
         paths = [ASSET / f"{tree}-{kind}-{name}.png" for tree in FRAMEWORKS]
         cells = [f"![{MODELS[kind]}, {name}]({path.name})" if path.is_file() else "" for path in paths]
         rows += [(f"{MODELS[kind]}: {name}", *cells)] if any(cells) else []
@@ -242,26 +238,19 @@ def between(text, marker, content):
     return text[: text.index(begin) + len(begin)] + content + text[text.index(end) :]
 
 
-def bench():
-    """What the scripts in bench/ measured. UserError where they did not."""
-    path = ASSET / "bench.json"
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run peers.py, frameworks.py and page.py in bench/")
-    return json.loads(path.read_text())
-
-
 def texts(results):
     """What stands between the READMEs' markers, by marker; the files in asset/ that are tables as a whole, by name."""
-    (headline, everything), control, speed = tables(results), controls(results), bench()
-    made = {"results": headline, "control": control, "training": trainings()}
+    (headline, everything), control = tables(results), controls(results)
+    bench = read_json(ASSET / "bench.json", "run peers.py, frameworks.py and page.py in bench/")
     parts = {
         "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
-        "Thickness, slant, width": control, "Repaint, vary, morph": edits(),
-        "Beside other programs": peers_table(speed), "Beside the machine's limit": limit_table(speed),
-        "Tree beside tree": frameworks_table(speed), "The page": page_table(speed),
+        "Thickness, slant, width": control, "Repaint, vary, morph": edits(), **speeds(bench),
     }  # fmt: skip
-    found = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())
-    return made, {"results.md": found[1:], "pictures.md": f"# Pictures\n\n{pictures()}"}
+    pages = {
+        "results.md": "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())[1:],
+        "pictures.md": f"# Pictures\n\n{pictures()}",
+    }
+    return {"results": headline, "control": control, "training": trainings()}, pages
 
 
 @options_class
@@ -292,4 +281,4 @@ def main(options: Report):
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Report)

@@ -1,5 +1,5 @@
 """Where to compute, in which precision, and how arrays get there and back."""
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ class Device(Accelerator):
         super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
 
     def describe(self):
-        """The framework, its version, the device, the precision and the threads, for a result.json."""
+        """What computes, for a result.json."""
         on_cuda = self.device.type == "cuda"
         return {
             "framework": f"torch {torch.__version__}",
@@ -69,14 +69,10 @@ class Device(Accelerator):
         module.load_state_dict(source.state_dict())
         return module.requires_grad_(False).to(self.device).eval()
 
-    def no_grad(self):
-        """While inside, no gradients are kept."""
-        return torch.no_grad()
-
     @contextmanager
-    def inference(self):
-        """While inside, no gradients are kept, and networks compute in this precision."""
-        with torch.no_grad(), self.autocast():
+    def inference(self, exact=False):
+        """While inside, no gradients are kept, and networks compute in this precision, or exactly, in float32."""
+        with torch.no_grad(), nullcontext() if exact else self.autocast():
             yield
 
     def total(self, numbers):

@@ -4,13 +4,13 @@ import math
 import torch
 
 MOMENTUM, EPS = 0.95, 1e-8
+STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 
 def orthogonalize(x):
-    """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small.
-
-    Five steps of Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon), of which only the
-    product of the brackets, on the shorter side, is kept until the end: for 3x3 convolutions 0.4 of the arithmetic.
+    """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small: five steps of
+    Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). Only the product of the brackets, on
+    the shorter side, is kept until the end: for 3x3 convolutions 0.4 of the arithmetic.
     """
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
@@ -27,8 +27,7 @@ class Muon:
     """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
 
     A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4), so that one rate, and one decoupled decay of the weights, serves both. matrices: False for
-    Adam alone.
+    Training, equation 4): one rate, and one decoupled decay, serves both. matrices: False for Adam alone.
     """
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
@@ -38,12 +37,10 @@ class Muon:
         vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: torch.zeros_like(self.weights[name]) for name in vectors}
         self.steps = {"all": torch.zeros(1, device=next(model.parameters()).device)}
-        self.state = {  # for --resume
-            "weight": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq, "steps": self.steps,
-        }  # fmt: skip
+        self.state = {name: getattr(self, name) for name in STATE}
 
     def restore(self, part, arrays):
-        """Put arrays into a part of the state, bit for bit."""
+        """Put arrays {name: array} into a part of the state."""
         for name, array in arrays.items():
             self.state[part][name].data.copy_(torch.from_numpy(array))
 
@@ -72,7 +69,6 @@ class Muon:
             average.lerp_(weight, 1 - decay)
 
     def average(self, averages, name, value, beta):
-        """The moving average of a value under this name."""
         averages[name].lerp_(value, 1 - beta)
         return averages[name]
 

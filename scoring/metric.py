@@ -26,6 +26,7 @@ NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3
 FLOOR_SETS = 3  # random sets of training images whose mean is the floor
 KEPT = 1_000, 10_000  # counts of images whose floors are kept
 MEMORY_SAMPLE = 2000  # images whose nearest training image is searched
+SHARES = "precision", "recall", "confident"
 
 
 class NotMeasured(Exception):
@@ -40,12 +41,11 @@ def frechet_distance(a, b):
     return float(calculate_frechet_distance(*moments))
 
 
-def squared_distances(a, b, rows=500):
-    """Squared Euclidean distances of points a (N, D) to points b (M, D), in pieces (up to rows, M)."""
-    norms = (b * b).sum(axis=1)
-    for i in range(0, len(a), rows):
-        part = a[i : i + rows]
-        yield np.maximum((part * part).sum(axis=1)[:, None] + norms - 2 * part @ b.T, 0)
+def over_distances(reduce, a, b, rows=500):
+    """reduce(squared Euclidean distances (up to rows, M) of points a (N, D) to points b (M, D)), in pieces: (N,)."""
+    norms, pieces = (b * b).sum(axis=1), (a[i : i + rows] for i in range(0, len(a), rows))
+    distances = (np.maximum((x * x).sum(axis=1)[:, None] + norms - 2 * x @ b.T, 0) for x in pieces)
+    return np.concatenate([reduce(part) for part in distances])
 
 
 def fraction_in_manifold(points, centres):
@@ -54,16 +54,15 @@ def fraction_in_manifold(points, centres):
     Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2).
     """
     k = min(NEIGHBOURS, len(centres) - 1)  # 0 is the centre itself
-    radii = np.concatenate([np.partition(part, k, axis=1)[:, k] for part in squared_distances(centres, centres)])
-    return float(np.concatenate([(part <= radii).any(axis=1) for part in squared_distances(points, centres)]).mean())
+    radii = over_distances(lambda squares: np.partition(squares, k, axis=1)[:, k], centres, centres)
+    return float(over_distances(lambda squares: (squares <= radii).any(axis=1), points, centres).mean())
 
 
 def distance_to_training(images, data):
     """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
     both = images[:MEMORY_SAMPLE], data.train.images
     points, training = (x.reshape(len(x), -1).astype(np.float32) for x in both)
-    nearest = [part.min(axis=1) for part in squared_distances(points, training)]
-    return float(np.sqrt(np.concatenate(nearest)).mean())
+    return float(np.sqrt(over_distances(lambda squares: squares.min(axis=1), points, training)).mean())
 
 
 def mnist_fd(fake, real):
@@ -72,16 +71,15 @@ def mnist_fd(fake, real):
 
 
 def compare(fake, real):
-    """By each classifier `mnist_fd`; on their average precision, recall, confident, and the probabilities (N, 10)."""
+    """By each classifier `mnist_fd`; on their average the SHARES and the probabilities of the classes (N, 10)."""
     distances, others = {}, []
     for name in NAMES:
         (a, probabilities), (b, _) = classify(name, fake), classify(name, real)
         distances[name] = frechet_distance(a, b)
         confident = (probabilities.max(axis=1) > 0.9).mean()
         others.append((fraction_in_manifold(a, b), fraction_in_manifold(b, a), confident, probabilities))
-    precision, recall, confident, probabilities = (sum(parts) / len(NAMES) for parts in zip(*others))
-    measures = {"precision": float(precision), "recall": float(recall), "confident": float(confident)}
-    return {"mnist_fd": distances, **measures}, probabilities
+    *shares, probabilities = (sum(parts) / len(NAMES) for parts in zip(*others))
+    return {"mnist_fd": distances, **dict(zip(SHARES, map(float, shares)))}, probabilities
 
 
 @cache
@@ -89,17 +87,18 @@ def floor(count, data):
     """What real images reach: the mean of what random sets of so many training images score against as many test ones;
     training_distance: how far test images are from training images.
 
-    Of the repository's MNIST it is kept in a file, where these classifiers measured it: it takes a minute or two.
+    It takes a minute or two; of the repository's MNIST what these classifiers measured is kept in a file.
     """
-    kept = read_json(FLOORS) if data.folder == DATA and FLOORS.is_file() else {}
+    ours = data.folder == DATA and data.spec.shape == (1, 32, 32)
+    kept = read_json(FLOORS) if ours and FLOORS.is_file() else {}
     if str(count) in kept:
         return kept[str(count)]
     real = data.test.sample(count)
     found = [compare(data.train.sample(count, seed), real)[0] for seed in range(FLOOR_SETS)]
-    mean = {name: float(np.mean([each[name] for each in found])) for name in found[0] if name != "mnist_fd"}
+    mean = {name: float(np.mean([each[name] for each in found])) for name in SHARES}
     mean["training_distance"] = distance_to_training(data.test.sample(min(count, MEMORY_SAMPLE)), data)
-    mean |= {"mnist_fd": {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}}
-    if data.folder == DATA and count in KEPT:
+    mean["mnist_fd"] = {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}
+    if ours and count in KEPT:
         write_json(FLOORS, kept | {str(count): mean})
     return mean
 
@@ -117,10 +116,10 @@ def mnist_fd_over_floor(fake, real, data):
 def offline_metric(fake, real, data):
     """Compare images (N, 1, 32, 32) uint8 by the features of digit classifiers.
 
-    Returns `over_floor`, MNIST-FD over its floor, which is 1 for real digits; `mnist_fd`, the Frechet distance by each
-    classifier; `precision` and `recall`; `confident`, the share of fake images whose class is sure (> 0.9); `classes`,
-    how many of each; `training_distance`, how far fake images are from the nearest training image, in units of how far
-    test images are (well below 1: memorised); and the `floor` of the others, and of training_distance its unit.
+    `over_floor`: MNIST-FD over its floor, 1 for real digits; `mnist_fd`: the Frechet distance by each classifier;
+    `precision` and `recall`; `confident`: the share of fake images whose class is sure (> 0.9); `classes`: how many of
+    each; `training_distance`: to the nearest training image, in units of how far test images are (well below 1:
+    memorised); `floor`: what real digits reach in all of these, and the unit of training_distance.
     """
     measures, probabilities = compare(fake, real)
     floors = floor(len(fake), data)
@@ -134,7 +133,7 @@ def offline_metric(fake, real, data):
 
 
 def cache_inception_weights(path=None):
-    """Have pytorch-fid's Inception weights where torch looks for them: there already, copied from path, or downloaded.
+    """Have pytorch-fid's Inception weights in torch's cache: there already, copied from path, or downloaded.
 
     UserError where the file is another; NotMeasured where there is none and it cannot be downloaded.
     """
@@ -176,15 +175,15 @@ def score_folders(fake, real, data, with_fid=True, weights=None):
     floors = result["floor"]
     each = ", ".join(f"{name} {result['mnist_fd'][name] / floors['mnist_fd'][name]:.2f}" for name in NAMES)
     print(f"{'MNIST-FD / floor':20}{result['over_floor']:9.2f}   real digits 1; by each classifier: {each}")
-    for name in ("precision", "recall", "confident"):
+    for name in SHARES:
         print(f"{name:20}{result[name]:9.4f}   real digits {floors[name]:.4f}")
     print(f"{'training_distance':20}{result['training_distance']:9.4f}   held-out digits 1")
     print(f"{'classes 0 to 9':23}{' '.join(map(str, result['classes']))}")
+    result |= {"fid": None, "fid_note": None if with_fid else "not measured: left out"}
     try:
         result["fid"] = fid(fake, real, weights) if with_fid else None
-        result["fid_note"] = None if with_fid else "not measured: left out"
     except NotMeasured as error:
-        result["fid"], result["fid_note"] = None, "not measured: Inception's weights were not here"
+        result["fid_note"] = "not measured: Inception's weights were not here"
         print(error)
     print(f"{'FID':20}{'not measured' if result['fid'] is None else format(result['fid'], '9.2f')}")
     return result

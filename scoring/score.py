@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import date
 
 import numpy as np
-from pydantic_core import to_jsonable_python
 from tqdm import tqdm
 
 from common.data.dataset import data_of
@@ -17,12 +16,10 @@ from common.images import image_path, read_images, to_uint8, write_images
 from scoring.control import control, print_control, requests
 from scoring.metric import score_folders
 
-CHOSEN = "num", "digit", "labels", "real"
-
 
 def settings(model, sampler, options):
     """What decides which images are drawn, and with what: the same for every part of an interrupted run."""
-    checkpoint, named = model.checkpoint, to_jsonable_python(sampler)
+    checkpoint, named = model.checkpoint, dict(vars(sampler))
     return {
         "tree": model.device.tree.name,
         "model": model.recipe.kind,
@@ -34,15 +31,13 @@ def settings(model, sampler, options):
         "sampler": named.pop("name"),
         **named,
         "seed": options.drawing.seed,
-        **{name: getattr(options, name) for name in CHOSEN},
+        **{name: getattr(options, name) for name in ("num", "digit", "labels", "real")},
     }
 
 
 def claim(folder, settings):
-    """Make the folder this run's while the lock is kept that this returns.
-
-    UserError where it holds images of other settings, or another process is at it.
-    """
+    """Make the folder this run's while the lock that this returns is held. UserError where it holds images of other
+    settings, or another process is at it."""
     held = lock(folder)
     path = folder / "settings.json"
     if path.exists():
@@ -57,23 +52,21 @@ def claim(folder, settings):
 
 
 def conditions_to_draw(model, data, options):
-    """y (num, 1 + A) of the samples, by --labels: with the classes of training images picked at random, with each class
-    in turn or one, or with all that test images have."""
-    indices = np.arange(options.num)
+    """y (num, 1 + A) of the samples, by --labels: the classes of training images picked at random, each class in turn
+    or one, or all that test images have."""
+    indices, labels = np.arange(options.num), data.train.labels
     if options.labels == "test":
         return model.conditions(*requests(options.num, data.test))
     if options.labels == "even" or options.digit is not None:
         return model.conditions(labels_of(indices, model.spec, options.digit))
-    labels = data.train.labels
     return model.conditions(labels[random_picks(options.drawing.seed, indices, len(labels))])
 
 
 def draw_fake(model, sampler, options, folder, y):
     """Draw the images of conditions y that are not in the folder yet, whole batches at a time; how long that took.
 
-    Several processes take the batches in turn. `seconds` is the computation alone, of `drawn` images in all, on the
-    first process, whose share is the largest: three steps of its first batch are computed before, for the frameworks'
-    kernels (`warm_up_seconds`), and writing PNGs is counted apart (`png_seconds`).
+    Several processes take the batches in turn. `seconds`: of the first process, whose share is the largest, without
+    three steps of its first batch, for the frameworks' kernels, and without writing PNGs, which are counted apart.
     """
     device, seed = model.device, options.drawing.seed
     batches = batches_of(options.num, options.drawing.batch_size)
@@ -107,10 +100,9 @@ def score(model, options):
     data, sampler = data_of(model.checkpoint, options.data), model.choose_sampler(options.sampler)
     about, first = settings(model, sampler, options), model.device.is_main_process
     folder = output_folder(options.which.out, model.device.tree, f"{about['model']}-{sampler.name}-{sampler.steps}")
+    y = conditions_to_draw(model, data, options)
     if first:
         held = claim(folder, about)
-    model.device.wait_for_everyone()
-    y = conditions_to_draw(model, data, options)
     spent = draw_fake(model, sampler, options, folder / "fake", y)
     if not first:
         return

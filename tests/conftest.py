@@ -15,21 +15,27 @@ import pytest
 from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.data.dataset import open_dataset
+from common.diffusion.space import Pixels, latents
 from common.files import DATA, ROOT
 from common.options.networks import UNetConfig, VAEConfig
-from common.options.recipes import TrainDDPM, TrainLDM
+from common.options.recipes import TrainDDPM, TrainLDM, Where
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
 MODULES = [
-    "device", "distillation", "editing", "model.blocks", "model.ddpm", "model.discriminator", "model.samplers",
-    "model.unet", "model.vae", "optimizer", "pipeline", "trainer",
+    "device", "distillation", "model.blocks", "model.ddpm", "model.discriminator", "model.unet", "model.vae",
+    "optimizer", "pipeline",
 ]  # fmt: skip
+FP32 = Where(device="cpu", precision="fp32")
 
 
 def load_tree(name):
-    """The modules of one tree as attributes; their names are the same in both, so sys.modules is left without them."""
+    """The modules of one tree as attributes; their names are the same in both, so sys.modules is left without them.
+
+    `pipeline` is the Pipeline itself, and `cpu` the tree's Device on the CPU in float32.
+    """
     sys.path.insert(0, str(ROOT / name))
     try:
         modules = {module: importlib.import_module(module) for module in MODULES}
@@ -37,7 +43,9 @@ def load_tree(name):
         sys.path.remove(str(ROOT / name))
         for module in [*MODULES, "model"]:
             sys.modules.pop(module, None)
-    return SimpleNamespace(name=name, **{module.split(".")[-1]: value for module, value in modules.items()})
+    tree = SimpleNamespace(name=name, **{module.split(".")[-1]: value for module, value in modules.items()})
+    tree.pipeline, tree.cpu = tree.pipeline.pipeline, tree.device.Device(FP32)
+    return tree
 
 
 @pytest.fixture(scope="session")
@@ -110,9 +118,9 @@ def steps_of(folder):
     return [row["step"] for row in read_rows(folder)]
 
 
-def assert_same_run(folder, straight, steps, family="vae"):
+def assert_same_run(folder, straight, steps, kind="vae"):
     """A run that was interrupted has come to what the other, which was not, has: bit for bit, its checkpoint."""
-    expected, found = (load_checkpoint(path, family) for path in (straight, folder))
+    expected, found = (load_checkpoint(path, kind) for path in (straight, folder))
     assert found.progress.step == expected.progress.step == steps
     for name in expected.tensors:
         np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], err_msg=name)
@@ -142,14 +150,14 @@ def untrained(trees, tmp_path_factory):
     """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
     small = {"base_channels": 16, "head_dim": 8}
     folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
-    ddpm = TrainDDPM(unet=UNetConfig(context_dim=16, **small))
-    ldm = TrainLDM(unet=UNetConfig(in_channels=4, patch_size=1, context_dim=16, **small))
-    vae = VAEConfig(base_channels=8)
-    arrays = lambda module: {name: tree.device.to_array(value) for name, value in module.state_dict().items()}
-    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ddpm.unet)).items()}
-    save_checkpoint(folder / "ddpm.safetensors", Checkpoint(ddpm, tensors))
-    tensors = {f"model.{name}": value for name, value in arrays(tree.unet.ConditionalUNet(ldm.unet)).items()}
-    tensors |= {f"vae.{name}": value for name, value in arrays(tree.vae.VAE(vae)).items()}
-    tensors |= {"latent.mean": np.zeros(4, np.float32), "latent.std": np.ones(4, np.float32)}
-    save_checkpoint(folder / "ldm.safetensors", Checkpoint(ldm, tensors, vae=vae))
+    spec, unet = open_dataset().spec, {"context_dim": 16, **small}
+    ddpm, ldm = TrainDDPM(unet=UNetConfig(**unet)), TrainLDM(unet=UNetConfig(patch_size=1, **unet))
+    vae = tree.vae.VAE(VAEConfig(base_channels=8), spec.shape)
+    in_latents = latents(vae, np.zeros(4, np.float32), np.ones(4, np.float32), tree.cpu)
+    for options, space in ((ddpm, Pixels(spec.shape)), (ldm, in_latents)):
+        network = tree.pipeline.build_unet(options.unet, space, spec)
+        tensors = {f"model.{name}": value for name, value in tree.cpu.arrays(network).items()}
+        tensors |= space.tensors(tree.cpu)
+        checkpoint = Checkpoint(options, spec, tensors, vae=space.vae and space.vae.config)
+        save_checkpoint(folder / f"{options.kind}.safetensors", checkpoint)
     return folder

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from common.diffusion.patches import pixel_shuffle, pixel_unshuffle
 from common.options.networks import UNetConfig, VAEConfig
 
 rng = np.random.default_rng(0)
@@ -15,27 +16,27 @@ def arrays(*shape):
 
 def compute(tree, function, *inputs):
     """A function of tensors and plain values, as numpy."""
-    tensors = [tree.device.to_tensor(x, "cpu") if isinstance(x, np.ndarray) else x for x in inputs]
-    return tree.device.to_array(function(*tensors))
+    tensors = [tree.cpu.tensor(x) if isinstance(x, np.ndarray) else x for x in inputs]
+    return tree.cpu.array(function(*tensors))
 
 
 @pytest.mark.parametrize("side", [1, 2, 4])
 def test_pixel_shuffles_agree_with_torch_and_are_inverses(tree, side):
     x = arrays(2, 3, 8, 12)
-    folded = compute(tree, tree.blocks.pixel_unshuffle, x, side)
+    folded = compute(tree, pixel_unshuffle, x, side)
     assert folded.shape == (2, 3 * side**2, 8 // side, 12 // side)
     np.testing.assert_array_equal(folded, F.pixel_unshuffle(torch.from_numpy(x), side).numpy())
-    np.testing.assert_array_equal(compute(tree, tree.blocks.pixel_shuffle, folded, side), x)
+    np.testing.assert_array_equal(compute(tree, pixel_shuffle, folded, side), x)
     channels = arrays(2, 3 * side**2, 4, 5)
-    unfolded = compute(tree, tree.blocks.pixel_shuffle, channels, side)
+    unfolded = compute(tree, pixel_shuffle, channels, side)
     np.testing.assert_array_equal(unfolded, F.pixel_shuffle(torch.from_numpy(channels), side).numpy())
-    np.testing.assert_array_equal(compute(tree, tree.blocks.pixel_unshuffle, unfolded, side), channels)
+    np.testing.assert_array_equal(compute(tree, pixel_unshuffle, unfolded, side), channels)
 
 
 def test_both_networks_share_one_residual_block(tree):
     assert tree.unet.ResidualBlock is tree.vae.ResidualBlock is tree.blocks.ResidualBlock
-    small = UNetConfig(base_channels=16, head_dim=8, context_dim=8)
-    for network in (tree.unet.ConditionalUNet(small), tree.vae.VAE(VAEConfig(base_channels=8))):
+    small, shape = UNetConfig(base_channels=16, head_dim=8, context_dim=8), (1, 32, 32)
+    for network in (tree.unet.ConditionalUNet(small, shape, 10, 0), tree.vae.VAE(VAEConfig(base_channels=8), shape)):
         blocks = [module for module in network.modules() if type(module).__name__ == "ResidualBlock"]
         assert len(blocks) >= 4 and {type(block) for block in blocks} == {tree.blocks.ResidualBlock}
 
@@ -47,10 +48,10 @@ def test_residual_block_agrees_with_torch(tree, out_channels, time_dim):
     block = tree.blocks.ResidualBlock(16, out_channels, time_dim)
     x, time = arrays(3, 16, 4, 4), (arrays(3, time_dim),) if time_dim else ()
     if out_channels == 16:
-        bias = tree.device.to_array(block.conv2.bias)[:, None, None]
+        bias = tree.cpu.array(block.conv2.bias)[:, None, None]
         np.testing.assert_allclose(compute(tree, block, x, *time), x + bias, atol=1e-6)
     weights = {name: arrays(*value.shape) / 3 for name, value in block.state_dict().items()}
-    block.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
+    block.load_state_dict({name: tree.cpu.tensor(value) for name, value in weights.items()})
     w = {name: torch.from_numpy(value) for name, value in weights.items()}
     plain = torch.from_numpy(x)
     h = F.silu(F.group_norm(plain, 8, w["norm1.weight"], w["norm1.bias"]))

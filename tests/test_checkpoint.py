@@ -3,37 +3,47 @@ import json
 import os
 import pickle
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import TREES, assert_user_error, run_script
+from pydantic_core import to_jsonable_python
 from safetensors.numpy import save
 
-from common.checkpoint import FORMAT, Checkpoint, Progress, load_checkpoint, save_checkpoint
+from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.data.spec import Spec, measured
 from common.errors import UserError
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
-from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
+from common.options.recipes import RECIPES, TrainDDPM, Training, TrainLDM, TrainVAE
+from common.training.clock import Progress
 
 TENSORS = {
     "model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32),
     "train.c": np.ones(256, np.float32), "train.d": np.ones(1, np.float32),
 }  # fmt: skip
 SHAPES = {"a": (2, 3), "b": (4,)}
+SPEC = Spec(name="letters", shape=(1, 24, 32), classes=("a", "b"), digest="0123456789abcdef")
 
 
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, Checkpoint(TrainDDPM(), TENSORS))
+    save_checkpoint(path, Checkpoint(TrainDDPM(), SPEC, TENSORS))
     return path
 
 
 def test_round_trip(tmp_path):
     sizes = {"diffusion": DiffusionConfig(schedule="linear"), "unet": UNetConfig(blocks=2)}
-    options = TrainLDM(out=tmp_path, minutes=1.5, sampler=SamplerConfig(name="ddim", eta=0.5), **sizes)
+    training = Training(out=tmp_path, minutes=1.5)
+    options = TrainLDM(training=training, sampler=SamplerConfig(name="ddim", eta=0.5), **sizes)
     progress = Progress(step=7, epoch=0.25, seconds=3.5)
-    save_checkpoint(tmp_path / "checkpoint.safetensors", Checkpoint(options, TENSORS, progress, VAEConfig()))
+    width = measured("pixels", np.arange(12, dtype=np.float32), np.arange(12) % 2, classes=2)
+    spec = replace(SPEC, measures={"width": width}, source=tmp_path)
+    save_checkpoint(tmp_path / "checkpoint.safetensors", Checkpoint(options, spec, TENSORS, progress, VAEConfig()))
     loaded = load_checkpoint(tmp_path, "ldm")  # the folder will do
     assert (loaded.options, loaded.progress, loaded.vae) == (options, progress, VAEConfig())
+    assert loaded.spec == spec and loaded.path == tmp_path / "checkpoint.safetensors"
     found = loaded.take("model.", SHAPES)
     for name, array in found.items():
         np.testing.assert_array_equal(array, TENSORS[f"model.{name}"])
@@ -47,7 +57,7 @@ def test_failed_write_leaves_the_old_one(path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        save_checkpoint(path, Checkpoint(TrainVAE(), {}))
+        save_checkpoint(path, Checkpoint(TrainVAE(), SPEC, {}))
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
@@ -59,7 +69,8 @@ class Malicious:
         return os.abort, ()
 
 
-HEADER = {"format": FORMAT, "kind": "ddpm", "options": {}, "progress": {}, "vae": None}
+OF_DATA = to_jsonable_python(SPEC)
+HEADER = {"format": FORMAT, "kind": "ddpm", "spec": OF_DATA, "options": {}, "progress": {}, "vae": None}
 
 
 def file_of(text, tensors=TENSORS):
@@ -86,9 +97,15 @@ DAMAGED = {
     "tensor of no use": file_of(json.dumps(HEADER), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}),
     "unknown option": changed(options={"colour": 3}),
     "huge network": changed(options={"unet": {"base_channels": 10**9}}),
-    "wide VAE": changed(vae={"base_channels": 4096}),
+    "wide VAE": changed(kind="ldm", vae={"base_channels": 4096}),
+    "latent model without a VAE": changed(kind="ldm"),
+    "pixel model with a VAE": changed(vae={"base_channels": 32}),
+    "no data": changed(spec=None),
+    "no classes": changed(spec=OF_DATA | {"classes": []}),
+    "huge images": changed(spec=OF_DATA | {"shape": [1, 10**6, 10**6]}),
+    "short percentiles": changed(spec=OF_DATA | {"measures": {"width": {"unit": "pixels", "rows": [[1, 2]]}}}),
     "endless run": changed(progress={"seconds": float("inf")}),
-    "path": changed(options={"out": ["../../etc"]}),
+    "path": changed(options={"training": {"out": ["../../etc"]}}),
     "unknown kind": changed(kind="../../gan"),
 }
 
@@ -96,10 +113,11 @@ DAMAGED = {
 @pytest.mark.parametrize("damage", DAMAGED)
 def test_damaged(path, damage):
     path.write_bytes(DAMAGED[damage])
+    kind = "ldm" if damage in ("wide VAE", "latent model without a VAE") else "ddpm"
     with pytest.raises(UserError) as error:
-        load_checkpoint(path, "ddpm")
+        load_checkpoint(path, kind)
     message = str(error.value)
-    assert str(path) in message and "not a whole Simple-LDM checkpoint" in message and "train_mnist.py" in message
+    assert str(path) in message and "not a whole Simple-LDM checkpoint" in message and RECIPES[kind].script in message
     assert "\n" not in message
 
 
@@ -109,7 +127,17 @@ def test_whole_header(path):
     assert load_checkpoint(path, "ddpm").options == TrainDDPM()
 
 
-@pytest.mark.parametrize("version", [{}, {"format": 1}, {"format": FORMAT + 1}, {"format": None}])
+SECOND = {  # as the headers of format 2 were: no data set, options side by side, the measures' percentiles among them
+    "format": 2, "kind": "ddpm", "progress": {"step": 8279, "epoch": 140.3, "seconds": 468.0}, "vae": None,
+    "options": {
+        "out": None, "resume": False, "data": None, "epochs": 400, "device": "auto", "label_dropout": 0.15,
+        "diffusion": {"timesteps": 1000, "clip": True}, "quantiles": {"width": [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]},
+        "unet": {"in_channels": 1, "num_classes": 10, "attributes": ["width"]},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [{}, {"format": 1}, SECOND, {"format": FORMAT + 1}, {"format": None}])
 @pytest.mark.parametrize("model", ["ddpm", None])
 def test_another_version(path, version, model):
     """An old header has no format: one line says what the file is, whatever else has changed in it."""
@@ -137,6 +165,16 @@ def test_missing_and_other_model(path, tmp_path):
 def test_tensors_are_checked(tmp_path, change, problem):
     tensors = TENSORS | {f"model.{name}": array for name, array in change.items()}
     path = tmp_path / "weights.safetensors"
-    save_checkpoint(path, Checkpoint(TrainDDPM(), {n: a for n, a in tensors.items() if a is not None}))
+    save_checkpoint(path, Checkpoint(TrainDDPM(), SPEC, {n: a for n, a in tensors.items() if a is not None}))
     with pytest.raises(UserError, match=f"weights.safetensors (lacks|has) .*{problem.split(' ', 1)[1]}"):
         load_checkpoint(path, "ddpm").take("model.", SHAPES)
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_scripts_refuse_the_second_format_in_one_line(tmp_path, tree):
+    """Of a model to draw with, and of a run to go on with."""
+    (tmp_path / "checkpoint.safetensors").write_bytes(file_of(json.dumps(SECOND)))
+    (tmp_path / "options.json").write_text("{}")
+    for script, *arguments in (("tst_mnist.py", "--checkpoint"), ("train_mnist.py", "--resume", "--limit", 1, "--out")):
+        result = run_script(tree, script, *arguments, tmp_path)
+        assert_user_error(result, tmp_path / "checkpoint.safetensors", "another version of Simple-LDM")

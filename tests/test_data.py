@@ -2,15 +2,16 @@
 import gzip
 import hashlib
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torchvision
 
+from common.data.dataset import open_dataset
 from common.errors import UserError
 from common.files import DATA
 from common.images import from_uint8, grid, pairs, to_uint8
-from common.mnist import load_mnist
 
 MD5 = {  # as published with the data set
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -20,22 +21,29 @@ MD5 = {  # as published with the data set
 }
 
 
+def load(train, folder=None, limit=None):
+    """The images and the labels of a data set's training or test part, or the first of them."""
+    data = open_dataset(folder)
+    split = replace(data.train if train else data.test, limit=limit)
+    return split.images, split.labels
+
+
 def test_files_are_the_official_ones():
     for name, md5 in MD5.items():
         assert hashlib.md5((DATA / name).read_bytes()).hexdigest() == md5
 
 
 def test_images_are_mnist_resized():
-    images, labels = load_mnist(train=False)
+    images, labels = load(train=False)
     assert images.shape == (10_000, 1, 32, 32) and images.dtype == np.uint8 and images.max() == 255
     assert np.bincount(labels).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]  # as published
-    few, few_labels = load_mnist(train=True, limit=7)
+    few, few_labels = load(train=True, limit=7)
     assert few.shape == (7, 1, 32, 32) and few_labels.tolist() == [5, 0, 4, 1, 9, 2, 1]
 
 
 @pytest.mark.parametrize("train", [True, False])
 def test_the_frameworks_read_the_same(trees, tmp_path, train):
-    images, labels = load_mnist(train, limit=500)
+    images, labels = load(train, limit=500)
     shutil.copytree(DATA, tmp_path / "MNIST" / "raw")
     theirs = torchvision.datasets.MNIST(tmp_path, train, torchvision.transforms.Resize((32, 32)), download=True)
     np.testing.assert_array_equal(images[:, 0], [np.asarray(theirs[i][0]) for i in range(500)])
@@ -72,14 +80,14 @@ def test_damaged_file(copy, name, damage):
     else:
         path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
     with pytest.raises(UserError, match=rf"{name} is damaged or gone \(.+\): fetch it again"):
-        load_mnist("train" in name, copy)
+        load("train" in name, copy)
 
 
 def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
-    monkeypatch.setattr("common.mnist.DATA", copy)
+    monkeypatch.setattr("common.data.dataset.DATA", copy)
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is damaged or gone .*: `git checkout"):
-        load_mnist(train=False)
+        load(train=False)
 
 
 def idx(*shape, content):
@@ -93,13 +101,13 @@ def test_headers_that_lie(copy, shape, content):
     """No pixels, more than memory holds, read or resized, 100 MB of zeros where 12 bytes are told: not unpacked."""
     (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
     with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or gone \((it claims|.*of size 13 )"):
-        load_mnist(True, copy)
+        load(True, copy)
 
 
 def test_files_of_two_data_sets(copy):
     shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
     with pytest.raises(UserError, match="60000 train images and 10000 labels"):
-        load_mnist(True, copy)
+        load(True, copy)
 
 
 def test_pixels_travel_without_loss():

@@ -1,15 +1,21 @@
 """The scheduler, the denoiser and the samplers: against diffusers, and against data whose best denoiser is known."""
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
+from conftest import FP32
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
-from common.options.networks import DiffusionConfig
-from common.schedule import alphas_cumprod, sampler_timesteps
+from common.diffusion.samplers import sample_consistency, sample_ddim, sample_ddpm, sample_dpmpp_2m
+from common.diffusion.schedule import alphas_cumprod, sampler_timesteps
+from common.options.networks import DiffusionConfig, SamplerConfig
+from common.options.sampling import SamplerOptions
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 PREDICTIONS = {"epsilon": "epsilon", "v": "v_prediction"}
 STEPS = 20
+TIMESTEPS = sampler_timesteps(1000, SamplerConfig(steps=STEPS, shift=1.0))
 kinds = pytest.mark.parametrize("schedule, prediction", [(s, p) for s in BETAS for p in PREDICTIONS])
 
 
@@ -29,18 +35,16 @@ def network(x, t):
     return 0.8 * x + 0.3 * np.sin(3 * x + t / 200)
 
 
-def trajectory(tree, schedule, prediction, sampler, noise=None, clip=False, **options):
+def trajectory(tree, schedule, prediction, sampler, noise=None, clip=False, timesteps=TIMESTEPS, **options):
     """Every x_t of a sampler from fixed noise, as numpy."""
-    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction, clip=clip))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(schedule=schedule, prediction=prediction), clip)
 
     def denoise(x_t, t):
-        output = tree.device.to_tensor(network(tree.device.to_array(x_t), t).astype(np.float32), "cpu")
-        return ddpm.predict_x_0(output, x_t, t)
+        output = tree.cpu.tensor(network(tree.cpu.array(x_t), t).astype(np.float32))
+        return diffusion.predict_x_0(output, x_t, t)
 
-    x_t = tree.device.to_tensor(start(), "cpu")
-    timesteps = sampler_timesteps(1000, STEPS)
-    states = sampler(denoise, x_t, ddpm.alphas_cumprod, timesteps, noise, **options)
-    return [tree.device.to_array(x) for x in states]
+    states = sampler(denoise, tree.cpu.tensor(start()), diffusion.alphas_cumprod, timesteps, noise, **options)
+    return [tree.cpu.array(x) for x in states]
 
 
 def start():
@@ -71,9 +75,9 @@ def test_ancestral_sampling_agrees_with_diffusers(tree, schedule, prediction, cl
     expected = follow(scheduler, lambda o, t, x: scheduler.step(o, t, x, generator=generator).prev_sample)
 
     def noise():
-        return tree.device.to_tensor(torch.randn(3, 1, 4, 4, generator=copy).numpy(), "cpu")
+        return tree.cpu.tensor(torch.randn(3, 1, 4, 4, generator=copy).numpy())
 
-    assert_close(trajectory(tree, schedule, prediction, tree.samplers.sample_ddpm, noise, clip), expected)
+    assert_close(trajectory(tree, schedule, prediction, sample_ddpm, noise, clip), expected)
 
 
 @kinds
@@ -89,9 +93,9 @@ def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
         return scheduler.step(output, t, x, eta=eta, use_clipped_model_output=clip, **options).prev_sample
 
     def noise():
-        return tree.device.to_tensor(next(again), "cpu")
+        return tree.cpu.tensor(next(again))
 
-    ours = trajectory(tree, schedule, prediction, tree.samplers.sample_ddim, noise, clip, eta=eta)
+    ours = trajectory(tree, schedule, prediction, sample_ddim, noise, clip, eta=eta)
     assert_close(ours, follow(scheduler, step))
 
 
@@ -99,29 +103,68 @@ def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
 def test_dpm_solver_agrees_with_diffusers(tree, schedule, prediction):
     scheduler = theirs(DPMSolverMultistepScheduler, schedule, prediction)
     expected = follow(scheduler, lambda o, t, x: scheduler.step(o, t, x).prev_sample)
-    assert_close(trajectory(tree, schedule, prediction, tree.samplers.sample_dpmpp_2m), expected)
+    assert_close(trajectory(tree, schedule, prediction, sample_dpmpp_2m), expected)
+
+
+@kinds
+@pytest.mark.parametrize("clip", [False, True])
+def test_consistency_sampling_is_algorithm_1(tree, schedule, prediction, clip):
+    """Song et al. 2023, Consistency Models, algorithm 1, in numpy and in their symbols: x = f(x_T, T), then for each
+    noise level tau_n, x + tau_n z and x = f of that. Theirs are x_t / alpha_t and tau = sigma_t / alpha_t, epsilon 0.
+    """
+    abar = alphas_cumprod(DiffusionConfig(schedule=schedule))
+    draws = np.random.default_rng(2).standard_normal((STEPS - 1, 3, 1, 4, 4)).astype(np.float32)
+
+    def f(x, t):
+        """The network's estimate of the clean image."""
+        alpha, sigma = np.sqrt(abar[t]), np.sqrt(1 - abar[t])
+        output = network(alpha * x, t)
+        x_0 = x - sigma / alpha * output if prediction == "epsilon" else alpha * alpha * x - sigma * output
+        return np.clip(x_0, -1, 1) if clip else x_0
+
+    x, expected = f(start() / np.sqrt(abar[TIMESTEPS[0]]), TIMESTEPS[0]), []
+    for t, z in zip(TIMESTEPS[1:-1], draws):
+        noised = x + np.sqrt(1 / abar[t] - 1) * z
+        expected.append(np.sqrt(abar[t]) * noised)
+        x = f(noised, t)
+    again = iter(draws)
+    noise = lambda: tree.cpu.tensor(next(again))
+    assert_close(trajectory(tree, schedule, prediction, sample_consistency, noise, clip), [*expected, x])
+    assert next(again, None) is None  # no noise after the last step
+
+
+@kinds
+def test_one_step_of_consistency_sampling_is_ddims(tree, schedule, prediction):
+    """What distilled models draw by: bit for bit the estimate of x_0 at the last time step."""
+    found = [
+        trajectory(tree, schedule, prediction, sampler, timesteps=[999, -1])
+        for sampler in (sample_consistency, sample_ddim)
+    ]
+    ((consistency,), (ddim,)) = found
+    np.testing.assert_array_equal(consistency, ddim)
+    assert np.abs(ddim).max() > 0.1
 
 
 @kinds
 def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
-    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(schedule=schedule, prediction=prediction), clip=False)
     scheduler = theirs(DDPMScheduler, schedule, prediction)
     rng = np.random.default_rng(3)
     x_0, eps = rng.standard_normal((2, 8, 1, 4, 4)).astype(np.float32)
     t = np.array([0, 1, 10, 100, 400, 800, 998, 999])
     x_t = scheduler.add_noise(*map(torch.from_numpy, (x_0, eps, t)))
-    our_x_0, our_eps = tree.device.to_tensor(x_0, "cpu"), tree.device.to_tensor(eps, "cpu")
-    np.testing.assert_allclose(tree.device.to_array(ddpm.q_sample(our_x_0, t, our_eps)), x_t.numpy(), atol=1e-5)
+    our_x_0, our_eps = tree.cpu.tensor(x_0), tree.cpu.tensor(eps)
+    np.testing.assert_allclose(tree.cpu.array(diffusion.q_sample(our_x_0, t, our_eps)), x_t.numpy(), atol=1e-5)
 
     velocity = scheduler.get_velocity(*map(torch.from_numpy, (x_0, eps, t)))
     expected = ((0.5 * x_t - (velocity if prediction == "v" else torch.from_numpy(eps))) ** 2).mean().item()
     conditions, given = np.arange(8.0).reshape(8, 1), []
 
     def unet(x_t, steps, y):
-        given.append((tree.device.to_array(x_t), np.asarray(steps), y))
+        given.append((tree.cpu.array(x_t), np.asarray(steps), y))
         return 0.5 * x_t
 
-    loss = ddpm.loss(unet, our_x_0, t, our_eps, conditions)
+    loss = diffusion.loss(unet, our_x_0, t, our_eps, conditions)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     ((noisy, steps, y),) = given
     np.testing.assert_allclose(noisy, x_t.numpy(), atol=1e-5)
@@ -133,20 +176,20 @@ def test_q_sample_and_loss_agree_with_diffusers(tree, schedule, prediction):
 @pytest.mark.parametrize("clip", [False, True])
 def test_denoiser(tree, schedule, prediction, clip):
     """One time step for all images or one for each: the x_0 that diffusers computes from the network's output."""
-    ddpm = tree.ddpm.DDPM(DiffusionConfig(schedule=schedule, prediction=prediction, clip=clip))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(schedule=schedule, prediction=prediction), clip)
     scheduler = theirs(DDIMScheduler, schedule, prediction, clip)
-    conditions = tree.device.to_tensor(np.array([[3.0], [1.0], [4.0]], np.float32), "cpu")
+    conditions = tree.cpu.tensor(np.array([[3.0], [1.0], [4.0]], np.float32))
 
     def unet(x_t, t, y):
         assert y is conditions
         steps = np.asarray(t).reshape(-1, 1, 1, 1)
         assert len(steps) == len(x_t)  # a time step for each image
-        return tree.device.to_tensor(network(tree.device.to_array(x_t), steps).astype(np.float32), "cpu")
+        return tree.cpu.tensor(network(tree.cpu.array(x_t), steps).astype(np.float32))
 
-    denoise, x_t = tree.ddpm.Denoiser(unet, ddpm, conditions), tree.device.to_tensor(start(), "cpu")
+    denoise, x_t = diffusion.denoiser(unet, conditions), tree.cpu.tensor(start())
     steps = np.array([999, 500, 0])
-    alone = [tree.device.to_array(denoise(x_t, int(t)))[i] for i, t in enumerate(steps)]
-    np.testing.assert_allclose(tree.device.to_array(denoise(x_t, steps)), np.stack(alone), rtol=1e-5, atol=1e-6)
+    alone = [tree.cpu.array(denoise(x_t, int(t)))[i] for i, t in enumerate(steps)]
+    np.testing.assert_allclose(tree.cpu.array(denoise(x_t, steps)), np.stack(alone), rtol=1e-5, atol=1e-6)
     for i, t in enumerate(steps):
         x = torch.from_numpy(start()[i : i + 1])
         output = torch.from_numpy(network(x.numpy(), t).astype(np.float32))
@@ -169,15 +212,15 @@ def denoise_gaussian(x_t, t):
 
 def gaussian_error(tree, sampler, steps):
     """How far a deterministic sampler's mean and standard deviation are off."""
-    x_t = tree.device.to_tensor(np.array([-1, 1], np.float32).reshape(2, 1, 1, 1), "cpu")
-    for x_0 in sampler(denoise_gaussian, x_t, ABAR, sampler_timesteps(1000, steps), None):
-        low, high = tree.device.to_array(x_0).ravel()
+    x_t = tree.cpu.tensor(np.array([-1, 1], np.float32).reshape(2, 1, 1, 1))
+    timesteps = sampler_timesteps(1000, SamplerConfig(steps=steps, shift=1.0))
+    for x_0 in sampler(denoise_gaussian, x_t, ABAR, timesteps, None):
+        low, high = tree.cpu.array(x_0).ravel()
     return abs((low + high) / 2 - MEAN), abs(abs(high - low) / 2 - STD)
 
 
-@pytest.mark.parametrize("name, tolerance", [("sample_ddim", 0.01), ("sample_dpmpp_2m", 3e-4)])
-def test_deterministic_samplers_recover_a_gaussian(tree, name, tolerance):
-    sampler = getattr(tree.samplers, name)
+@pytest.mark.parametrize("sampler, tolerance", [(sample_ddim, 0.01), (sample_dpmpp_2m, 3e-4)])
+def test_deterministic_samplers_recover_a_gaussian(tree, sampler, tolerance):
     mean_error, std_error = gaussian_error(tree, sampler, 100)
     assert mean_error < 1e-3 and std_error < tolerance
     errors = [gaussian_error(tree, sampler, steps)[1] for steps in (10, 20, 50, 100)]
@@ -188,10 +231,11 @@ def test_ancestral_sampling_recovers_a_gaussian(tree):
     rng = np.random.default_rng(0)
 
     def noise():
-        return tree.device.to_tensor(rng.standard_normal((20_000, 1, 1, 1)).astype(np.float32), "cpu")
+        return tree.cpu.tensor(rng.standard_normal((20_000, 1, 1, 1)).astype(np.float32))
 
-    for x_t in tree.samplers.sample_ddpm(denoise_gaussian, noise(), ABAR, sampler_timesteps(1000, 200), noise):
-        x_0 = tree.device.to_array(x_t)  # at every step: Jittor would put all steps into one graph
+    timesteps = sampler_timesteps(1000, SamplerConfig(steps=200, shift=1.0))
+    for x_t in sample_ddpm(denoise_gaussian, noise(), ABAR, timesteps, noise):
+        x_0 = tree.cpu.array(x_t)  # at every step: Jittor would put all steps into one graph
     assert abs(x_0.mean() - MEAN) < 0.01 and abs(x_0.std() - STD) < 0.01
 
 
@@ -201,8 +245,8 @@ def test_consistency_of_gaussian_data(tree, shift):
 
     A network that says so, but for `shift` in v at t alone, is as far from itself as shift and the pairs' own distance.
     """
-    ddpm, rng = tree.ddpm.DDPM(DiffusionConfig(clip=False)), np.random.default_rng(0)
-    tensor = lambda array: tree.device.to_tensor(np.asarray(array, np.float32), "cpu")
+    diffusion, rng = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=False), np.random.default_rng(0)
+    tensor = lambda array: tree.cpu.tensor(np.asarray(array, np.float32))
     x_0, eps = MEAN + STD * rng.standard_normal((400, 1, 4, 4)), rng.standard_normal((400, 1, 4, 4))
     t = rng.integers(50, 1000, 400)
     t[:2], r = (50, 999), np.where(np.arange(400) % 2, t - 3, -1)
@@ -212,14 +256,32 @@ def test_consistency_of_gaussian_data(tree, shift):
         return MEAN + STD * (x_t - alpha(t) * MEAN) / np.sqrt((alpha(t) * STD) ** 2 + sigma(t) ** 2)
 
     def network(x_t, at, y):
-        at, x_t = tree.device.to_array(at).astype(int), tree.device.to_array(x_t).astype(float)
+        at, x_t = tree.cpu.array(at).astype(int), tree.cpu.array(x_t).astype(float)
         v = (alpha(at) * x_t - flow(x_t, at)) / np.maximum(sigma(at), 1e-9)
         return tensor(v + shift * (at == t).all())
 
     x_t, x_r = (alpha(s) * x_0 + sigma(s) * eps for s in (t, r))
     apart = (np.where((r < 0).reshape(-1, 1, 1, 1), x_0, flow(x_r, r)) - flow(x_t, t)) / sigma(t) + shift
-    loss = tree.distillation.consistency_loss(ddpm, network, tensor(x_0), t, r, tensor(eps), y=None)
+    loss = tree.distillation.consistency_loss(diffusion, network, tensor(x_0), t, r, tensor(eps), y=None)
     expected = np.sqrt((apart**2).mean(axis=(1, 2, 3))).mean()
-    assert float(tree.device.to_array(loss).item()) == pytest.approx(expected, rel=1e-3) and expected > shift
+    assert float(tree.cpu.array(loss).item()) == pytest.approx(expected, rel=1e-3) and expected > shift
     near = np.sqrt((apart[1::2] ** 2).mean(axis=(1, 2, 3))).mean()
     assert near < 0.1 or shift  # three steps of time apart, the flow hardly differs
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "ldm"])
+def test_a_model_does_not_change(tree, untrained, kind):
+    """It draws by the sampler that it is given, keeps its own, and then draws by that what it drew before."""
+    model = tree.pipeline.load_model(untrained / f"{kind}.safetensors", kind, FP32)
+    own, weights, y = model.sampler, tree.cpu.arrays(model.network), model.conditions(np.array([3, 7]))
+    before = model.sample(own, 0, range(2), y)
+    chosen = model.choose_sampler(SamplerOptions(sampler="ddim", steps=2, shift=1.0, guidance=2.0, eta=0.5))
+    assert np.abs(model.sample(chosen, 0, range(2), y) - before).max() > 1e-3
+    assert model.sampler == own == model.recipe.sampler == type(model.recipe)().sampler != chosen
+    np.testing.assert_array_equal(model.sample(own, 0, range(2), y), before)
+    for name, array in tree.cpu.arrays(model.network).items():
+        np.testing.assert_array_equal(array, weights[name], err_msg=name)
+    with pytest.raises(FrozenInstanceError):
+        model.sampler = chosen
+    with pytest.raises(FrozenInstanceError):
+        model.space = None

@@ -12,7 +12,7 @@ def test_orthogonalize(tree, shape):
     random = np.random.default_rng(0)
     u, v = (np.linalg.qr(random.standard_normal((side, 24)))[0] for side in shape)
     x = (u * np.geomspace(5, 0.05, 24)) @ v.T
-    found = tree.device.to_array(tree.optimizer.orthogonalize(tree.device.to_tensor(x.astype(np.float32), "cpu")))
+    found = tree.cpu.array(tree.optimizer.orthogonalize(tree.cpu.tensor(x.astype(np.float32))))
     values = u.T @ found @ v
     assert (np.abs(np.diag(values) - 0.95) < 0.3).all()
     np.testing.assert_allclose(values, np.diag(np.diag(values)), atol=1e-3)
@@ -23,8 +23,8 @@ def test_orthogonalize(tree, shape):
 def test_steps(tree, muon, betas):
     """Five steps of an autoencoder: matrices as torch's Muon moves them, in its bf16; all else as its AdamW does."""
     torch.manual_seed(0)
-    network, tensor = tree.vae.VAE(VAEConfig(base_channels=8)), lambda array: tree.device.to_tensor(array, "cpu")
-    before = {name: tree.device.to_array(value).copy() for name, value in network.named_parameters()}
+    network = tree.vae.VAE(VAEConfig(base_channels=8), (1, 32, 32))
+    before = {name: tree.cpu.array(value).copy() for name, value in network.named_parameters()}
     random = np.random.default_rng(1)
     pulls = {name: random.standard_normal(value.shape).astype(np.float32) for name, value in before.items()}
     theirs = {name: torch.nn.Parameter(torch.tensor(value)) for name, value in before.items()}
@@ -35,17 +35,17 @@ def test_steps(tree, muon, betas):
     if muon:
         others += [torch.optim.Muon(flat.values(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")]
     ours = tree.optimizer.Muon(network, weight_decay=0.1, betas=betas, matrices=muon)
-    accelerator = tree.device.make_accelerator("cpu", "fp32")
     for step in range(5):
-        loss = sum(((step + 1) * tensor(pulls[name]) * weight).sum() for name, weight in network.named_parameters())
-        ours.backward(loss, accelerator)
+        weights = network.named_parameters()
+        loss = sum(((step + 1) * tree.cpu.tensor(pulls[name]) * weight).sum() for name, weight in weights)
+        ours.backward(loss, tree.cpu)
         ours.step(0.01)
         for name, weight in (theirs | flat).items():
             weight.grad = torch.tensor((step + 1) * pulls[name]).reshape(weight.shape)
         for other in others:
             other.step()
     for name, value in network.named_parameters():
-        moved = tree.device.to_array(value) - before[name]
+        moved = tree.cpu.array(value) - before[name]
         expected = (theirs | flat)[name].detach().numpy().reshape(moved.shape) - before[name]
         tolerance = 0.03 if name in flat else 1e-4
         assert np.linalg.norm(moved - expected) <= tolerance * np.linalg.norm(expected), name

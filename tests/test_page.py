@@ -1,17 +1,20 @@
 """The page in a real browser: it draws the digits asked for, offline, in two languages, and by the same numbers."""
 import base64
 import io
+import json
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import FP32, ROOT
 from PIL import Image
 
+from common.diffusion.noise import SampleNoise
+from common.files import shipped_weights
 from common.images import to_uint8
-from common.options.sampling import SampleLDM
+from common.options.sampling import SamplerOptions
 from scoring.classifiers import classes
 
 WEB, CELL, SIDE = ROOT / "web", 33, 32
@@ -146,40 +149,50 @@ def test_chinese_and_keys(page):
     assert not page.said
 
 
-@pytest.mark.parametrize("sampler, steps, guidance", [("dpmpp_2m", 6, 1), ("ddim", 5, 2), ("ddpm", 7, 1)])
-def test_numbers(page, trees, sampler, steps, guidance):
+def test_a_sampler_that_adds_noise_is_refused(page):
+    known = json.loads((WEB / "model" / "ldm" / "model.json").read_text())
+    known["sampler"]["eta"] = 0.5
+    page.route("**/model/ldm/model.json", lambda route: route.fulfill(json=known))
+    load = "import('./pipeline.js').then(({loadPipeline}) => loadPipeline('model/ldm')).catch(({message}) => message)"
+    assert "eta" in page.evaluate(load)
+    page.unroute("**/model/ldm/model.json")
+
+
+@pytest.mark.parametrize("kind, name, steps, guidance", [
+    ("ldm", "dpmpp_2m", 6, 1), ("ldm", "ddim", 5, 2), ("ldm", "ddpm", 7, 1), ("ldm-distilled", "consistency", 3, 1),
+])  # fmt: skip
+def test_numbers(page, trees, kind, name, steps, guidance):
     """From the same noise the page's samplers come to PyTorch's x_t, step by step."""
     tree = trees["pytorch"]
-    options = SampleLDM(sampler=sampler, steps=steps, guidance=guidance, device="cpu", precision="fp32")
-    pipeline = tree.pipeline.load_pipeline(options)
+    model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
+    sampler = model.choose_sampler(SamplerOptions(sampler=name, steps=steps, guidance=guidance))
     indices = np.arange(3)
-    y = pipeline.conditions(indices, {"slant": 10.0})
+    y = model.conditions(indices, {"slant": 10.0})
     theirs = page.evaluate(
-        """async ([changes, noise]) => {
+        """async ([folder, changes, noise]) => {
             const { loadPipeline } = await import("./pipeline.js");
-            const pipeline = await loadPipeline("model/ldm");
+            const pipeline = await loadPipeline(folder);
             const draws = noise.map((x) => Float32Array.from(x));
             const y = pipeline.conditions([0, 1, 2].map((digit) => ({ digit, slant: 10 })));
             const settings = pipeline.settings(changes);
             const states = [];
-            const trajectory = pipeline.trajectory(draws.shift(), y, settings, { noise: () => draws.shift() });
+            const trajectory = pipeline.trajectory(() => draws.shift(), y, settings);
             for await (const [x_t] of trajectory) states.push(Array.from(x_t));
             return [states, Array.from(await pipeline.decode(Float32Array.from(states.at(-1))))];
         }""",
-        [{"name": sampler, "steps": steps, "guidance": guidance}, noise_of(pipeline, indices, steps)],
+        [f"model/{kind}", {"name": name, "steps": steps, "guidance": guidance}, noise_of(model, indices, steps)],
     )
-    with tree.pipeline.torch.no_grad():
-        ours = [x.numpy() for x in pipeline.trajectory(1, indices, y)][1:]
+    with model.device.inference():
+        ours = [x.numpy() for x in model.trajectory(sampler, 1, indices, y)][1:]
+        expected = to_uint8(model.decode(model.device.tensor(ours[-1])))
     assert len(ours) == len(theirs[0]) == steps
     for a, b in zip(ours, theirs[0]):
         np.testing.assert_allclose(np.reshape(b, a.shape), a, atol=1e-3, rtol=0)
     pictures = to_uint8(np.reshape(theirs[1], (3, 1, SIDE, SIDE)))
-    assert np.abs(pictures.astype(int) - to_uint8(pipeline.decode(tree.pipeline.torch.tensor(ours[-1])))).max() <= 1
+    assert np.abs(pictures.astype(int) - expected).max() <= 1
 
 
-def noise_of(pipeline, indices, count):
+def noise_of(model, indices, count):
     """What sample after sample draws, as lists."""
-    from common.noise import SampleNoise
-
-    noise = SampleNoise(1, indices, pipeline.shape)
+    noise = SampleNoise(1, indices, model.space.shape)
     return [noise().ravel().tolist() for _ in range(count)]

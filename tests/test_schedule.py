@@ -2,12 +2,20 @@
 import numpy as np
 import pytest
 from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
+from pydantic import ValidationError
 
+from common.diffusion.noise import SampleNoise, StepNoise, data_order
+from common.diffusion.schedule import (
+    alphas_cumprod,
+    betas,
+    ema_decay,
+    learning_rate,
+    lognormal_timesteps,
+    sampler_timesteps,
+)
 from common.errors import UserError
-from common.noise import SampleNoise, StepNoise, data_order
-from common.options.networks import DiffusionConfig
-from common.options.recipes import Train
-from common.schedule import alphas_cumprod, betas, ema_decay, learning_rate, lognormal_timesteps, sampler_timesteps
+from common.options.networks import DiffusionConfig, SamplerConfig
+from common.options.recipes import Training
 
 BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}
 
@@ -31,11 +39,16 @@ def test_every_schedule_ends_in_noise(schedule, timesteps):
     assert abar[timesteps // 2 - 1] == pytest.approx(usual[499], rel=0.15)
 
 
+def timesteps_of(steps, shift=1.0):
+    """Where a sampler of so many steps calls the network, of the usual 1,000."""
+    return sampler_timesteps(1000, SamplerConfig(steps=steps, shift=shift))
+
+
 @pytest.mark.parametrize("steps", [1, 5, 7, 10, 50, 999, 1000])
 def test_timesteps_agree_with_diffusers(steps):
     theirs = DDIMScheduler(timestep_spacing="trailing")
     theirs.set_timesteps(steps)
-    ours = sampler_timesteps(1000, steps)
+    ours = timesteps_of(steps)
     assert ours == [*theirs.timesteps.tolist()[:steps], -1]
     assert ours[0] == 999 and len(ours) == steps + 1 and (np.diff(ours) < 0).all()
 
@@ -44,19 +57,23 @@ def test_a_shift_moves_time_steps_towards_the_noise():
     """As diffusers' flow scheduler shifts its sigmas, which are t / 1000; never a time step twice."""
     for shift in (0.5, 3.0):
         theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
-        even = np.array(sampler_timesteps(1000, 8)[:-1]) + 1
+        even = np.array(timesteps_of(8)[:-1]) + 1
         theirs.set_timesteps(sigmas=even / 1000)
-        np.testing.assert_allclose(np.array(sampler_timesteps(1000, 8, shift)[:-1]) + 1, theirs.timesteps, atol=0.51)
+        np.testing.assert_allclose(np.array(timesteps_of(8, shift)[:-1]) + 1, theirs.timesteps, atol=0.51)
     for steps in (2, 300, 999, 1000):
         for shift in (0.01, 5.0, 1e4):
-            shifted = sampler_timesteps(1000, steps, shift)
+            shifted = timesteps_of(steps, shift)
             assert shifted[0] == 999 and shifted[-1] == -1 and (np.diff(shifted) < 0).all()
 
 
-@pytest.mark.parametrize("steps", [0, 1001])
-def test_more_steps_than_the_schedule_has(steps):
+def test_more_steps_than_the_schedule_has():
     with pytest.raises(UserError, match="1 to 1000"):
-        sampler_timesteps(1000, steps)
+        timesteps_of(1001)
+
+
+def test_a_sampler_has_a_step():
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        timesteps_of(0)
 
 
 def test_noise_levels_are_lognormal():
@@ -70,21 +87,21 @@ def test_noise_levels_are_lognormal():
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
-    options = Train(learning_rate=1e-3, warmup=99)
+    options = Training(learning_rate=1e-3, warmup=99)
     assert learning_rate(options, 0, 0.0) == pytest.approx(1e-5)
     assert learning_rate(options, 99, 0.0) == pytest.approx(1e-3)
     assert learning_rate(options, 1000, 0.5) == pytest.approx(5e-4)
     assert learning_rate(options, 1000, 1.0) == pytest.approx(0, abs=1e-12)
     assert learning_rate(options, 1000, 1.7) == pytest.approx(0, abs=1e-12)
-    held = Train(learning_rate=1e-3, warmup=99, hold=0.6)
+    held = Training(learning_rate=1e-3, warmup=99, hold=0.6)
     assert [learning_rate(held, 1000, done) for done in (0.1, 0.6, 0.8, 1)] == pytest.approx([1e-3, 1e-3, 5e-4, 0])
 
 
 def test_ema_forgets_the_initial_weights():
     """After 200 steps a fixed decay of 0.999 would keep 82 % of the initial weights."""
-    kept = np.prod([ema_decay(Train(ema_decay=0.999), step) for step in range(200)])
+    kept = np.prod([ema_decay(Training(ema_decay=0.999), step) for step in range(200)])
     assert kept < 1e-6
-    assert ema_decay(Train(ema_decay=0.999), 10**6) == 0.999
+    assert ema_decay(Training(ema_decay=0.999), 10**6) == 0.999
 
 
 def test_sample_noise_depends_on_seed_and_index_alone():

@@ -1,19 +1,29 @@
 """The scripts as a user runs them: real digits, processes of their own, the files they leave."""
+import csv
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script
+from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script
 from PIL import Image
 
-from common.checkpoint import Progress, load_checkpoint, save_checkpoint
+from common.checkpoint import load_checkpoint, save_checkpoint
+from common.data.dataset import open_dataset
+from common.diffusion.noise import SampleNoise
+from common.diffusion.schedule import sampler_timesteps
 from common.errors import UserError
-from common.files import digest
-from common.options.recipes import TrainDDPM
-from common.options.sampling import SampleDDPM
+from common.figure import loss_curve
+from common.files import CHECKPOINT, digest
+from common.options.recipes import TrainDDPM, Training
+from common.options.sampling import SamplerOptions
+from common.training.clock import Progress
+from common.training.run import Run
 from publish import ship
 
 SHORT = {
@@ -45,6 +55,18 @@ def grid_shape(rows, columns):
     return (2 * (34 * rows + 2), 2 * (34 * columns + 2))
 
 
+def model_told(result, path):
+    """Whether a script has said, in one line of its own, that it draws with the model in this file."""
+    return sum(line.startswith(f"model: {path} (") for line in result.stdout.splitlines()) == 1
+
+
+def assert_spec_of_mnist(checkpoint):
+    """It knows what it learned: the digest, the classes and the images' shape are the data's."""
+    spec, data = checkpoint.spec, open_dataset().spec
+    assert (spec.digest, spec.classes, spec.shape) == (data.digest, data.classes, data.shape)
+    assert spec.classes == tuple("0123456789") and spec.shape == (1, 32, 32) and spec.source is None
+
+
 # The mean loss of the last 8 steps over the first step's: measured 0.03 (VAE), 0.61 (LDM), 0.61 (DDPM).
 @pytest.mark.parametrize("kind, ratio", [("vae", 0.1), ("ldm", 0.75), ("ddpm", 0.75)])
 def test_loss_falls(trained, kind, ratio):
@@ -70,8 +92,19 @@ def test_training_leaves_pictures_and_a_whole_checkpoint(trained, kind, rows):
     assert_picture(folder / "loss.png")
     checkpoint = load_checkpoint(folder, kind)
     assert checkpoint.progress.step == len(read_metrics(folder)["step"])
-    assert json.loads((folder / "options.json").read_text())["epochs"] == checkpoint.options.epochs == SHORT[kind][4]
+    written = json.loads((folder / "options.json").read_text())
+    assert written["training"]["epochs"] == checkpoint.options.training.epochs == SHORT[kind][4]
     assert not list(folder.glob("*.tmp"))
+    assert_spec_of_mnist(checkpoint)
+
+
+def test_a_latent_training_tells_its_vae_and_refuses_one_of_other_data(trained, few, tmp_path):
+    vae = trained.folder / "vae"
+    assert model_told(trained.results["ldm"], vae / CHECKPOINT)
+    arguments = ("--data", few, "--measures", "--vae-checkpoint", vae, "--out", tmp_path / "run")
+    result = run_script(trained.tree, "train_mnist_ldm.py", *arguments)
+    assert_user_error(result, f"{vae / CHECKPOINT} learned mnist, not {few.name}", "--vae-checkpoint")
+    assert len(news(result)) == 1 and not (tmp_path / "run" / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize("script, kind, names", [
@@ -80,13 +113,20 @@ def test_training_leaves_pictures_and_a_whole_checkpoint(trained, kind, rows):
     ("tst_mnist_ldm.py", "ldm", ["samples", "process"]),
 ])  # fmt: skip
 def test_sampling_needs_the_checkpoint_alone(trained, few, tmp_path, script, kind, names):
-    source = (trained.folder / kind / "checkpoint.safetensors").rename(tmp_path / "moved.safetensors")
+    original, source = trained.folder / kind / CHECKPOINT, tmp_path / "moved.safetensors"
+    original.rename(source)
+    data = ()
     try:
-        data = ("--data", few) if kind == "vae" else ()
+        if kind == "vae":  # as if it had learned the few digits: 200 are reconstructed, not 10,000
+            kept, data = load_checkpoint(source, kind), ("--data", few)
+            save_checkpoint(source, replace(kept, spec=replace(kept.spec, digest=open_dataset(few).spec.digest)))
         result = run_script(trained.tree, script, "--checkpoint", source, "--out", tmp_path, "--num", 20, *data)
     finally:
-        source.rename(trained.folder / kind / "checkpoint.safetensors")
+        if kind == "vae":
+            save_checkpoint(source, kept)
+        source.rename(original)
     assert result.returncode == 0, result.stderr
+    assert model_told(result, source)
     shapes = {
         "samples": grid_shape(2, 10), "process": grid_shape(8, {"ddpm": 10}.get(kind, 8)),  # at most 10
         "reconstructions": grid_shape(4, 10), "prior": grid_shape(2, 10),
@@ -141,12 +181,52 @@ def test_distillation(trained, tmp_path, kind, suffix):
     assert not metrics["discriminator"][:10].any()
     assert 0 < metrics["discriminator"][-3:].mean() < metrics["discriminator"][10:13].mean()
     assert (metrics["loss"][10:] > metrics["consistency"][10:] + 0.3).all()
-    options = load_checkpoint(tmp_path, kind).options
+    checkpoint = load_checkpoint(tmp_path, kind)
+    assert_spec_of_mnist(checkpoint)
+    assert checkpoint.spec == load_checkpoint(trained.folder / kind).spec  # its measures too
+    assert model_told(result, trained.folder / kind / CHECKPOINT)  # the teacher
+    options = checkpoint.options
     assert options.kind == f"{kind}-distilled" and options.unet.base_channels == 32  # the teacher's
     assert options.teacher_digest == digest(trained.folder / kind / "checkpoint.safetensors")
     result = run_script(trained.tree, f"tst_mnist{suffix}.py", *student, "--out", tmp_path, "--num", 20)
     assert result.returncode == 0, result.stderr
+    assert model_told(result, tmp_path / CHECKPOINT)
     assert_picture(tmp_path / "process.png", grid_shape(8, 2))  # the noise and one step
+    pictures = [np.asarray(Image.open(tmp_path / "samples.png"))]
+    for times in range(2):
+        out = tmp_path / f"four-steps-{times}"
+        result = run_script(trained.tree, f"tst_mnist{suffix}.py", *student, "--out", out, "--num", 20, "--steps", 4)
+        assert result.returncode == 0, result.stderr
+        assert_picture(out / "process.png", grid_shape(8, 5))
+        pictures.append(np.asarray(Image.open(out / "samples.png")))
+    one, four, again = pictures
+    np.testing.assert_array_equal(four, again)  # the same seed
+    assert np.abs(four.astype(int) - one).mean() > 5
+
+
+@pytest.mark.parametrize("kind", ["ddpm-distilled", "ldm-distilled"])
+def test_a_distilled_model_draws_in_several_steps(tree, kind):
+    """By algorithm 1 of Song et al. 2023, Consistency Models: what one call makes of noise is noised again, anew."""
+    model = tree.pipeline.load_model(None, kind, FP32)
+    sampler, indices = model.choose_sampler(SamplerOptions(steps=4)), np.arange(3)
+    assert (sampler.name, sampler.steps, model.sampler.steps) == ("consistency", 4, 1)
+    y, array = model.conditions(np.array([1, 4, 7])), model.device.array
+    noise, alphas_cumprod = SampleNoise(5, indices, model.space.shape), model.diffusion.alphas_cumprod
+    timesteps = sampler_timesteps(model.timesteps, sampler)
+    with model.device.inference():
+        states = [array(x_t) for x_t in model.trajectory(sampler, 5, indices, y)]
+        again = [array(x_t) for x_t in model.trajectory(sampler, 5, indices, y)]
+        (_, one) = [array(x_t) for x_t in model.trajectory(model.sampler, 5, indices, y)]
+        denoise = model.diffusion.denoiser(model.network, model.device.tensor(y), 1.0)
+        estimates = [array(denoise(model.device.tensor(x_t), t)) for x_t, t in zip(states, timesteps)]
+    np.testing.assert_array_equal(states, again)
+    np.testing.assert_array_equal(states[0], noise())
+    for x_0, x_t, t in zip(estimates, states[1:], timesteps[1:4]):
+        expected = alphas_cumprod[t] ** 0.5 * x_0 + (1 - alphas_cumprod[t]) ** 0.5 * noise()
+        np.testing.assert_allclose(x_t, expected, atol=1e-4)
+    np.testing.assert_allclose(states[4], estimates[3], atol=1e-4)
+    np.testing.assert_allclose(one, estimates[0], atol=1e-4)  # one step: the first of them
+    assert np.abs(states[4] - one).mean() > 0.01
 
 
 @pytest.mark.slow
@@ -210,7 +290,8 @@ def test_shipping(trained, tmp_path):
     assert np.abs(pictures[0] - pictures[1]).mean() < 1
     checkpoint = load_checkpoint(runs / "ldm", "ldm")
     for minutes in (None, 2.0):
-        begun = replace(checkpoint, options=replace(checkpoint.options, minutes=minutes))
+        training = replace(checkpoint.options.training, minutes=minutes)
+        begun = replace(checkpoint, options=replace(checkpoint.options, training=training))
         begun.progress = Progress(epoch=1.0, seconds=119.0)
         save_checkpoint(runs / "ldm" / "checkpoint.safetensors", begun)
         with pytest.raises(UserError, match="finish it with --resume"):
@@ -227,13 +308,13 @@ def test_user_errors(trained, trees, tmp_path):
     cut.write_bytes((folder / "vae" / "checkpoint.safetensors").read_bytes()[:-100])
     result = run_script(trained.tree, "train_mnist_ldm.py", "--vae-checkpoint", cut, "--out", out)
     assert_user_error(result, cut, "train_mnist_vae.py")
-    one_process = SimpleNamespace(is_main_process=True, num_processes=1)
-    load = lambda **options: tree.pipeline.load_pipeline(SampleDDPM(precision="fp32", device="cpu", **options))
-    train = lambda **options: tree.trainer.Trainer(TrainDDPM(**options), one_process, build=None)
+    load = lambda path: tree.pipeline.load_model(path, "ddpm", FP32)
+    steps = lambda model, number: sampler_timesteps(model.timesteps, model.choose_sampler(SamplerOptions(steps=number)))
+    train = lambda **training: Run(TrainDDPM(training=Training(**training)), open_dataset().spec, tree.cpu)
     for attempt, *told in (
-        (lambda: load(checkpoint=folder / "ldm"), "holds a ldm model", "run train_mnist.py"),
-        (lambda: load(checkpoint=tmp_path / "no"), tmp_path / "no", "run train_mnist.py"),
-        (lambda: load(checkpoint=ddpm, steps=1001).timesteps(), "1 to 1000"),
+        (lambda: load(folder / "ldm"), "holds a ldm model", "run train_mnist.py"),
+        (lambda: load(tmp_path / "no"), tmp_path / "no", "run train_mnist.py"),
+        (lambda: steps(load(ddpm), 1001), "1 to 1000"),
         (lambda: train(out=ddpm), ddpm, "--resume", "--out"),
         (lambda: train(out=tmp_path / "y", resume=True), tmp_path / "y", "--resume"),
         (lambda: train(out=ddpm, resume=True, batch_size=7), "batch_size=128"),
@@ -241,3 +322,42 @@ def test_user_errors(trained, trees, tmp_path):
         with pytest.raises(UserError) as error:
             attempt()
         assert all(str(part) in str(error.value) for part in told)
+
+
+@pytest.mark.parametrize("losses", [2, 4])
+def test_each_loss_is_a_curve(tmp_path, monkeypatch, losses):
+    """Of a colour of its own, and the loss that is learned from first."""
+    names = ["loss", "consistency", "reconstruction", "discriminator"][:losses]
+    others = ["grad_norm", "learning_rate", "images_per_second"]
+    with open(tmp_path / "metrics.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "epoch", *names, *others])
+        writer.writerows([step, step / 10, *np.arange(1, losses + 1) / (step + 1), 1, 1e-3, 99] for step in range(40))
+    figures = []
+    monkeypatch.setattr("common.figure.save_figure", lambda path, figure: figures.append(figure))
+    loss_curve(tmp_path / "metrics.csv", tmp_path / "loss.png", "a run")
+    (axes,) = figures[0].axes
+    curves = [line for line in axes.lines if line.get_label() in names]
+    assert [line.get_label() for line in curves] == [text.get_text() for text in axes.get_legend().get_texts()] == names
+    assert len({line.get_color() for line in curves}) == losses
+    ends = [line.get_ydata()[-1] for line in curves]
+    assert len({*np.round(ends, 6)}) == losses and np.isfinite(ends).all()
+
+
+LINES_OF_HELP = {  # at 80 columns, before options were composed
+    "train_mnist": 96, "train_mnist_vae": 60, "train_mnist_ldm": 99, "distill_mnist": 65, "distill_mnist_ldm": 65,
+    "tst_mnist": 54, "tst_mnist_ldm": 54, "tst_mnist_vae": 26, "tst_mnist_fid": 56, "tst_mnist_ldm_fid": 56,
+    "edit_mnist": 16, "edit_mnist repaint": 52, "edit_mnist vary": 48, "edit_mnist morph": 28, "edit_mnist score": 26,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", LINES_OF_HELP)
+def test_help_stays_short(script):
+    """The trees' scripts are the same: one of them is asked."""
+    name, *subcommand = script.split()
+    command = [sys.executable, ROOT / "pytorch" / "script" / f"{name}.py", *subcommand, "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert max(map(len, lines)) <= 80 and "--help" in result.stdout
+    assert len(lines) <= LINES_OF_HELP[script]

@@ -1,6 +1,4 @@
 """The UNet: shapes, attention, time, and what the context does to it."""
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,46 +7,47 @@ from torch.nn import functional as F
 
 from common.options.networks import DiffusionConfig, UNetConfig
 from common.options.recipes import TrainDDPM, TrainLDM
-from common.options.sampling import SampleLDM
+from common.options.sampling import SamplerOptions
 
-SMALL = UNetConfig(in_channels=2, patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
+SMALL = UNetConfig(patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
+SHAPE, CLASSES = (2, 8, 8), 10  # of x_t, of the labels
 rng, NAN = np.random.default_rng(0), np.nan
 
 
 def tensor(tree, *shape):
-    return tree.device.to_tensor(rng.standard_normal(shape).astype(np.float32), "cpu")
+    return tree.cpu.tensor(rng.standard_normal(shape).astype(np.float32))
 
 
 def integers(tree, *values):
-    return tree.device.to_tensor(np.array(values), "cpu")
+    return tree.cpu.tensor(np.array(values))
 
 
 def filled(tree, module):
     """Every weight at random: the layers that start at zero would hide what stands behind them."""
     state = {k: rng.standard_normal(v.shape).astype(np.float32) / 5 for k, v in module.state_dict().items()}
-    module.load_state_dict({k: tree.device.to_tensor(v, "cpu") for k, v in state.items()})
+    module.load_state_dict({k: tree.cpu.tensor(v) for k, v in state.items()})
     return module
 
 
 def run(tree, network, *inputs):
-    return tree.device.to_array(network(*inputs))
+    return tree.cpu.array(network(*inputs))
 
 
-@pytest.mark.parametrize("config, millions", [(TrainDDPM().unet, 2.20), (TrainLDM().unet, 2.20)])
-def test_default_sizes(tree, config, millions):
+@pytest.mark.parametrize("config, shape, millions", [
+    (TrainDDPM().unet, (1, 32, 32), 2.20), (TrainLDM().unet, (4, 8, 8), 2.20),
+])  # fmt: skip
+def test_default_sizes(tree, config, shape, millions):
     """Output as input, and about as many parameters as the README says."""
-    unet = tree.unet.UNet(config)
-    side = 32 if config.in_channels == 1 else 8
-    context = (tensor(tree, 3, config.context_tokens, config.context_dim),)
-    x = tensor(tree, 3, config.in_channels, side, side)
-    assert run(tree, unet, x, integers(tree, 0, 500, 999), *context).shape == (3, config.in_channels, side, side)
+    unet = tree.unet.UNet(config, shape[0])
+    context = tensor(tree, 3, config.context_tokens, config.context_dim)
+    assert run(tree, unet, tensor(tree, 3, *shape), integers(tree, 0, 500, 999), context).shape == (3, *shape)
     assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
 def test_sinusoids_agree_with_diffusers(tree):
     t = np.array([0, 1, 10, 500, 999])
     expected = get_timestep_embedding(torch.from_numpy(t), 64, flip_sin_to_cos=True, downscale_freq_shift=0).numpy()
-    ours = tree.device.to_array(tree.unet.sinusoids(tree.device.to_tensor(t, "cpu"), 64))
+    ours = tree.cpu.array(tree.unet.sinusoids(tree.cpu.tensor(t), 64))
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
@@ -56,12 +55,12 @@ def test_sinusoids_agree_with_diffusers(tree):
 def test_attention_agrees_with_torch(tree, context_dim):
     """The written-out attention against torch's fused one."""
     attention = filled(tree, tree.blocks.Attention(16, head_dim=8, context_dim=context_dim))
-    weights = {k: torch.from_numpy(tree.device.to_array(v)) for k, v in attention.state_dict().items()}
+    weights = {k: torch.from_numpy(tree.cpu.array(v)) for k, v in attention.state_dict().items()}
     x = tensor(tree, 2, 16, 4, 4)
     context = tensor(tree, 2, 5, 8) if context_dim else None
-    plain = torch.from_numpy(tree.device.to_array(x))
+    plain = torch.from_numpy(tree.cpu.array(x))
     tokens = F.group_norm(plain, 8, weights["norm.weight"], weights["norm.bias"]).flatten(2).transpose(1, 2)
-    source = torch.from_numpy(tree.device.to_array(context)) if context_dim else tokens
+    source = torch.from_numpy(tree.cpu.array(context)) if context_dim else tokens
     q, k, v = (
         (a @ weights[f"{name}.weight"].T).unflatten(2, (2, 8)).transpose(1, 2)
         for name, a in (("query", tokens), ("key", source), ("value", source))
@@ -73,7 +72,7 @@ def test_attention_agrees_with_torch(tree, context_dim):
 
 
 def test_time_and_context_change_the_output(tree):
-    unet = filled(tree, tree.unet.UNet(SMALL))
+    unet = filled(tree, tree.unet.UNet(SMALL, SHAPE[0]))
     x, t, context = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), tensor(tree, 2, 4, 8)
     output = run(tree, unet, x, t, context)
     assert np.abs(run(tree, unet, x, integers(tree, 900, 900), context) - output).max() > 1e-2
@@ -81,17 +80,16 @@ def test_time_and_context_change_the_output(tree):
     np.testing.assert_array_equal(run(tree, unet, x, t, context), output)
 
 
-def asked(tree, *rows):
-    """y, NaN where nothing is asked for."""
-    return tree.device.to_tensor(np.array(rows, np.float32), "cpu")
+def conditions(tree, *rows):
+    """y, NaN for none."""
+    return tree.cpu.tensor(np.array(rows, np.float32))
 
 
 def test_conditions_are_tokens_and_what_is_not_given_is_a_null_one(tree):
-    config = replace(SMALL, attributes=("slant", "width"))
-    unet = filled(tree, tree.unet.ConditionalUNet(config))
+    unet = filled(tree, tree.unet.ConditionalUNet(SMALL, SHAPE, CLASSES, 2))
     x, t = tensor(tree, 3, 2, 8, 8), integers(tree, 10, 10, 10)
-    output = run(tree, unet, x, t, asked(tree, (3, 0.5, NAN), (7, NAN, -1), (NAN, NAN, NAN)))
-    state = {name: tree.device.to_array(value) for name, value in unet.state_dict().items()}
+    output = run(tree, unet, x, t, conditions(tree, (3, 0.5, NAN), (7, NAN, -1), (NAN, NAN, NAN)))
+    state = tree.cpu.arrays(unet)
     classes = state["context.weight"].reshape(11, 4, 8)[[3, 7, 10]]
 
     def token(i, value):
@@ -105,29 +103,29 @@ def test_conditions_are_tokens_and_what_is_not_given_is_a_null_one(tree):
         return state["attributes.name.weight"][i] + h
 
     tokens = [[token(0, a), token(1, b)] for a, b in ((0.5, NAN), (NAN, -1), (NAN, NAN))]
-    context = tree.device.to_tensor(np.concatenate([classes, tokens], axis=1).astype(np.float32), "cpu")
+    context = tree.cpu.tensor(np.concatenate([classes, tokens], axis=1).astype(np.float32))
     np.testing.assert_allclose(run(tree, unet.unet, x, t, context), output, atol=1e-5)
-    nothing = run(tree, unet, x, t, asked(tree, *[(NAN, NAN, NAN)] * 3))
+    nothing = run(tree, unet, x, t, conditions(tree, *[(NAN, NAN, NAN)] * 3))
     assert np.abs(nothing - output)[:2].max() > 1e-2
     np.testing.assert_allclose(nothing[2], output[2], atol=1e-6)
 
 
 def test_guidance(tree):
     """Scale 1 is plain conditional, 0 unconditional, and between and beyond them it is a straight line."""
-    unet = filled(tree, tree.unet.ConditionalUNet(SMALL))
-    ddpm = tree.ddpm.DDPM(DiffusionConfig())
-    x, t, y = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), asked(tree, [3], [7])
+    unet = filled(tree, tree.unet.ConditionalUNet(SMALL, SHAPE, CLASSES, 0))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=True)
+    x, t, y = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), conditions(tree, [3], [7])
     conditional = run(tree, unet, x, t, y)
-    unconditional = run(tree, unet, x, t, asked(tree, [NAN], [NAN]))
+    unconditional = run(tree, unet, x, t, conditions(tree, [NAN], [NAN]))
 
     def guided(scale):
-        return run(tree, tree.ddpm.Denoiser(unet, ddpm, y, scale).predict, x, t)
+        return run(tree, diffusion.denoiser(unet, y, scale).predict, x, t)
 
     np.testing.assert_array_equal(guided(1), conditional)
     np.testing.assert_allclose(guided(0), unconditional, atol=1e-5)
     np.testing.assert_allclose(guided(2.5), unconditional + 2.5 * (conditional - unconditional), atol=1e-4)
-    x_0 = run(tree, tree.ddpm.Denoiser(unet, ddpm, y, 2.5), x, 10)
-    output = tree.device.to_tensor(guided(2.5), "cpu")
-    np.testing.assert_allclose(x_0, run(tree, ddpm.predict_x_0, output, x, 10), atol=1e-4)
-    assert tree.ddpm.Denoiser(unet, ddpm, y).guidance == 1
-    assert SampleLDM().override(TrainLDM().sampler).guidance == 1
+    x_0 = run(tree, diffusion.denoiser(unet, y, 2.5), x, 10)
+    output = tree.cpu.tensor(guided(2.5))
+    np.testing.assert_allclose(x_0, run(tree, diffusion.predict_x_0, output, x, 10), atol=1e-4)
+    assert diffusion.denoiser(unet, y).guidance == 1
+    assert SamplerOptions().over(TrainLDM().sampler).guidance == 1

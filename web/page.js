@@ -2,13 +2,12 @@
 import { fitted, repaint, vary } from "./editing.js";
 import { normals, slerp } from "./noise.js";
 import { buildPad } from "./pad.js";
-import { loadPipeline, SIDE } from "./pipeline.js";
+import { loadPipeline } from "./pipeline.js";
 import { WORDS } from "./words.js";
 
 const COUNT = 20; // digits of a grid
 const COLUMNS = 5;
 const EDITED = 10; // versions of a visitor's digit
-const CELL = SIDE + 1;
 
 const $ = (id) => document.getElementById(id);
 const element = (tag, properties, ...children) => {
@@ -26,12 +25,15 @@ let edit = null; // of the view `yours`: what one of its buttons asked for
 
 // Controls
 
+/** A word of the page in its language, or as it is: a data set's own. */
+const word = (name) => words[name] ?? name;
+
 function setLanguage(language) {
   words = WORDS[language];
   document.documentElement.lang = language;
-  for (const node of document.querySelectorAll("[data-word]")) node.textContent = words[node.dataset.word];
+  for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
   for (const node of document.querySelectorAll("[data-label]"))
-    node.setAttribute("aria-label", words[node.dataset.label]);
+    node.setAttribute("aria-label", word(node.dataset.label));
   showValues();
 }
 
@@ -60,49 +62,51 @@ function buildControls() {
     next?.focus();
     next?.click();
   };
-  for (const value of ["", ..."0123456789"]) {
+  const { classes, measures } = pipeline.spec;
+  for (const [value, name] of [["", `${classes[0]}–${classes.at(-1)}`], ...classes.entries()]) {
     const input = element("input", { type: "radio", name: "digit", value, checked: value === "" });
-    $("digit").append(element("label", {}, input, element("span", { textContent: value || "0–9" })));
+    $("digit").append(element("label", {}, input, element("span", { textContent: name })));
     for (const select of document.querySelectorAll("select.digits")) {
-      const option = element("option", { value, textContent: value });
+      const option = element("option", { value, textContent: name });
       if (value === "") option.dataset.word = "unknown";
-      if (value || select.id === "isDigit") select.append(option);
+      if (value !== "" || select.id === "isDigit") select.append(option);
     }
   }
-  [$("from").value, $("to").value] = ["3", "8"];
-  for (const name in pipeline.quantiles) {
+  [$("from").value, $("to").value] = [0.3, 0.8].map((share) => Math.floor(share * classes.length)); // 3, 8
+  for (const name in measures) {
     const [min, value, max] = [2, 50, 98].map((percentile) => pipeline.at(name, percentile));
     const asks = element("input", { type: "checkbox", id: `ask-${name}` });
     asks.dataset.label = name; // that it is a box tells it from the slider
     const range = element("input", { type: "range", id: name, min, max, step: "any", value });
     range.dataset.label = name;
     range.oninput = () => (asks.checked = true);
-    const word = element("span");
-    word.dataset.word = name;
-    $("asked").append(element("label", { className: "measure", htmlFor: name }, word, asks, range, element("output")));
+    const shown = element("span");
+    shown.dataset.word = name;
+    $("asked").append(element("label", { className: "measure", htmlFor: name }, shown, asks, range, element("output")));
   }
 }
 
 /** Each slider's value, beside it. */
 function showValues() {
   for (const range of document.querySelectorAll("input[type=range]")) {
-    const unit = { thickness: words.pixels, width: words.pixels, slant: words.degrees }[range.id];
+    const unit = pipeline?.spec.measures[range.id]?.unit;
     const output = range.parentElement.querySelector("output");
     const open = unit && !$(`ask-${range.id}`).checked;
     const own = range.id === "calls" && pipeline && settings().steps !== +range.value; // 1 where that is not the model's
     const value = own ? `${settings().steps} (${words.own})` : range.value;
-    const text = unit ? `${(+value).toFixed(1)} ${unit}` : value;
+    const text = unit ? `${(+value).toFixed(1)} ${word(unit)}` : value;
     output.ariaLive = "off"; // the slider says it
     output.textContent = open ? "–" : text;
     range.setAttribute("aria-valuetext", open ? words.unknown : text);
   }
 }
 
-/** What the controls ask for, of each of so many digits: one digit, or 0 to 9 in turn. */
+/** What the controls ask for, of each of so many digits: one class, or each in turn. */
 function asked(count, digit = document.querySelector("[name=digit]:checked").value) {
-  const measures = Object.keys(pipeline.quantiles).filter((name) => $(`ask-${name}`).checked);
-  const values = Object.fromEntries(measures.map((name) => [name, +$(name).value]));
-  return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % 10 : +digit }));
+  const { classes, measures } = pipeline.spec;
+  const told = Object.keys(measures).filter((name) => $(`ask-${name}`).checked);
+  const values = Object.fromEntries(told.map((name) => [name, +$(name).value]));
+  return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % classes.length : +digit }));
 }
 
 /** One of MODELS, loaded once; where that fails, anew the next time. */
@@ -127,24 +131,34 @@ function settings() {
   return pipeline.settings({ steps, guidance: $("guidance").disabled ? 1 : +$("guidance").value });
 }
 
-const noise = (count, apart = 0) => normals(+$("seed").value + 7919 * apart, count * pipeline.size);
+/** A function that gives noise of so many digits, at each call other noise. */
+function noiseOf(count) {
+  const seed = +$("seed").value;
+  let drawn = 0;
+  return () => normals(seed + 7919 * drawn++, count * pipeline.size);
+}
 
 // Pictures
 
 /** Pixels in -1 to 1 as a grid, a pixel between two digits. */
 function paint(canvas, pixels) {
-  const count = pixels.length / SIDE ** 2;
-  canvas.width = COLUMNS * CELL - 1;
-  canvas.height = Math.ceil(count / COLUMNS) * CELL - 1;
+  const [channels, height, width] = pipeline.spec.shape;
+  const size = height * width;
+  const count = pixels.length / (channels * size);
+  canvas.width = COLUMNS * (width + 1) - 1;
+  canvas.height = Math.ceil(count / COLUMNS) * (height + 1) - 1;
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.fillRect(0, 0, canvas.width, canvas.height);
   for (let k = 0; k < count; k++) {
-    const image = new ImageData(SIDE, SIDE);
-    for (let i = 0; i < SIDE ** 2; i++) {
-      image.data.fill((pixels[k * SIDE ** 2 + i] + 1) * 127.5, 4 * i, 4 * i + 3);
+    const image = new ImageData(width, height);
+    for (let i = 0; i < size; i++) {
+      for (let c = 0; c < 3; c++) {
+        const plane = k * channels + Math.min(c, channels - 1); // of grey three times the same
+        image.data[4 * i + c] = (pixels[plane * size + i] + 1) * 127.5;
+      }
       image.data[4 * i + 3] = 255;
     }
-    context.putImageData(image, CELL * (k % COLUMNS), CELL * Math.floor(k / COLUMNS));
+    context.putImageData(image, (width + 1) * (k % COLUMNS), (height + 1) * Math.floor(k / COLUMNS));
   }
 }
 
@@ -153,17 +167,19 @@ function paint(canvas, pixels) {
 const VIEWS = {
   async draw() {
     const y = pipeline.conditions(asked(COUNT));
-    const x_0 = await pipeline.last(pipeline.trajectory(noise(COUNT), y, settings()));
+    const x_0 = await pipeline.last(pipeline.trajectory(noiseOf(COUNT), y, settings()));
     paint($("digits"), await pipeline.decode(x_0));
   },
 
   async watch() {
     let states = trajectory;
     if (!states) {
-      trajectory = states = { noised: [noise(COUNT)], estimates: [] }; // null again once other digits are asked for
+      const noise = noiseOf(COUNT);
+      const x_t = noise();
+      trajectory = states = { noised: [x_t], estimates: [] }; // null again once other digits are asked for
       const y = pipeline.conditions(asked(COUNT));
-      for await (const [x_t, x_0] of pipeline.trajectory(states.noised[0], y, settings())) {
-        states.noised.push(x_t);
+      for await (const [x_s, x_0] of pipeline.trajectory(noise, y, settings(), { x_t })) {
+        states.noised.push(x_s);
         states.estimates.push(x_0);
       }
       states.estimates.push(states.noised.at(-1));
@@ -178,9 +194,11 @@ const VIEWS = {
   async walk() {
     const way = +$("way").value;
     const [from, to] = ["from", "to"].map((id) => pipeline.conditions(asked(COUNT, $(id).value)));
-    const x_t = slerp(noise(COUNT), noise(COUNT, 1), way);
+    const noise = noiseOf(COUNT);
+    const x_t = slerp(noise(), noise(), way);
     const mixed = [[1 - way, from], [way, to]].filter(([share]) => share > 0); // prettier-ignore
-    paint($("between"), await pipeline.decode(await pipeline.last(pipeline.trajectory(x_t, mixed, settings()))));
+    const x_0 = await pipeline.last(pipeline.trajectory(noise, mixed, settings(), { x_t }));
+    paint($("between"), await pipeline.decode(x_0));
   },
 
   async yours() {
@@ -225,26 +243,24 @@ async function timed(work) {
 
 /** Have change(pixels of so many copies of the drawing, y, noise) computed, and show what it gives. */
 function editDrawing(change) {
-  const digit = fitted($("pad"));
+  const digit = fitted($("pad"), pipeline.spec.shape);
   if (!digit) return ($("status").textContent = words.nothing);
   $("status").textContent = words.working;
   const pixels = Float32Array.from({ length: EDITED * digit.length }, (_, i) => digit[i % digit.length]);
-  let drawn = 0;
   edit = async () => {
     const y = pipeline.conditions(asked(EDITED, $("isDigit").value || "NaN"));
-    paint($("result"), await change(pixels, y, () => noise(EDITED, ++drawn)));
+    paint($("result"), await change(pixels, y, noiseOf(EDITED)));
   };
   refresh();
 }
 
-const keep = (where) => Float32Array.from({ length: SIDE ** 2 }, (_, i) => +where(i % SIDE, Math.floor(i / SIDE)));
-
 function buildEdits() {
-  const half = SIDE / 2;
+  const [, height, width] = pipeline.spec.shape;
+  const keep = (where) => Array.from({ length: height * width }, (_, i) => where(i % width, Math.floor(i / width)));
   const anew = (mask) => () =>
     editDrawing((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw, settings().guidance));
-  $("right").onclick = anew(keep((x) => x < half));
-  $("bottom").onclick = anew(keep((_, y) => y < half));
+  $("right").onclick = anew(keep((x) => x < width / 2));
+  $("bottom").onclick = anew(keep((_, y) => y < height / 2));
   $("vary").onclick = () =>
     editDrawing((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
 }

@@ -1,11 +1,13 @@
-// pytorch/pipeline.py and model/ddpm.py again, over ONNX files: noise in, images out. Arrays are Float32Arrays.
+// common/diffusion/model.py and pytorch/model/ddpm.py again, over ONNX files. Arrays are Float32Arrays.
 import { SAMPLERS } from "./samplers.js";
 import { alphasCumprod, samplerTimesteps } from "./schedule.js";
 
-export const SIDE = 32;
-const PERCENTILES = [1, 2, 5, 50, 95, 98, 99]; // common/conditions.py's
-
 let ort;
+
+const product = (shape) => shape.reduce((a, b) => a * b);
+
+/** An array as a batch of so many of this shape as it holds. */
+const tensor = (array, shape) => new ort.Tensor("float32", array, [array.length / product(shape), ...shape]);
 
 /** The model in a folder that publish/export.py wrote. */
 export async function loadPipeline(folder) {
@@ -20,16 +22,16 @@ export async function loadPipeline(folder) {
 class Pipeline {
   constructor(known, unet, encoder, decoder) {
     Object.assign(this, known, { unet, encoder, decoder });
-    const { timesteps, ...other } = known.diffusion;
-    if (JSON.stringify(other) !== '{"schedule":"cosine","prediction":"v","clip":false}')
-      throw new Error(`the page knows no ${JSON.stringify(other)}`);
+    const { timesteps, ...process } = known.diffusion;
+    const other = JSON.stringify({ ...process, eta: known.sampler.eta });
+    if (other !== '{"schedule":"cosine","prediction":"v","eta":0}') throw new Error(`the page knows no ${other}`);
     this.abar = alphasCumprod(timesteps);
-    this.size = known.shape.reduce((a, b) => a * b); // numbers of one x_t
+    this.size = product(known.shape); // numbers of one x_t
   }
 
-  /** A measure's value at one of PERCENTILES, of all digits. */
+  /** A measure's value at one of the percentiles, of all digits. */
   at(name, percentile) {
-    return this.quantiles[name].at(-1)[PERCENTILES.indexOf(percentile)];
+    return this.spec.measures[name].rows.at(-1)[this.percentiles.indexOf(percentile)];
   }
 
   /** alpha_t and sigma_t. */
@@ -37,11 +39,11 @@ class Pipeline {
     return [Math.sqrt(this.abar.at(t)), Math.sqrt(1 - this.abar.at(t))];
   }
 
-  /** y, N x (1 + A), of N times what is asked for: {digit, thickness, slant, width}, NaN for any of them missing. */
+  /** y, N x (1 + A), of N times what is asked for, {digit, and any of the measures}: NaN for what is missing. */
   conditions(asked) {
-    const units = Object.keys(this.quantiles).map((name) => {
+    const units = Object.keys(this.spec.measures).map((name) => {
       const [low, middle, high] = [5, 50, 95].map((percentile) => this.at(name, percentile));
-      return [name, middle, (high - low) / 2];
+      return [name, middle, (high - low) / 2 || 1];
     });
     const row = (one) => [one.digit ?? NaN, ...units.map(([name, zero, unit]) => ((one[name] ?? NaN) - zero) / unit)];
     return Float32Array.from(asked.flatMap(row));
@@ -51,9 +53,9 @@ class Pipeline {
   async predict(x_t, t, y) {
     const count = x_t.length / this.size;
     const { output } = await this.unet.run({
-      x_t: new ort.Tensor("float32", x_t, [count, ...this.shape]),
+      x_t: tensor(x_t, this.shape),
       t: new ort.Tensor("int64", new BigInt64Array(count).fill(BigInt(t)), [count]),
-      y: new ort.Tensor("float32", y, [count, y.length / count]),
+      y: tensor(y, [y.length / count]),
     });
     return output.data;
   }
@@ -83,10 +85,10 @@ class Pipeline {
   }
 
   /**
-   * [x_t, x_0] of each step from noise. y: the conditions, or several as [share, y], whose estimates are mixed;
-   * change(x_0) is what the sampler sees of each estimate.
+   * [x_t, x_0] of each step from noise(), or from another x_t over other time steps. y: the conditions, or several as
+   * [share, y], whose estimates are mixed; change(x_0) is what the sampler sees of each estimate.
    */
-  trajectory(x_t, y, settings, { timesteps, change = (x_0) => x_0, noise } = {}) {
+  trajectory(noise, y, settings, { x_t = noise(), timesteps, change = (x_0) => x_0 } = {}) {
     const mixed = y instanceof Float32Array ? [[1, y]] : y;
     const denoise = async (x, t) => {
       const sum = new Float32Array(x.length);
@@ -106,15 +108,13 @@ class Pipeline {
     return result;
   }
 
-  /** x_t as pixels in -1 to 1, 32 x 32 for each. */
+  /** x_t as pixels in -1 to 1, an image of the data's shape for each. */
   async decode(x_t) {
-    const shape = [x_t.length / this.size, ...this.shape];
-    return (await this.decoder.run({ x: new ort.Tensor("float32", x_t, shape) })).output.data;
+    return (await this.decoder.run({ x: tensor(x_t, this.shape) })).output.data;
   }
 
   /** Pixels in -1 to 1 as x_0. */
   async encode(pixels) {
-    const shape = [pixels.length / SIDE ** 2, 1, SIDE, SIDE];
-    return (await this.encoder.run({ x: new ort.Tensor("float32", pixels, shape) })).output.data;
+    return (await this.encoder.run({ x: tensor(pixels, this.spec.shape) })).output.data;
   }
 }

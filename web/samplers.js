@@ -1,4 +1,4 @@
-// model/samplers.py again: generators of [x_t, the estimate of x_0 that led to it].
+// common/diffusion/samplers.py again: generators of [x_t, the estimate of x_0 that led to it].
 //
 // denoise(x_t, t) estimates x_0; x_t is a Float32Array that starts as standard normal noise; abar is alpha_bar_t, with
 // 1 at its end, which is at(-1); timesteps, in drawing falling, end at -1, the clean image; noise() is another such array.
@@ -53,4 +53,14 @@ async function* sampleDPMpp2M(denoise, x_t, abar, timesteps) {
   }
 }
 
-export const SAMPLERS = { ddpm: sampleDDPM, ddim: sampleDDIM, dpmpp_2m: sampleDPMpp2M };
+/** Multistep consistency sampling (Song et al. 2023, algorithm 1): each estimate of x_0 is noised again. */
+async function* sampleConsistency(denoise, x_t, abar, timesteps, noise) {
+  for (let i = 1; i < timesteps.length; i++) {
+    const [t, s] = [timesteps[i - 1], timesteps[i]];
+    const x_0 = await denoise(x_t, t);
+    x_t = s < 0 ? x_0 : mix(Math.sqrt(abar.at(s)), x_0, Math.sqrt(1 - abar.at(s)), noise());
+    yield [x_t, x_0];
+  }
+}
+
+export const SAMPLERS = { ddpm: sampleDDPM, ddim: sampleDDIM, dpmpp_2m: sampleDPMpp2M, consistency: sampleConsistency };

@@ -1,4 +1,4 @@
-// common/schedule.py again: the numbers of diffusion.
+// common/diffusion/schedule.py again: the numbers of diffusion.
 
 /** alpha_bar_t, timesteps + 1 numbers; the last is 1: the clean image (Nichol and Dhariwal 2021, equation 17). */
 export function alphasCumprod(timesteps) {

@@ -79,7 +79,7 @@ def fit_latents(vae, images, device):
 def posterior_means(vae, images, device, batch_size=500):
     """The VAE's posterior means of images (N, C, H, W) uint8, in float32: (N, *latent_shape)."""
     batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
-    with device.no_grad():
+    with device.inference(exact=True):
         return np.concatenate([device.array(vae.encode(device.tensor(from_uint8(x))).mean) for x in batches])
 
 

@@ -1,8 +1,4 @@
-"""What the UNet and the VAE are made of.
-
-Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B (residual blocks, self-attention);
-Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3 (cross-attention).
-"""
+"""What the networks are made of (Ho et al. 2020, appendix B; cross-attention: Rombach et al. 2022, section 3.3)."""
 import math
 
 from environment import interpolate, nn, silu, softmax
@@ -12,10 +8,7 @@ GROUPS = 8  # of every GroupNorm; the number of channels is a multiple of it
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, and between them the time embedding, if the block has one.
-
-    x (B, in_channels, H, W), time (B, time_dim) or None -> (B, out_channels, H, W).
-    """
+    """Two 3x3 convolutions, the time embedding between: x (B, in_channels, H, W), time (B, time_dim) or None -> x."""
 
     def __init__(self, in_channels, out_channels, time_dim=None):
         super().__init__()
@@ -36,10 +29,8 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V over the pixels (self) or over the context's tokens (cross).
-
-    x (B, C, H, W), context (B, L, context_dim) or None for self-attention -> (B, C, H, W).
-    """
+    """softmax(Q K^T / sqrt(d)) V over the pixels, or over the tokens of a context: x (B, C, H, W), context
+    (B, L, context_dim) or None for self-attention -> (B, C, H, W)."""
 
     def __init__(self, channels, head_dim, context_dim=None):
         super().__init__()

@@ -1,7 +1,5 @@
-"""The KL-regularised autoencoder of latent diffusion: images to latents of fewer pixels, and back.
-
-Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022, section 3.1.
-"""
+"""The KL-regularised autoencoder (Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022,
+section 3.1): images to latents of fewer pixels, and back."""
 import math
 from itertools import pairwise
 
@@ -80,19 +78,17 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     def execute(self, x, eps):
-        """The reconstruction of x from one draw of its posterior, and the posterior. eps: of the latent's shape."""
+        """x decoded from one draw of its posterior, and the posterior; eps (B, *latent_shape)."""
         posterior = self.encode(x)
         return self.decode(posterior.sample(eps)), posterior
 
 
 def vae_loss(vae, x, eps, kl_weight):
-    """reconstruction + kl_weight * kl, and {"reconstruction": ..., "kl": ...}: scalars.
+    """Mean squared error per pixel + kl_weight * KL(q(z | x) || N(0, I)) in nats per latent element, and the two parts.
 
-    reconstruction: mean squared error per pixel; kl: KL(q(z | x) || N(0, I)) in nats per latent element.
     x (B, channels, H, W), eps (B, *latent_shape).
     """
     reconstruction, posterior = vae(x, eps)
     squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3])  # (B,)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
-    loss = (squared_error + kl_weight * kl).mean()
-    return loss, {"reconstruction": squared_error.mean(), "kl": kl.mean()}
+    return (squared_error + kl_weight * kl).mean(), {"reconstruction": squared_error.mean(), "kl": kl.mean()}

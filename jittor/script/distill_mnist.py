@@ -20,11 +20,11 @@ def main(options):
     from pipeline import pipeline
 
     teacher = pipeline.load_model(options.teacher, options.kind.removesuffix("-distilled"), options.where)
-    device, space, spec, path = teacher.device, teacher.space, teacher.spec, teacher.checkpoint.path
+    device, space, path = teacher.device, teacher.space, teacher.checkpoint.path
     known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
     options = replace(options, **known)
     train = data_of(teacher.checkpoint, options.training.data).first(options.training.limit)
-    run = Run(options, spec, device)
+    spec, run = train.spec, Run(options, train.spec, device)
     x_0_of, conditions = space.batches(train.images, device), train.conditions
     build = lambda: device.load(pipeline.build_unet(options.unet, space, spec), teacher.checkpoint, "model.")
     players = {"model": (build, GENERATOR), "discriminator": (lambda: Discriminator(options.unet), DISCRIMINATOR)}

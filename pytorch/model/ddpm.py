@@ -2,7 +2,7 @@
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
-In those of the later papers, which this file uses, alpha_t = sqrt(alpha_bar_t), sigma_t = sqrt(1 - alpha_bar_t).
+Here as in later papers alpha_t = sqrt(alpha_bar_t) and sigma_t = sqrt(1 - alpha_bar_t).
 """
 import math
 
@@ -49,31 +49,21 @@ class GaussianDiffusion:
         return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
     def denoiser(self, unet, y, guidance=1.0):
-        """The network as a Denoiser under conditions y (B, 1 + A)."""
-        return Denoiser(self, unet, y, guidance)
+        """denoise(x_t, t) -> the network's estimate of x_0 under conditions y (B, 1 + A); t one integer or (B,).
 
-
-class Denoiser:
-    """denoiser(x_t, t) -> the network's estimate of x_0, (B, C, H, W) both; t one integer or (B,).
-
-    guidance: scale of classifier-free guidance, 1 for none, 0 to ignore y.
-    """
-
-    def __init__(self, diffusion, unet, y, guidance):
-        self.diffusion, self.unet, self.y, self.guidance = diffusion, unet, y, guidance
-
-    def __call__(self, x_t, t):
-        output = self.predict(x_t, torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device))
-        return self.diffusion.predict_x_0(output, x_t, t)
-
-    def predict(self, x_t, t):
-        """The network's output, with classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w):
-
-        f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null))
+        guidance: scale of classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w), by which the
+        network's output is f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is none, 0 ignores y.
         """
-        null = torch.full_like(self.y, math.nan)
-        if self.guidance in (0, 1):
-            return self.unet(x_t, t, self.y if self.guidance else null).float()
-        both = self.unet(torch.cat([x_t, x_t]), torch.cat([t, t]), torch.cat([self.y, null])).float()
-        conditional, unconditional = both.chunk(2)
-        return unconditional + self.guidance * (conditional - unconditional)
+        null = torch.full_like(y, math.nan)
+
+        def denoise(x_t, t):
+            time = torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device)
+            if guidance in (0, 1):
+                output = unet(x_t, time, y if guidance else null).float()
+            else:
+                both = unet(torch.cat([x_t, x_t]), torch.cat([time, time]), torch.cat([y, null])).float()
+                conditional, unconditional = both.chunk(2)
+                output = unconditional + guidance * (conditional - unconditional)
+            return self.predict_x_0(output, x_t, t)
+
+        return denoise

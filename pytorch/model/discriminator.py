@@ -1,9 +1,6 @@
-"""What tells drawn from real, and the losses of the two: heads on the features of the teacher's own network.
-
-Sauer et al. 2024, Fast High-Resolution Image Synthesis with Latent Adversarial Diffusion Distillation (LADD);
-Huang et al. 2024, The GAN is dead; long live the GAN! A Modern GAN Baseline (R3GAN), section 2;
-Lin et al. 2025, Diffusion Adversarial Post-Training for One-Step Video Generation (APT), section 3, for the penalty.
-"""
+"""What tells drawn from real, and the losses of the two: heads on the features of the teacher's own network (Sauer et
+al. 2024, Latent Adversarial Diffusion Distillation; Huang et al. 2024, A Modern GAN Baseline, R3GAN, section 2; for the
+penalty Lin et al. 2025, Diffusion Adversarial Post-Training, APT, section 3)."""
 import torch
 from torch import nn
 from torch.nn import GroupNorm
@@ -43,14 +40,14 @@ class Discriminator(nn.Module):
         return sum(head(x).float() for head, x in zip(self.heads, features))
 
 
-def adversarial_losses(discriminator, features, real, fake, nearby):
+def adversarial_losses(discriminator, features, real, fake, noise):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
-    features(images): what they are judged by; nearby: standard normal noise for the first of them. Relativistic losses
-    (R3GAN, equation 2); the penalty, a difference along a line, stands for R1 and R2, squared gradients (APT, eq. 5).
+    features(images): what they are judged by; noise: standard normal, for the penalty on the first of them. The losses
+    are relativistic (R3GAN, equation 2); a finite difference stands for the squared gradients R1 and R2 (APT, eq. 5).
     """
     with torch.no_grad():
-        near = [x_0[: len(nearby)] + NEARBY * nearby for x_0 in (real, fake)]
+        near = [x_0[: len(noise)] + NEARBY * noise for x_0 in (real, fake)]
         seen = [features(x_0) for x_0 in (real, *near)]
     seen_fake = features(fake)
     real_logits, *near_logits = (discriminator(x) for x in seen)

@@ -1,8 +1,5 @@
-"""The UNet of (x_t, t, y): what it predicts of a noised image under conditions y is the scheduler's choice (ddpm.py).
-
-Ho et al. 2020, Denoising Diffusion Probabilistic Models, appendix B;
-Rombach et al. 2022, High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3.
-"""
+"""The UNet of (x_t, t, y): v or the noise of x_t under conditions y (Ho et al. 2020, appendix B; Rombach et al. 2022,
+High-Resolution Image Synthesis with Latent Diffusion Models, section 3.3)."""
 import math
 
 import numpy as np
@@ -24,10 +21,8 @@ def sinusoids(x, dim):
 
 
 class UNetBlock(nn.Module):
-    """A residual block, then self-attention and cross-attention where the level has them.
-
-    x (B, in_channels, H, W), time (B, time_dim), context (B, L, context_dim) -> (B, out_channels, H, W).
-    """
+    """A residual block, then self-attention and cross-attention where the level has them: x (B, in_channels, H, W),
+    time (B, time_dim), context (B, L, context_dim) -> (B, out_channels, H, W)."""
 
     def __init__(self, in_channels, out_channels, time_dim, attention, config):
         super().__init__()
@@ -43,10 +38,8 @@ class UNetBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """x_t (B, channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, channels, H, W).
-
-    H and W are multiples of patch_size * 2 ** (levels - 1).
-    """
+    """x_t (B, channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, channels, H, W). H and W are
+    multiples of patch_size * 2 ** (levels - 1)."""
 
     def __init__(self, config: UNetConfig, channels):
         super().__init__()
@@ -84,11 +77,8 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], in_channels, 3, padding=1)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, x, t, context):
-        return self.features(x, t, context)[-1]
-
     def features(self, x, t, context):
-        """What each block gives, (B, C, H, W), from the finest level down and up again, then the network's output."""
+        """What each block gives, from the finest level down and up again, then the output: (B, C, H, W) each."""
         time = silu(self.time(sinusoids(t, self.config.base_channels)))  # (B, time_dim)
         x = self.stem(pixel_unshuffle(x, self.config.patch_size))  # (B, base_channels, H / patch, W / patch)
         features, skips = [], []
@@ -110,10 +100,8 @@ class UNet(nn.Module):
 
 
 class Measures(nn.Module):
-    """A token per measure: its name's vector and the embedding of its value, or that of none.
-
-    values (B, A), NaN for none -> (B, A, context_dim).
-    """
+    """A token per measure, its name's vector and its value's embedding or that of none: values (B, A), NaN for none ->
+    (B, A, context_dim)."""
 
     def __init__(self, count, context_dim):
         super().__init__()
@@ -131,15 +119,14 @@ class Measures(nn.Module):
 class ConditionalUNet(nn.Module):
     """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): tau_theta makes tokens of conditions y.
 
-    x_t (B, *shape), t (B,) integers, y (B, 1 + measures): the class and the measures, NaN for none -> (B, *shape). A
-    class is context_tokens rows of a table; one more group of them stands for none.
+    x_t (B, *shape), t (B,) integers, y (B, 1 + measures): the class and the measures, NaN for none -> (B, *shape).
     """
 
     def __init__(self, config: UNetConfig, shape, classes, measures):
         super().__init__()
         config.check_data(shape, classes)
         self.config, self.classes = config, classes
-        self.context = nn.Embedding(classes + 1, config.context_tokens * config.context_dim)
+        self.context = nn.Embedding(classes + 1, config.context_tokens * config.context_dim)  # the last is no class
         self.attributes = Measures(measures, config.context_dim) if measures else None
         self.unet = UNet(config, shape[0])
 
@@ -147,7 +134,6 @@ class ConditionalUNet(nn.Module):
         return self.features(x, t, y)[-1]
 
     def features(self, x, t, y):
-        """What each block of the UNet gives, then the output: a list."""
         labels = torch.where(torch.isnan(y[:, 0]), torch.full_like(y[:, 0], self.classes), y[:, 0])
         context = self.context(labels.long()).reshape(-1, self.config.context_tokens, self.config.context_dim)
         if self.attributes is not None:
