@@ -2,8 +2,8 @@
 
     python bench/frameworks.py [--rounds 7] [--device cpu]
 
-Each framework's own training scripts are measured, each in a process of its own; the rounds go A B A B, so that a
-machine whose speed drifts hits both. Prints images/s as medians and the ratio Jittor / PyTorch of each pair of rounds
+Steps of the trees' own training scripts, and drawing, each tree in a process of its own; the rounds go A B A B, so that
+a machine whose speed drifts hits both. Prints images/s as medians and the ratio Jittor / PyTorch of each pair of rounds
 as median (min-max), and writes both to asset/bench.json.
 """
 import sys
@@ -23,7 +23,7 @@ ENDLESS = {"epochs": 10**6, "save_every": 10**6, "preview_every": 10**6, "warmup
 
 
 def build(tree, kind, device, precision="fp32"):
-    """A step of the training script of a kind, and drawing: functions that return how many images they went through."""
+    """What a tree's training script of this kind does, as functions that return how many images they went through."""
     sys.path[:0] = [str(ROOT / tree / "script")]
     from common.diffusion.noise import SampleNoise
     from common.diffusion.space import Latents
@@ -31,12 +31,12 @@ def build(tree, kind, device, precision="fp32"):
     from common.options.recipes import RECIPES, Training, Where
     from common.training.trainer import Trainer
 
-    recipe, prepared = RECIPES[kind], []
-    Trainer.fit = lambda *arguments: prepared.extend(arguments)  # the steps are taken below
+    prepared, recipe = [], RECIPES[kind]
+    Trainer.fit = lambda *arguments: prepared.extend(arguments)  # a script ends here; the steps are taken below
     training = Training(out=Path(mkdtemp()), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
     sampler = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
-    main = import_module(Path(recipe.script).stem).main
-    main(recipe(training=training, where=Where(device=device, precision=precision), **sampler))
+    script = import_module(recipe.script.removesuffix(".py"))
+    script.main(recipe(training=training, where=Where(device=device, precision=precision), **sampler))
     trainer, losses, count, preview = prepared
     steps = trainer.steps(losses, count, preview)
     with open(devnull, "w") as nowhere, redirect_stderr(nowhere):
@@ -46,18 +46,17 @@ def build(tree, kind, device, precision="fp32"):
         next(steps)
         return BATCH
 
-    def decode_prior():
-        space = Latents(trainer.ema, 0.0, 1.0)
-        with trainer.device.inference():
-            z = trainer.device.tensor(SampleNoise(0, range(SAMPLES), space.shape)())
-            trainer.device.array(space.decode(z))
-        return SAMPLES
-
     def draw():
-        preview(trainer.ema)  # a grid of so many
+        if kind == "vae":
+            space = Latents(trainer.ema, 0.0, 1.0)
+            with trainer.device.inference():
+                z = trainer.device.tensor(SampleNoise(0, range(SAMPLES), space.shape)())
+                trainer.device.array(space.decode(z))
+        else:
+            preview(trainer.ema)  # a grid of 100
         return SAMPLES
 
-    return {"training": train, "sampling": decode_prior if kind == "vae" else draw}
+    return {"training": train, "sampling": draw}
 
 
 def main(options):
@@ -65,7 +64,7 @@ def main(options):
     results = {}
     for kind in ("ddpm", "ldm", "vae"):
         trees = {tree: (build, tree, kind, options.device) for tree in FRAMEWORKS}
-        found = compete(trees, ("training", "sampling"), options.rounds, f"images/s ({kind})")
+        found = compete(trees, ("training", "sampling"), options.rounds)
         results |= {f"{kind} {work}": speeds for work, speeds in found.items()}
     write("frameworks", options, results, precision="fp32", calls=STEPS)
 

@@ -15,6 +15,7 @@ from rounds import ROOT, Rounds, write
 from common.options.command_line import run
 from publish import spread
 
+TIMES = "from address to digits", "twenty digits, 1 call", "twenty digits, 7 calls"
 DRAWN = "() => /^[0-9.]+ /.test(document.getElementById('status').textContent)"
 REDRAW = """async (calls) => {
     const status = document.getElementById("status");
@@ -27,29 +28,28 @@ REDRAW = """async (calls) => {
 }"""
 
 
+def load_and_draw(browser, address):
+    """The milliseconds of a round, in the order of TIMES."""
+    page = browser.new_context(viewport={"width": 1100, "height": 760}).new_page()
+    start = perf_counter()
+    page.goto(address)
+    page.wait_for_function(DRAWN)
+    loaded = 1000 * (perf_counter() - start)
+    page.screenshot(path=ROOT / "asset" / "page.png")
+    redrawn = [[page.evaluate(REDRAW, calls) for _ in range(4)] for calls in (1, 7)]
+    page.context.close()
+    return loaded, *(min(times[1:]) for times in redrawn)
+
+
 def main(options):
-    found = {"from address to digits": [], "twenty digits, 1 call": [], "twenty digits, 7 calls": []}
     command = [sys.executable, ROOT / "web" / "serve.py", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         address = server.stdout.readline().strip()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for _ in range(options.rounds):
-            page = browser.new_context(viewport={"width": 1100, "height": 760}).new_page()
-            start = perf_counter()
-            page.goto(address)
-            page.wait_for_function(DRAWN)
-            found["from address to digits"].append(1000 * (perf_counter() - start))
-            page.screenshot(path=ROOT / "asset" / "page.png")
-            for calls in (1, 7):
-                page.evaluate(REDRAW, calls)
-                name = f"twenty digits, {calls} call{'s' * (calls > 1)}"
-                found[name].append(min(page.evaluate(REDRAW, calls) for _ in range(3)))
-            page.context.close()
+        rounds = [load_and_draw(browser, address) for _ in range(options.rounds)]
         browser.close()
         server.terminate()
-    results = {name: spread(values) for name, values in found.items()}
-    print(*(f"{name}: {times['median']:.0f} ms" for name, times in results.items()), sep="\n")
-    write("page", options, results)
+    write("page", options, {name: spread(values) for name, values in zip(TIMES, zip(*rounds))})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ writes all of it to asset/bench.json.
 import sys
 from importlib.metadata import version
 
+import numpy as np
 from frameworks import BATCH, SAMPLES, STEPS, build
 from rounds import ROOT, Rounds, compete, write
 
@@ -19,18 +20,50 @@ from common.files import shipped_weights
 from common.options.command_line import run
 from common.options.recipes import Where
 
+sys.path.insert(0, str(ROOT / "pytorch"))
 OURS, LIMIT = "this repository", "matrix product of 4096"
 NETWORKS = {"pixel UNet": "ddpm", "latent UNet": "ldm"}
-sys.path.insert(0, str(ROOT / "pytorch"))
 
 
-def wrap(network, loss, sample, device):
-    """A peer's training step and sampling, as two functions that return the number of images they went through.
+def diffusers(device):
+    """A network, its loss of images x, and a function that draws."""
+    import torch
+    from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
-    loss(x) of images x; sample() draws; both with the network, on the tree's Device.
-    """
+    network = UNet2DModel(
+        sample_size=32, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(32, 64, 112),
+        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"), norm_num_groups=8,
+    ).to(device)  # fmt: skip
+    noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    pipeline = DDPMPipeline(network, DPMSolverMultistepScheduler.from_config(noising.config))
+    pipeline.set_progress_bar_config(disable=True)
+
+    def loss(x):
+        eps, t = torch.randn_like(x), torch.randint(0, 1000, (len(x),), device=device)
+        output = network(noising.add_noise(x, eps, t), t).sample
+        return ((output.float() - noising.get_velocity(x, eps, t)) ** 2).mean()
+
+    return network, loss, lambda: pipeline(batch_size=SAMPLES, num_inference_steps=STEPS, output_type="np").images
+
+
+def lucidrains(device):
+    """A network, its loss of images x, and a function that draws."""
+    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+
+    network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False)
+    diffusion = GaussianDiffusion(network, image_size=32, objective="pred_v", sampling_timesteps=STEPS).to(device)
+    return network, lambda x: diffusion(x / 2 + 0.5), lambda: diffusion.sample(batch_size=SAMPLES)
+
+
+def build_peer(make, where):
+    """A peer's training step and sampling, as functions that return how many images they went through."""
     import torch
 
+    from device import Device
+
+    device = Device(where)
+    network, loss, sample = make(device.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.9, 0.99))
     average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn())
     x = torch.randn(BATCH, 1, 32, 32, device=device.device)
@@ -53,47 +86,8 @@ def wrap(network, loss, sample, device):
     return {"training": training, "sampling": sampling}
 
 
-def diffusers(where):
-    import torch
-    from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
-
-    from device import Device
-
-    device = Device(where)
-    network = UNet2DModel(
-        sample_size=32, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(32, 64, 112),
-        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"), norm_num_groups=8,
-    ).to(device.device)  # fmt: skip
-    noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
-    pipeline = DDPMPipeline(network, DPMSolverMultistepScheduler.from_config(noising.config))
-    pipeline.set_progress_bar_config(disable=True)
-
-    def loss(x):
-        eps, t = torch.randn_like(x), torch.randint(0, 1000, (len(x),), device=x.device)
-        output = network(noising.add_noise(x, eps, t), t).sample
-        return ((output.float() - noising.get_velocity(x, eps, t)) ** 2).mean()
-
-    def sample():
-        return pipeline(batch_size=SAMPLES, num_inference_steps=STEPS, output_type="np").images
-
-    return wrap(network, loss, sample, device)
-
-
-def lucidrains(where):
-    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
-
-    from device import Device
-
-    device = Device(where)
-    network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False)
-    diffusion = GaussianDiffusion(network, image_size=32, objective="pred_v", sampling_timesteps=STEPS)
-    diffusion.to(device.device)
-    return wrap(network, lambda x: diffusion(x / 2 + 0.5), lambda: diffusion.sample(batch_size=SAMPLES), device)
-
-
-def limit(name, where):
-    """A call of one of our networks, or the matrix product: a function that returns how many GFLOP it went through."""
+def build_limit(name, where):
+    """Calls of one of our networks, or the matrix product: a function that returns how many GFLOP it went through."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -107,12 +101,12 @@ def limit(name, where):
         work = lambda: a @ a
     else:
         model = pipeline.load_model(shipped_weights(device.tree, NETWORKS[name]), NETWORKS[name], where)
+        y = device.tensor(model.conditions(np.zeros(SAMPLES)))
+        denoiser = model.diffusion.denoiser(model.network, y)
         x = torch.randn(SAMPLES, *model.space.shape, device=device.device)
-        t = torch.full((SAMPLES,), 500, device=device.device)
-        y = torch.zeros(SAMPLES, 1 + len(model.spec.measures), device=device.device)
-        work = lambda: model.network(x, t, y)
+        work = lambda: denoiser(x, 500)
 
-    def call():
+    def calls():
         with device.inference():
             work()
         if where.device == "cuda":
@@ -120,8 +114,8 @@ def limit(name, where):
         return counter.get_total_flops() / 1e9
 
     with FlopCounterMode(display=False) as counter:
-        call()
-    return {"limits": call}
+        calls()
+    return {"limits": calls}
 
 
 def main(options):
@@ -130,12 +124,10 @@ def main(options):
 
     where = Where(device=options.device)
     contestants = {OURS: (build, "pytorch", "ddpm", options.device, "auto")}
-    for name, peer in (("diffusers", diffusers), ("denoising-diffusion-pytorch", lucidrains)):
-        contestants[f"{name} {version(name)}"] = peer, where
-    ours_over = lambda ours, other: ours / other
-    results = compete(contestants, ("training", "sampling"), options.rounds, "images/s", ours_over)
-    limits = {name: (limit, name, where) for name in (LIMIT, *NETWORKS)}
-    results |= compete(limits, ("limits",), options.rounds, "GFLOP/s")
+    for name, make in {"diffusers": diffusers, "denoising-diffusion-pytorch": lucidrains}.items():
+        contestants[f"{name} {version(name)}"] = build_peer, make, where
+    results = compete(contestants, ("training", "sampling"), options.rounds, lambda ours, other: ours / other)
+    results |= compete({name: (build_limit, name, where) for name in (LIMIT, *NETWORKS)}, ("limits",), options.rounds)
     write("peers", options, results, precision=Device(where).describe()["dtype"], calls=STEPS)
 
 

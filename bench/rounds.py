@@ -8,13 +8,16 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from common.files import read_json, write_json  # noqa: E402
 from common.machine import cores, cpu_name  # noqa: E402
 from common.options.fields import Count, options_class  # noqa: E402
-from publish import spread, spread_text  # noqa: E402
+from publish import spread  # noqa: E402
+from publish.speed import cells  # noqa: E402
 
 RESULTS = ROOT / "asset" / "bench.json"
 WORKS = {}  # of the contestant whose process this is, by name
@@ -41,28 +44,24 @@ def speed(work, seconds=2):
     return done / (time.perf_counter() - start)
 
 
-def compete(contestants, works, rounds, unit, ratio=lambda first, other: other / first):
+def compete(contestants, works, rounds, ratio=lambda first, other: other / first):
     """Let contestants {name: (build, *arguments)} do each work in turn, round after round, the first only to warm up.
 
     build(*arguments) -> {work: function without arguments that returns how much it did}. Prints and returns
     {work: {name: {"speed": spread, "ratio": spread}}}; ratio: of the first contestant's speed and another's.
     """
-    results = {}
+    results, spawn = {}, get_context("spawn")
     with ExitStack() as stack:
-        pool = lambda how: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"), begin, how))
-        processes = {name: pool(how) for name, how in contestants.items()}
+        processes = [stack.enter_context(ProcessPoolExecutor(1, spawn, begin, how)) for how in contestants.values()]
         for work in works:
-            measured = {name: [] for name in contestants}
-            for _ in range(rounds + 1):
-                for name, process in processes.items():
-                    measured[name].append(process.submit(speed, work).result())
-            first, *others = (speeds[1:] for speeds in measured.values())
-            results[work] = {name: {"speed": spread(speeds[1:])} for name, speeds in measured.items()}
-            for name, speeds in zip(list(contestants)[1:], others):
-                results[work][name]["ratio"] = spread(map(ratio, first, speeds))
-            for name, found in results[work].items():
-                compared = f", ratio {spread_text(found['ratio'])}" if "ratio" in found else ""
-                print(f"{name}, {work}: {found['speed']['median']:.0f} {unit}{compared}", flush=True)
+            measured = [[process.submit(speed, work).result() for process in processes] for _ in range(rounds + 1)]
+            speeds = dict(zip(contestants, np.transpose(measured[1:])))
+            results[work] = {name: {"speed": spread(values)} for name, values in speeds.items()}
+            first, *others = speeds
+            for name in others:
+                results[work][name]["ratio"] = spread(ratio(speeds[first], speeds[name]))
+            for name, result in results[work].items():
+                print(f"{work}, {name}:", *cells(result), flush=True)
     return results
 
 

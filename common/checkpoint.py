@@ -54,6 +54,10 @@ class Checkpoint:
             raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
+    def fill(self, module, prefix, device):
+        """Put the tensors under a prefix into a module of either framework; UserError unless they fit."""
+        return device.fill(module, self.take(prefix, {name: x.shape for name, x in device.arrays(module).items()}))
+
 
 def save_checkpoint(path, checkpoint: Checkpoint):
     """Write whole or not at all: a temporary name beside it, flushed to the disk, renamed."""

@@ -96,7 +96,7 @@ def write_pictures(model, options):
     label, values = asked_for(model, options.ask)
     sampler, seed = model.choose_sampler(options.sampler), options.drawing.seed
     y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
-    folder = output_folder(options.which.out, model.device.tree, model.recipe.kind)
+    folder = output_folder(options.which.out, model.device.tree, f"pictures-{model.recipe.kind}")
     start = time.perf_counter()
     images = sample_images(model, sampler, seed, y_of(options.num), options.drawing.batch_size)
     seconds = time.perf_counter() - start
@@ -118,7 +118,7 @@ def write_reconstructions(vae, images, device, options):
     """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above what the VAE makes of them, and
     prior.png, decoded noise; print where they are. All reconstructions, uint8.
     """
-    space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "vae")
+    space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
     batches = batches_of(len(images), options.drawing.batch_size)
     decoded = np.concatenate([reconstruct(space, images[indices], device) for indices in batches])
     with device.inference():

@@ -34,7 +34,7 @@ class Pipeline:
         checkpoint = self.open(path, kind, device)
         space = self.load_space(checkpoint, device)
         unet = self.build_unet(checkpoint.options.unet, space, checkpoint.spec)
-        unet = device.load(unet, checkpoint, "model.").eval()
+        unet = device.freeze(checkpoint.fill(unet, "model.", device))
         diffusion = self.diffusion(checkpoint.options.diffusion, space.clip)
         return Model(device, unet, diffusion, space, checkpoint.spec, checkpoint.options, checkpoint)
 
@@ -42,13 +42,14 @@ class Pipeline:
         """The VAE of the checkpoint named, else the tree's own, ready to use; and that checkpoint."""
         checkpoint = self.open(path, "vae", device)
         vae = self.vae(checkpoint.options.vae, checkpoint.spec.shape)
-        return device.load(vae, checkpoint, "model.").eval(), checkpoint
+        return device.freeze(checkpoint.fill(vae, "model.", device)), checkpoint
 
     def load_space(self, checkpoint, device):
         """Where a diffusion model's x_0 lives: in latents, if its checkpoint carries their VAE and their statistics."""
         if not checkpoint.vae:
             return Pixels(checkpoint.spec.shape)
-        vae = device.load(self.vae(checkpoint.vae, checkpoint.spec.shape), checkpoint, "vae.").eval()
+        vae = self.vae(checkpoint.vae, checkpoint.spec.shape)
+        vae = device.freeze(checkpoint.fill(vae, "vae.", device))
         shape = (checkpoint.vae.latent_channels,)
         return latents(vae, **checkpoint.take("latent.", {"mean": shape, "std": shape}), device=device)
 

@@ -51,20 +51,18 @@ class Device:
         """A module's weights, {name: array}."""
         return {name: self.array(value) for name, value in module.state_dict().items()}
 
-    def load(self, module, checkpoint, prefix):
-        """Fill a module with a checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
-        found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
-        module.load_state_dict({name: jt.array(array.astype(np.float32)) for name, array in found.items()})
+    def fill(self, module, arrays):
+        """Put weights {name: array} into a module, and that on the device."""
+        module.load_state_dict({name: jt.array(array.astype(np.float32)) for name, array in arrays.items()})
         return module
+
+    def freeze(self, module):
+        """A module that is drawn with, not trained."""
+        return module.eval()
 
     def seed(self, seed):
         """Of the weights that modules start with."""
         jt.set_global_seed(seed, different_seed_for_mpi=False)  # the same weights everywhere
-
-    def frozen_copy(self, module, source):
-        """A module with the weights of another of its kind, and without gradients."""
-        module.load_state_dict(source.state_dict(to="numpy"))  # a Var would be shared
-        return module.eval()
 
     def inference(self, exact=False):
         """While inside, no gradients are kept."""

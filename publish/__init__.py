@@ -1,5 +1,5 @@
 """What maintainers run: weights, pictures and tables for the repository. Here is what all of it is called."""
-import statistics
+import numpy as np
 
 MODELS = {
     "vae": "VAE", "ddpm": "DDPM", "ddpm-distilled": "DDPM, distilled", "ldm": "LDM", "ldm-distilled": "LDM, distilled",
@@ -16,8 +16,7 @@ def table(rows, header):
 
 def spread(values):
     """Numbers as what is reported of them."""
-    values = list(values)
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {"median": float(np.median(values)), "min": float(min(values)), "max": float(max(values))}
 
 
 def spread_text(numbers):

@@ -11,19 +11,18 @@ from common.figure import loss_curve
 from common.files import ROOT, digest, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
-from common.options.recipes import RECIPES
 from publish import FRAMEWORKS, MODELS
 from publish.export import Export
 from publish.export import main as export
 from publish.report import ASSET, Report
 from publish.report import main as report
 
-PICTURES = {
-    "ddpm": ("tst_mnist.py", ["samples", "sweep", "process"]),
-    "vae": ("tst_mnist_vae.py", ["reconstructions", "prior"], "--num", 50),
-    "ldm": ("tst_mnist_ldm.py", ["samples", "sweep", "process"]),
-    "ddpm-distilled": ("tst_mnist.py", ["samples", "sweep"]),
-    "ldm-distilled": ("tst_mnist_ldm.py", ["samples", "sweep"]),
+PICTURES = {  # of each kind: the script that draws them, their names
+    "ddpm": ("tst_mnist", "samples", "sweep", "process"),
+    "vae": ("tst_mnist_vae --num 50", "reconstructions", "prior"),
+    "ldm": ("tst_mnist_ldm", "samples", "sweep", "process"),
+    "ddpm-distilled": ("tst_mnist", "samples", "sweep"),
+    "ldm-distilled": ("tst_mnist_ldm", "samples", "sweep"),
 }
 EDITS = {  # with PyTorch's latent model
     "repaint.png": "repaint",
@@ -39,10 +38,9 @@ OTHERS = {  # settings beside a model's own and --labels test, with the first se
     ],
     ("jittor", "ldm"): ["--steps 4", "--steps 10"],
 }  # fmt: skip
-
-LAUNCHERS = {
-    "pytorch": (sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "{}"),
-    "jittor": ("env", "OMP_NUM_THREADS=1", "mpirun", "-np", "{}", sys.executable),
+LAUNCHERS = {  # of several processes
+    "pytorch": [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "{}"],
+    "jittor": ["env", "OMP_NUM_THREADS=1", "mpirun", "-np", "{}", sys.executable],
 }
 
 
@@ -58,12 +56,12 @@ class Assets:
     """Processes of one thread each that draw what is scored: they share cores better than threads do."""
 
 
-def call(tree, script, kind, *arguments, processes=1):
-    """Run a tree's script, arguments after its name, on the shipped weights of a kind, in several processes if told."""
-    script, *words = script.split()
+def call(tree, kind, folder, command, processes=1):
+    """Run a tree's script, a command, on the shipped weights of a kind, in several processes if told."""
+    script, *words = command.split()
     launcher = [sys.executable] if processes == 1 else [part.format(processes) for part in LAUNCHERS[tree]]
-    command = [*launcher, ROOT / tree / "script" / script, *words, "--checkpoint", shipped_weights(ROOT / tree, kind)]
-    subprocess.run([str(part) for part in (*command, *arguments)], check=True)
+    files = "--checkpoint", shipped_weights(ROOT / tree, kind), "--out", folder
+    subprocess.run([*launcher, ROOT / tree / "script" / f"{script}.py", *words, *files], check=True)
 
 
 def run_notebook(path=ROOT / "tutorial.ipynb"):
@@ -81,49 +79,52 @@ def run_notebook(path=ROOT / "tutorial.ipynb"):
     nbformat.write(notebook, path)
 
 
-def draw(shipped):
-    """The pictures of every shipped model and of edits; the page's files; the notebook."""
-    for tree, kind in shipped:
-        script, names, *arguments = PICTURES[kind]
-        folder = run_folder(ROOT / tree, "pictures") / kind
-        call(tree, script, kind, "--out", folder, *arguments)
-        for name in names:
-            shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
-        title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
-        loss_curve(shipped_weights(ROOT / tree, kind).with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
+def draw(tree, kind):
+    """The pictures of a shipped model, and its losses."""
+    script, *names = PICTURES[kind]
+    folder, weights = run_folder(ROOT / tree, "pictures") / kind, shipped_weights(ROOT / tree, kind)
+    call(tree, kind, folder, script)
+    for name in names:
+        shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
+    title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
+    loss_curve(weights.with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
+
+
+def draw_edits():
     folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
     for name, edit in EDITS.items():
-        call("pytorch", f"edit_mnist.py {edit}", "ldm", "--out", folder)
+        call("pytorch", "ldm", folder, f"edit_mnist {edit}")
         shutil.copy(folder / name, ASSET / name)
-    export(Export())
-    run_notebook()
 
 
-def score(shipped, processes):
-    """Every setting of every shipped diffusion model, and its edits, that have no result of these weights yet."""
-    for tree, kind in [(tree, kind) for tree, kind in shipped if kind != "vae"]:
-        stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
-        folder = run_folder(ROOT / tree, f"edits-{stem}")
-        if kind in ("ddpm", "ldm") and not (folder / "edits.json").is_file():
-            call(tree, "edit_mnist.py score", kind, "--out", folder, *(["--pixels"] if kind == "ddpm" else []))
-        script = "tst_mnist_fid.py" if RECIPES[kind].family == "ddpm" else "tst_mnist_ldm_fid.py"
-        settings = [f"--seed {seed}" for seed in SEEDS]
-        settings += [f"{other} --seed {SEEDS[0]}" for other in ("--labels test", *OTHERS.get((tree, kind), ()))]
-        for setting in settings:
-            folder = run_folder(ROOT / tree, "-".join([stem, *setting.replace("--", "").split()]))
-            if not (folder / "result.json").is_file():
-                call(tree, script, kind, "--out", folder, *setting.split(), processes=processes)
+def score(tree, kind, processes):
+    """Every setting of a shipped diffusion model, and its edits, that have no result of these weights yet."""
+    stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
+    folder = run_folder(ROOT / tree, f"edits-{stem}")
+    if kind in ("ddpm", "ldm") and not (folder / "edits.json").is_file():
+        call(tree, kind, folder, "edit_mnist score" + " --pixels" * (kind == "ddpm"))
+    settings = [f"--seed {seed}" for seed in SEEDS]
+    settings += [f"{other} --seed {SEEDS[0]}" for other in ("--labels test", *OTHERS.get((tree, kind), ()))]
+    for setting in settings:
+        folder = run_folder(ROOT / tree, "-".join([stem, *setting.replace("--", "").split()]))
+        if not (folder / "result.json").is_file():
+            call(tree, kind, folder, f"{PICTURES[kind][0]}_fid {setting}", processes)
 
 
 def main(options: Assets):
     ASSET.mkdir(exist_ok=True)
     shipped = [(tree, kind) for tree in FRAMEWORKS for kind in PICTURES if shipped_weights(ROOT / tree, kind).is_file()]
     if options.pictures:
-        draw(shipped)
-    if options.scores:
-        score(shipped, options.processes)
+        for tree, kind in shipped:
+            draw(tree, kind)
+        draw_edits()
+        export(Export())
+        run_notebook()
+    for tree, kind in shipped:
+        if options.scores and kind != "vae":
+            score(tree, kind, options.processes)
     report(Report())
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Assets)

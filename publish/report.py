@@ -15,7 +15,6 @@ from common.errors import UserError
 from common.files import ROOT, digest, read_json, shipped_weights, write_json
 from common.options.command_line import run
 from common.options.fields import options_class
-from common.options.networks import SamplerConfig
 from common.options.recipes import undistilled
 from publish import FRAMEWORKS, MODELS, SAMPLERS, spread, spread_text, table
 from publish.plot import quality_against_time
@@ -57,32 +56,25 @@ def weights_of(result):
     return shipped_weights(ROOT / result["tree"], result["model"])
 
 
-def own_sampler(result):
-    """What the shipped model that a result is of draws by, unless told otherwise."""
-    return SamplerConfig(**read_json(weights_of(result).with_suffix(".json"))["recipe"]["sampler"])
-
-
-def unusual(result):
-    """The settings of a result that its sampler and network calls do not tell, as words."""
-    own = own_sampler(result)
-    usual = {"num": USUAL_NUM, "shift": own.shift, "eta": own.eta, "guidance": own.guidance}
+def described(result):
+    """A result beside its model's own setting: `unusual`, what its sampler and network calls do not tell, as words;
+    `headline`, whether it is that setting."""
+    weights = weights_of(result)
+    usual = {"num": USUAL_NUM, **read_json(weights.with_suffix(".json"))["recipe"]["sampler"]}
     usual |= {"digit": None, "labels": "train", "real": "test"}
+    own = usual.pop("name"), usual.pop("steps")
     words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
-    others = digest(weights_of(result)) != result["checkpoint"]
-    return words + ([f"weights {result['checkpoint'][:6]}"] if others else [])
+    if digest(weights) != result["checkpoint"]:
+        words.append(f"weights {result['checkpoint'][:6]}")
+    headline = not words and (result["sampler"], result["steps"]) == own
+    return {**result, "unusual": words, "headline": headline}
 
 
 def file_stem(result):
     """What a result is of: the name of its file in asset/results/."""
-    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *unusual(result)]
+    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *result["unusual"]]
     parts += [result["device"]] if result["device"] != "cpu" else []
     return "-".join(parts).replace(" ", "")
-
-
-def is_headline(result):
-    """Whether a result is of its model's own sampler."""
-    own = own_sampler(result)
-    return not unusual(result) and (result["sampler"], result["steps"]) == (own.name, own.steps)
 
 
 def summary(results):
@@ -95,43 +87,37 @@ def summary(results):
     return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
 
 
-def read_results(folders, name):
-    """Of each file of this name under the folders its path, what it holds, and which weights of its model are shipped
-    (None: none)."""
-    for path in sorted(path for folder in folders for path in Path(folder).rglob(name)):
-        result = read_json(path, "delete it")
-        weights = weights_of(result)
-        yield path, result, digest(weights) if weights.is_file() else None
-
-
 def gather(folders):
     """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
-    (ASSET / "results").mkdir(parents=True, exist_ok=True)
-    (ASSET / "edits").mkdir(exist_ok=True)
-    found = {}
-    for path, result, shipped in read_results(folders, "result.json"):
-        if result["num"] < ENOUGH or result["data"] or not shipped:
-            print(f"{path}: few images, other data or a model that is not shipped: left out")
+    for name in ("results", "edits"):
+        (ASSET / name).mkdir(parents=True, exist_ok=True)
+    paths, found = [path for folder in folders for path in sorted(Path(folder).rglob("*.json"))], {}
+    for path in paths:
+        if path.name not in ("result.json", "edits.json"):
+            continue
+        result = read_json(path, "delete it")
+        shipped = weights_of(result).is_file() and not result.get("data")
+        if shipped and path.name == "result.json" and result["num"] >= ENOUGH:
+            found.setdefault(file_stem(described(result)), {})[result["seed"]] = result
+        elif shipped and path.name == "edits.json" and result["checkpoint"] == digest(weights_of(result)):
+            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
         else:
-            found.setdefault(file_stem(result), {})[result["seed"]] = result
+            print(f"{path}: few images, other data or a model that is not shipped: left out")
     for stem, results in found.items():
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
-    for _, result, shipped in read_results(folders, "edits.json"):
-        if shipped == result["checkpoint"]:
-            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
 
 
 def measured():
     """The results in asset/results/, in the order of the tables."""
-    results = [read_json(path) for path in sorted((ASSET / "results").glob("*.json"), key=lambda path: path.stem)]
+    results = [described(read_json(path)) for path in sorted((ASSET / "results").glob("*.json"))]
     place = lambda r: PLACES.index((r["model"], r["tree"]))
     return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"]))
 
 
-def names(result):
-    """Model, framework, sampler and calls of a result, as cells."""
-    words = [SAMPLERS[result["sampler"]], str(result["steps"]), *unusual(result)]
-    return MODELS[result["model"]], FRAMEWORKS[result["tree"]], ", ".join(words)
+def names(result, words):
+    """Model, framework, sampler and calls of a result, and words, as cells."""
+    setting = ", ".join([SAMPLERS[result["sampler"]], str(result["steps"]), *words])
+    return MODELS[result["model"]], FRAMEWORKS[result["tree"]], setting
 
 
 def row(result):
@@ -141,7 +127,7 @@ def row(result):
     if result["processes"] > 1:
         threads += f" in {result['processes']} processes"
     return (
-        *names(result),
+        *names(result, result["unusual"]),
         f"{result['seconds']:.1f}" if result["seconds"] else "not measured",
         "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
         spread_text(distance) if len(result["seeds"]) > 1 else f"{distance['median']:.2f}",
@@ -156,12 +142,12 @@ def tables(results):
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 3, "RTX 4090")
-        same = [r for r in results if r["tree"] == tree and undistilled(r["model"]) == model]
-        headline += [cells, *map(row, filter(is_headline, same))]
-    real = next(r for r in results if not unusual(r))["floor"]
+        same = [r for r in results if r["headline"] and (undistilled(r["model"]), r["tree"]) == (model, tree)]
+        headline += [cells, *map(row, same)]
+    real = next(r for r in results if not r["unusual"])["floor"]
     floor = f"Real digits: MNIST-FD / floor 1, precision {real['precision']:.3f}, recall {real['recall']:.3f}.\n"
     fewer = FEWER if any(r["num"] < USUAL_NUM for r in results) else ""
-    others = OTHERS if any("weights " in word for r in results for word in unusual(r)) else ""
+    others = OTHERS if any("weights " in word for r in results for word in r["unusual"]) else ""
     return table(headline, HEADER) + "\n" + NOTES + floor, table(map(row, results), HEADER) + fewer + others
 
 
@@ -184,11 +170,12 @@ def controls(results):
         leak = partial[~np.eye(len(partial), dtype=bool)].max()
         return *(f"{found['r'][name]:.3f}, {found['error'][name]:.2f}" for name in MEASURES), f"{leak:.2f}"
 
-    followed, rows = [(r, r["control"]) for r in results if "control" in r], []
-    for r, found in followed:
-        rows.append((*names(r | {"labels": "train"}), *cells(found), f"{100 * found['accuracy']:.1f} %"))
-    for r, found in [(r, found) for r, found in followed if undistilled(r["model"]) == "ldm"][:1]:
-        rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(found["ceiling"]), ""))
+    rows, followed = [], [r for r in results if "control" in r]
+    for r in followed:
+        words, accuracy = [word for word in r["unusual"] if word != "labels test"], 100 * r["control"]["accuracy"]
+        rows.append((*names(r, words), *cells(r["control"]), f"{accuracy:.1f} %"))
+    for r in [r for r in followed if undistilled(r["model"]) == "ldm"][:1]:
+        rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(r["control"]["ceiling"]), ""))
     asked = (f"{name}: r, error" for name in MEASURES)
     return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
 
@@ -264,7 +251,7 @@ class Report:
 def main(options: Report):
     gather(options.folders)
     results = measured()
-    usual = [r for r in results if not unusual(r)]
+    usual = [r for r in results if not r["unusual"]]
     if not usual:
         raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
     made, pages = texts(results)

@@ -2,15 +2,17 @@
 
     python -m publish.trust     # some minutes; writes asset/metric.md
 """
+from functools import reduce
+
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-from common.mnist import load_mnist, random_images
+from common.data.dataset import open_dataset
 from common.options.command_line import run
 from common.options.fields import options_class
+from publish import table
 from publish.report import ASSET
-from publish.speed import table
 from scoring.classifiers import NAMES, classify
 from scoring.metric import floor, mnist_fd, over_floor
 
@@ -30,29 +32,23 @@ def thickened(images, width):
     """Strokes so many pixels wider (below 0: narrower): each edge moves by half of it, in 16 directions."""
     angles = np.arange(16) * np.pi / 8
     copies = (moved(images, width / 2 * np.cos(angle), width / 2 * np.sin(angle)) for angle in angles)
-    furthest, best = (np.maximum if width > 0 else np.minimum), images.astype(np.float32)
-    for copy in copies:
-        best = furthest(best, copy)
-    return best
+    return reduce(np.maximum if width > 0 else np.minimum, copies, images.astype(np.float32))
+
+
+def replaced(images, chosen, share, others=None):
+    """This share of the chosen images (numbers) replaced by others (None: by copies of those that stay)."""
+    rng, result = np.random.default_rng(SEED), images.copy()
+    chosen = rng.permutation(chosen)[: round(share * len(chosen))]
+    others = np.delete(images, chosen, axis=0) if others is None else others
+    result[chosen] = rng.choice(others, len(chosen), replace=False)
+    return result
 
 
 def without(images, share):
     """This share of the digits 5 replaced by other training digits, which are of the other classes."""
-    rng, (others, labels) = np.random.default_rng(SEED), load_mnist(train=True)
+    train = open_dataset().train
     fives = np.flatnonzero(classify(NAMES[0], images)[1].argmax(axis=1) == 5)
-    fives = rng.permutation(fives)[: round(share * len(fives))]
-    result = images.copy()
-    result[fives] = others[rng.choice(np.flatnonzero(labels != 5), len(fives), replace=False)]
-    return result
-
-
-def duplicated(images, share):
-    """This share of the images replaced by copies of others."""
-    rng, result = np.random.default_rng(SEED), images.copy()
-    chosen = rng.permutation(len(images))[: round(share * len(images))]
-    kept = np.setdiff1d(np.arange(len(images)), chosen)
-    result[chosen] = images[rng.choice(kept, len(chosen), replace=False)]
-    return result
+    return replaced(images, fives, share, train.images[train.labels != 5])
 
 
 DAMAGES = {  # how, with which strengths
@@ -62,7 +58,7 @@ DAMAGES = {  # how, with which strengths
     "{} pixels to the right": (moved, 0.5, 1.0, 2.0),
     "noise of {} grey levels": (lambda x, sigma: x + np.random.default_rng(SEED).normal(0, sigma, x.shape), 4, 8, 16),
     "of the digits 5, {} missing": (without, 0.25, 0.5, 1.0),
-    "{} of them copies of others": (duplicated, 0.1, 0.2, 0.5),
+    "{} of them copies of others": (lambda x, share: replaced(x, np.arange(len(x)), share), 0.1, 0.2, 0.5),
 }
 
 
@@ -71,20 +67,18 @@ def damaged(images, damage, strength):
     return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
 
 
-def distances_of(images):
-    """Each classifier's distance of as many images to the test digits over its floor, and their mean."""
-    found, floors = mnist_fd(images, random_images(False, COUNT)), floor(COUNT)["mnist_fd"]
-    return [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
-
-
 def damages():
-    """What the metric says of undamaged digits, of several samples, and of damaged ones, as Markdown."""
-    rows = [(f"none, sample {i + 1}", random_images(True, COUNT, seed=SEED + i)) for i in range(SAMPLES)]
+    """What each classifier says of undamaged digits, of several samples, and of damaged ones, as Markdown."""
+    data = open_dataset()
+    real, floors = data.test.sample(COUNT), floor(COUNT, data)["mnist_fd"]
+    rows = [(f"none, sample {i + 1}", data.train.sample(COUNT, SEED + i)) for i in range(SAMPLES)]
     images, cells = rows[0][1], []
     for text, (damage, *strengths) in DAMAGES.items():
         rows += [(text.format(strength), damaged(images, damage, strength)) for strength in strengths]
     for text, pictures in tqdm(rows, unit="damage", dynamic_ncols=True):
-        cells.append((text, *(f"{value:.2f}" for value in distances_of(pictures))))
+        found = mnist_fd(pictures, real)
+        distances = [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
+        cells.append((text, *(f"{distance:.2f}" for distance in distances)))
     return table(cells, ("damage", *NAMES, "mean"))
 
 
@@ -107,4 +101,4 @@ How the classifiers rank drawn digits is in [results.md](results.md#classifier-b
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, Trust)

@@ -54,20 +54,18 @@ class Device(Accelerator):
         """A module's weights, {name: array}."""
         return {name: self.array(value) for name, value in module.state_dict().items()}
 
-    def load(self, module, checkpoint, prefix):
-        """Fill a module with a checkpoint's tensors under a prefix; UserError unless names and shapes are the same."""
-        found = checkpoint.take(prefix, {name: tuple(value.shape) for name, value in module.state_dict().items()})
-        module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in found.items()})
+    def fill(self, module, arrays):
+        """Put weights {name: array} into a module, and that on the device."""
+        module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})
         return module.to(self.device)
+
+    def freeze(self, module):
+        """A module that is drawn with, not trained."""
+        return module.requires_grad_(False).eval()
 
     def seed(self, seed):
         """Of the weights that modules start with."""
         torch.manual_seed(seed)
-
-    def frozen_copy(self, module, source):
-        """A module with the weights of another of its kind, and without gradients."""
-        module.load_state_dict(source.state_dict())
-        return module.requires_grad_(False).to(self.device).eval()
 
     @contextmanager
     def inference(self, exact=False):

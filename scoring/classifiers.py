@@ -1,7 +1,4 @@
-"""The digit classifiers whose features the offline metric compares: python -m scoring.classifiers trains them anew.
-
-Torch, and scoring.networks with it, is imported where it is needed, not with the module.
-"""
+"""The digit classifiers whose features the offline metric compares: python -m scoring.classifiers trains them anew."""
 import json
 
 import numpy as np
@@ -20,7 +17,7 @@ RECIPE = {"epochs": 12, "batch_size": 128, "learning_rate": 3e-3}  # the peak, w
 
 def classify(name, images):
     """By a classifier, of images (N, 1, 32, 32) uint8: rescaled features (N, D), the classes' probabilities (N, 10)."""
-    from scoring.networks import run_network, trained
+    from scoring.networks import run_network, trained  # torch is imported where it is needed
 
     network, mean, matrix = trained(WEIGHTS / f"{name}.safetensors")
     features, probabilities = run_network(network, images)
@@ -55,11 +52,9 @@ def main(options: TrainClassifiers):
     for name in NAMES:
         network = train(name, digits.images, digits.labels, **RECIPE)
         mean, matrix = rescaling(run_network(network, digits.images)[0])
-        tensors = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-        tensors |= {"rescale.mean": mean, "rescale.map": matrix}
-        halves = {key: array.astype(np.float16, order="C") for key, array in tensors.items()}  # as safetensors takes it
+        parts = {**network.cpu().state_dict(), "rescale.mean": mean, "rescale.map": matrix}
+        halves = {key: np.asarray(part).astype(np.float16, order="C") for key, part in parts.items()}  # for safetensors
         path = WEIGHTS / f"{name}.safetensors"
-        path.parent.mkdir(exist_ok=True)
         write_atomically(path, save(halves, metadata={"recipe": json.dumps(RECIPE)}))
         right = (classify(name, test.images)[1].argmax(axis=1) == test.labels).mean()
         print(f"{path}: {100 * right:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")

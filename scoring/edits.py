@@ -1,16 +1,17 @@
 """How well digits are repainted, inverted and morphed: python script/edit_mnist.py score"""
+from itertools import combinations
+
 import numpy as np
-from tqdm import tqdm
 
 from common.data.dataset import data_of
 from common.diffusion import edit
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import reconstruct
 from common.draw import batches_of, output_folder
-from common.edit import read_mask
+from common.edit import edited, read_mask
 from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
-from common.options.editing import Morph, Repaint
+from common.options.editing import Drawn, Morph, Repaint
 from scoring.classifiers import classes
 
 COMPLETIONS = 10  # of each of the first digits, that are compared with each other
@@ -26,24 +27,21 @@ def score_repainting(model, images, labels, drawing):
     usual = Repaint()
     kept = read_mask("right", model.spec.shape)
     timesteps = resampled(sampler_timesteps(model.timesteps, usual.sampler), usual.resample)
+    repaint = lambda x, *which: edit.repaint(model, usual.sampler, x, kept, timesteps, *which)
 
-    def draw(x, labels):
-        y, seed = model.conditions(labels), drawing.seed
-        parts = tqdm(batches_of(len(x), drawing.batch_size))
-        again = [edit.repaint(model, usual.sampler, x[part], kept, timesteps, seed, part, y[part]) for part in parts]
-        return to_uint8(np.concatenate(again))
+    def draw(images, labels, num=1):
+        options = Repaint(drawing=Drawn(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
+        return to_uint8(edited(model, repaint, images, labels, options))
 
-    told, untold = draw(images, labels), draw(images, np.full(len(images), np.nan))
-    few = images[:COMPLETIONS]
-    many = draw(np.repeat(few, COMPLETIONS, axis=0), np.repeat(labels[: len(few)], COMPLETIONS))
-    many = from_uint8(many).reshape(len(few), COMPLETIONS, *few.shape[1:])[..., ~kept[0, 0]]
-    pairs = [(i, j) for i in range(COMPLETIONS) for j in range(i)]
-    apart = np.mean([rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in pairs])
-    right = from_uint8(images)[..., ~kept[0, 0]]
+    told = draw(images, labels)[:, 0]
+    untold = draw(images, np.full(len(images), np.nan))[:, 0]
+    many = draw(images[:COMPLETIONS], labels[:COMPLETIONS], COMPLETIONS)
+    right, many = (from_uint8(x)[..., ~kept[0, 0]] for x in (images, many))
+    apart = [rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in combinations(range(COMPLETIONS), 2)]
     return {
         "same_class_told": float((classes(told) == labels).mean()),
         "same_class_untold": float((classes(untold) == labels).mean()),
-        "completions_apart": float(apart),
+        "completions_apart": float(np.mean(apart)),
         "test_digits_apart": float(rms(right[1:], right[:-1], axis=(1, 2, 3)).mean()),
     }
 
@@ -53,13 +51,12 @@ def score_inversion(model, images, drawing):
     usual = Morph()
 
     def there_and_back(part):
-        unconditional = model.conditions(np.full(len(part), np.nan))
-        noise = edit.invert(model, usual.sampler, images[part], unconditional)
-        return edit.draw_from(model, usual.sampler, noise, unconditional)
+        y = model.conditions(np.full(len(part), np.nan))
+        noise = edit.invert(model, usual.sampler, images[part], y)
+        return edit.draw_from(model, usual.sampler, noise, y), reconstruct(model.space, images[part], model.device)
 
-    parts = batches_of(len(images), drawing.batch_size)
-    back = np.concatenate([there_and_back(part) for part in parts])
-    best = np.concatenate([reconstruct(model.space, images[part], model.device) for part in parts])
+    pairs = [there_and_back(part) for part in batches_of(len(images), drawing.batch_size)]
+    back, best = (np.concatenate(parts) for parts in zip(*pairs))
     frames = edit.morph(model, usual.sampler, images[:20], usual.num)
     steps = rms(frames[:, 1:], frames[:, :-1], axis=(2, 3, 4))
     return {
@@ -71,12 +68,13 @@ def score_inversion(model, images, drawing):
 
 def score_edits(model, options):
     """Measure all of it on the first `num` test images, print it, and write it to edits.json."""
-    test, drawing, kind = data_of(model.checkpoint, options.which.data).test, options.drawing, model.recipe.kind
+    test = data_of(model.checkpoint, options.which.data).test
     images, labels = test.images[: options.num], test.labels[: options.num].astype(np.float32)
-    result = {"tree": model.device.tree.name, "model": kind}
-    result |= {"checkpoint": digest(model.checkpoint.path), "num": options.num}
-    result |= score_inversion(model, images, drawing)
-    result |= score_repainting(model, images, labels, drawing)
+    kind = model.recipe.kind
+    result = {
+        "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": options.num,
+        **score_inversion(model, images, options.drawing), **score_repainting(model, images, labels, options.drawing),
+    }  # fmt: skip
     folder = output_folder(options.which.out, model.device.tree, f"edits-{kind}")
     write_json(folder / "edits.json", result)
     for name, value in result.items():

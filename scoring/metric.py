@@ -1,12 +1,8 @@
 """How good drawn digits are: FID as the field measures it, and a measure that needs neither download nor GPU.
 
-    python -m scoring.metric FAKE REAL           # two folders of 32x32 PNGs, anyone's
-    python -m pytorch_fid FAKE REAL             # FID alone, by the same package
-
-Torch is imported where it is needed, not with the module.
+    python -m scoring.metric FAKE REAL    # two folders of 32x32 PNGs, anyone's; torch is imported where it is needed
 """
 import os
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +39,9 @@ def frechet_distance(a, b):
 
 def over_distances(reduce, a, b, rows=500):
     """reduce(squared Euclidean distances (up to rows, M) of points a (N, D) to points b (M, D)), in pieces: (N,)."""
-    norms, pieces = (b * b).sum(axis=1), (a[i : i + rows] for i in range(0, len(a), rows))
-    distances = (np.maximum((x * x).sum(axis=1)[:, None] + norms - 2 * x @ b.T, 0) for x in pieces)
-    return np.concatenate([reduce(part) for part in distances])
+    norms = (b * b).sum(axis=1)
+    pieces = (a[i : i + rows] for i in range(0, len(a), rows))
+    return np.concatenate([reduce(((x * x).sum(axis=1)[:, None] + norms - 2 * x @ b.T).clip(0)) for x in pieces])
 
 
 def fraction_in_manifold(points, centres):
@@ -60,8 +56,7 @@ def fraction_in_manifold(points, centres):
 
 def distance_to_training(images, data):
     """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
-    both = images[:MEMORY_SAMPLE], data.train.images
-    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in both)
+    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in (images[:MEMORY_SAMPLE], data.train.images))
     return float(np.sqrt(over_distances(lambda squares: squares.min(axis=1), points, training)).mean())
 
 
@@ -82,13 +77,9 @@ def compare(fake, real):
     return {"mnist_fd": distances, **dict(zip(SHARES, map(float, shares)))}, probabilities
 
 
-@cache
 def floor(count, data):
     """What real images reach: the mean of what random sets of so many training images score against as many test ones;
-    training_distance: how far test images are from training images.
-
-    It takes a minute or two; of the repository's MNIST what these classifiers measured is kept in a file.
-    """
+    training_distance: how far test images are from training images. It takes minutes; of our MNIST it is kept."""
     ours = data.folder == DATA and data.spec.shape == (1, 32, 32)
     kept = read_json(FLOORS) if ours and FLOORS.is_file() else {}
     if str(count) in kept:
@@ -133,10 +124,8 @@ def offline_metric(fake, real, data):
 
 
 def cache_inception_weights(path=None):
-    """Have pytorch-fid's Inception weights in torch's cache: there already, copied from path, or downloaded.
-
-    UserError where the file is another; NotMeasured where there is none and it cannot be downloaded.
-    """
+    """Have pytorch-fid's Inception weights in torch's cache: there already, copied from path, or downloaded. UserError
+    where the file is another; NotMeasured where there is none and it cannot be downloaded."""
     import torch
     from pytorch_fid.inception import FID_WEIGHTS_URL
 

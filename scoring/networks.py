@@ -1,7 +1,6 @@
 """The networks of the offline metric's classifiers, in PyTorch. They score pictures and take no part in drawing them.
 
-Three that see differently, so that no one of them is right by itself: one pools over the whole picture, two keep where
-a stroke lies; one sees patches of 9x9 pixels first, the others the pixels around a pixel.
+One pools over the whole picture, two keep where a stroke lies; one sees patches of 9x9 pixels first.
 """
 import math
 from functools import cache

@@ -1,17 +1,22 @@
-"""MNIST: the pixels that reach a model, and what a damaged file leads to."""
+"""Data: the pixels that reach a model, what a damaged file leads to, and data sets of other classes than MNIST's."""
 import gzip
 import hashlib
+import os
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torchvision
+from conftest import TREES, assert_picture, run_script
 
-from common.data.dataset import open_dataset
+from common.checkpoint import Checkpoint, load_checkpoint
+from common.data.dataset import TABLES, data_of, open_dataset
+from common.draw import labels_of
 from common.errors import UserError
 from common.files import DATA
 from common.images import from_uint8, grid, pairs, to_uint8
+from common.options.recipes import TrainVAE
 
 MD5 = {  # as published with the data set
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -128,3 +133,81 @@ def test_grid_places_images():
     stacked = pairs(to_uint8(images), -images, columns=3)
     assert stacked.shape == (4 * 6 + 2, 3 * 6 + 2)
     assert stacked[4::6, 4::6].tolist() == [[0, 64, 128], [255, 191, 128], [191, 255, 0], [64, 0, 0]]
+
+
+SMALL = (
+    "--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8,
+    "--limit", 8, "--batch-size", 8, "--epochs", 1, "--precision", "fp32",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=[3, 26])
+def classes(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def own(classes, tmp_path_factory):
+    """A data set of so many classes, 4 training images and a test image of each: the folder of its four files."""
+    folder = tmp_path_factory.mktemp(f"letters-of-{classes}-")
+    for name, each in (("train", 4), ("t10k", 1)):
+        labels, images = np.tile(np.arange(classes, dtype=np.uint8), each), np.zeros((each * classes, 28, 28), np.uint8)
+        for image, label, copy in zip(images, labels, np.repeat(range(each), classes)):
+            image[4 : 16 + copy, 1 + label] = image[20 - label // 2, 6:22] = 255
+        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(idx(*images.shape, content=images.tobytes()))
+        (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(idx(*labels.shape, content=labels.tobytes()))
+    yield folder
+    for path in TABLES.glob(f"{folder.name}-*"):
+        path.unlink()
+
+
+@pytest.fixture(scope="module", params=TREES)
+def trained(request, own, tmp_path_factory):
+    """A tree's name, and the run of one step that it has trained on that data."""
+    out = tmp_path_factory.mktemp("trained")
+    result = run_script(request.param, "train_mnist.py", *SMALL, "--data", own, "--measures", "width", "--out", out)
+    assert result.returncode == 0, result.stderr
+    return request.param, out
+
+
+def test_data_of_other_classes(own, classes, trained, tmp_path):
+    tree, out = trained
+    checkpoint, data = load_checkpoint(out, "ddpm"), open_dataset(own)
+    spec = checkpoint.spec
+    assert checkpoint.progress.step == 1 and list(out.glob("epoch-*.png"))
+    assert (spec.name, spec.shape, spec.source, spec.digest) == (own.name, (1, 32, 32), own, data.spec.digest)
+    assert spec.classes == data.spec.classes == tuple(str(label) for label in range(classes))
+    assert list(spec.measures) == ["width"] and len(spec.measures["width"].rows) == classes + 1
+    assert len(checkpoint.tensors["model.context.weight"]) == classes + 1
+    np.testing.assert_array_equal(labels_of(np.arange(100), spec), np.arange(100) % classes)
+
+    draw = ("tst_mnist.py", "--checkpoint", out, "--out", tmp_path, "--num", 4, "--process-rows", 2, "--steps", 2)
+    result = run_script(tree, *draw, "--digit", classes - 1)
+    assert result.returncode == 0 and f"epochs of {own.name}" in result.stdout, result.stderr
+    for name in ("samples.png", "process.png", "sweep.png"):
+        assert_picture(tmp_path / name)
+    with pytest.raises(UserError, match=f"--digit {classes}: {own.name} has the classes 0 to {classes - 1}"):
+        labels_of(np.arange(4), spec, classes)
+
+
+@pytest.mark.parametrize("classes", [3], indirect=True)
+def test_a_model_is_distilled_on_its_own_data(own, trained, tmp_path):
+    """Where no --data is named, the teacher's."""
+    tree, teacher = trained
+    result = run_script(tree, "distill_mnist.py", *SMALL, "--teacher", teacher, "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert load_checkpoint(tmp_path, "ddpm").spec == load_checkpoint(teacher, "ddpm").spec
+
+
+def test_the_data_of_a_checkpoint(few, copy, tmp_path):
+    """Where it was, or where it was moved to; in one line what is gone, or is another."""
+    moved, spec = tmp_path / "moved", open_dataset(copy).spec
+    checkpoint = Checkpoint(TrainVAE(), replace(spec, name="mine"), {}, path="model.safetensors")
+    assert data_of(checkpoint).spec == checkpoint.spec and data_of(checkpoint).folder == copy
+    with pytest.raises(UserError, match=rf"^{few} has the digest .*, and model\.safetensors learned mine, .* --data$"):
+        data_of(checkpoint, few)
+    copy.rename(moved)
+    with pytest.raises(UserError, match=rf"^{copy}, the data of model\.safetensors, is gone: .* --data$"):
+        data_of(checkpoint)
+    assert data_of(checkpoint, moved).spec == replace(checkpoint.spec, source=moved)
+    assert data_of(checkpoint, os.path.relpath(moved)).folder == moved

@@ -1,12 +1,17 @@
 """The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
 import numpy as np
 import pytest
-from conftest import ROOT, read_rows
+from conftest import FP32, ROOT, read_rows
 
 from common.checkpoint import load_checkpoint
-from common.options.networks import DiffusionConfig, UNetConfig
-from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
-from common.schedule import sampler_timesteps
+from common.data.dataset import open_dataset
+from common.diffusion.samplers import SAMPLERS
+from common.diffusion.schedule import sampler_timesteps
+from common.diffusion.space import Pixels, latents
+from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
+from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, Training, TrainVAE
+from common.training.run import Run
+from common.training.trainer import Trainer
 
 rng = np.random.default_rng(0)
 
@@ -15,15 +20,15 @@ def floats(*shape):
     return rng.standard_normal(shape).astype(np.float32)
 
 
-NAN = np.nan
+NAN, PIXELS, LATENTS = np.nan, (1, 32, 32), (4, 8, 8)
 CONDITIONS = np.array([  # every kind of what is given and what is not
     (3, 0.5, -1, 2), (7, NAN, 1, NAN), (NAN, NAN, NAN, NAN), (0, NAN, NAN, NAN),
     (NAN, -2, NAN, 0.1), (9, 0, 0, 0), (1, 0.3, NAN, -0.7), (NAN, 1, 1, 1),
 ], np.float32)  # fmt: skip
 NETWORKS = {
-    "ddpm": (lambda tree: tree.unet.ConditionalUNet(TrainDDPM().unet), (1, 32, 32)),
-    "ldm": (lambda tree: tree.unet.ConditionalUNet(TrainLDM().unet), (4, 8, 8)),
-    "vae": (lambda tree: tree.vae.VAE(TrainVAE().vae), (1, 32, 32)),
+    "ddpm": (lambda tree: tree.unet.ConditionalUNet(TrainDDPM().unet, PIXELS, 10, 3), PIXELS),
+    "ldm": (lambda tree: tree.unet.ConditionalUNet(TrainLDM().unet, LATENTS, 10, 3), LATENTS),
+    "vae": (lambda tree: tree.vae.VAE(TrainVAE().vae, PIXELS), PIXELS),
 }
 
 
@@ -33,6 +38,12 @@ def weights_of(network):
         name: floats(*value.shape) * (0.5 if len(value.shape) == 1 else 1 / np.sqrt(np.prod(value.shape[1:])))
         for name, value in sorted(network.state_dict().items())
     }
+
+
+def fill(tree, network, weights):
+    """Put arrays {name: array} into a network."""
+    network.load_state_dict({name: tree.cpu.tensor(value.astype(np.float32)) for name, value in weights.items()})
+    return network
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -45,28 +56,25 @@ def pair(request, trees):
     assert list(ours) == list(theirs)
     weights = weights_of(networks[0][1])
     for tree, network in networks:
-        network.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
+        fill(tree, network, weights)
     return networks, request.param, shape
 
 
 def both(networks, compute):
-    """compute(tree, network, tensor) in both trees, as float arrays."""
-    results = []
-    for tree, network in networks:
-        results.append(compute(tree, network, lambda array, tree=tree: tree.device.to_tensor(array, "cpu")))
-    return results
+    """compute(tree, network, tensor) in both trees."""
+    return [compute(tree, network, tree.cpu.tensor) for tree, network in networks]
 
 
 def test_outputs(pair):
     networks, kind, shape = pair
-    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), CONDITIONS[:4], floats(4, 4, 8, 8)
+    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), CONDITIONS[:4], floats(4, *LATENTS)
 
     def outputs(tree, network, tensor):
         if kind == "vae":
             results = [network.encode(tensor(x)).mean, network.encode(tensor(x)).logvar, network.decode(tensor(z))]
         else:
             results = [network(tensor(x), tensor(t), tensor(y))]
-        return [tree.device.to_array(result) for result in results]
+        return [tree.cpu.array(result) for result in results]
 
     for a, b in zip(*both(networks, outputs)):
         assert np.abs(a).max() > 0.1
@@ -77,44 +85,58 @@ def losses_of(tree, kind):
     """The training loss of a kind on fixed data, as the train scripts compute it."""
     data = np.random.default_rng(1)
     x = data.standard_normal((8, *NETWORKS[kind][1])).astype(np.float32)
-    eps = data.standard_normal((8, *((4, 8, 8) if kind == "vae" else NETWORKS[kind][1]))).astype(np.float32)
+    eps = data.standard_normal((8, *(LATENTS if kind == "vae" else NETWORKS[kind][1]))).astype(np.float32)
     t, y = data.integers(0, 1000, 8), CONDITIONS
-    x, eps, y = (tree.device.to_tensor(array, "cpu") for array in (x, eps, y))
-    ddpm = tree.ddpm.DDPM(DiffusionConfig())
+    x, eps, y = (tree.cpu.tensor(array) for array in (x, eps, y))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=kind == "ddpm")
     if kind == "vae":
-        return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)["loss"]
-    return lambda network: ddpm.loss(network, x, t, eps, y)
+        return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)[0]
+    return lambda network: diffusion.loss(network, x, t, eps, y)
+
+
+def trainer_of(tree, options, space, players):
+    """A Trainer of MNIST's first images, in a run of its own."""
+    return Trainer(Run(options, open_dataset().spec, tree.cpu), space, players)
+
+
+def two_steps(trainer, losses):
+    """Epochs of 8 samples each; the rows of metrics.csv and the checkpoint."""
+    assert len(list(trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8)))) == 2
+    folder = trainer.run.folder
+    rows, checkpoint = read_rows(folder), load_checkpoint(folder, trainer.run.options.kind)
+    assert checkpoint.progress.step == len(rows) == 2
+    return rows, checkpoint.tensors
 
 
 def test_training_step(pair, tmp_path):
-    """Loss, gradients, Muon and the averaged weights after two steps of each tree's own Trainer."""
+    """Loss, gradients, Muon and the averaged weights after two steps of the Trainer with each tree's own parts."""
     networks, kind, _ = pair
     options = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
     found = []
     for tree, network in networks:
-        accelerator = tree.device.make_accelerator("cpu", "fp32")
-        trainer = tree.trainer.Trainer(
-            options(out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5, save_every=1),
-            accelerator, build=NETWORKS[kind][0].__get__(tree),
+        training = Training(
+            out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5, save_every=1
         )
-        state = {name: tree.device.to_array(value) for name, value in network.state_dict().items()}
-        for module in (trainer.model, trainer.ema):
-            module.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in state.items()})
+        space = Pixels(PIXELS)
+        if kind == "ldm":  # whose checkpoint carries a VAE
+            space = latents(tree.vae.VAE(VAEConfig(), PIXELS), np.zeros(4, np.float32), np.ones(4, np.float32), tree.cpu)
+        players = {"model": (NETWORKS[kind][0].__get__(tree), tree.optimizer.Muon)}
+        trainer = trainer_of(tree, options(training=training, where=FP32), space, players)
+        state = tree.cpu.arrays(network)
+        for module in (trainer.modules["model"], trainer.ema):
+            fill(tree, module, state)
         loss, computed = losses_of(tree, kind), []
 
-        def losses(model, indices, noise, loss=loss, computed=computed):
-            computed.append(loss(model))
-            return {"loss": computed[-1]}
+        def losses(modules, batch, done, loss=loss, computed=computed):
+            computed.append(loss(modules["model"]))
+            return {"model": computed[-1]}, {}
 
-        steps = trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8))
-        assert len(list(steps)) == 2  # epochs of 8 samples each
-        rows = read_rows(tmp_path / tree.name)
+        rows, tensors = two_steps(trainer, losses)
+        assert len(computed) == 2
         for row, value in zip(rows, computed):  # metrics.csv has six digits
-            row["exact"] = float(tree.device.to_array(value).item())
+            row["exact"] = float(tree.cpu.array(value).item())
             assert row["loss"] == pytest.approx(row["exact"], rel=1e-5)
-        checkpoint = load_checkpoint(tmp_path / tree.name, kind)
-        assert checkpoint.progress.step == len(rows) == len(computed) == 2
-        found.append((rows, checkpoint.tensors, state))
+        found.append((rows, tensors, state))
     (rows, tensors, state), (other_rows, other_tensors, _) = found
     for row, other in zip(rows, other_rows):
         assert other["exact"] == pytest.approx(row["exact"], rel=1e-5)
@@ -125,7 +147,7 @@ def test_training_step(pair, tmp_path):
     for name in averages:  # after two steps these are the gradients, and their squares
         a, b = tensors[name], other_tensors[name]
         assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
-    for prefix in ("train.loss.weight.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
+    for prefix in ("train.model.weights.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
         updates = [np.concatenate([(found[prefix + name] - state[name]).ravel() for name in state])
                    for found in (tensors, other_tensors)]  # fmt: skip
         assert np.linalg.norm(updates[0]) > 0.1
@@ -134,29 +156,29 @@ def test_training_step(pair, tmp_path):
 
 def two_distillation_steps(tree, out):
     """The first with the consistency loss alone, the second with the discriminator's: metrics.csv, the checkpoint."""
-    options = DistillLDM(
-        out=out, teacher=ROOT / "pytorch" / "weights" / "ldm.safetensors", device="cpu", precision="fp32",
-        epochs=2, batch_size=8, warmup=0, consistency=0.5,
-    )  # fmt: skip
-    teacher, options = tree.distillation.load_teacher(options)
-    random, tensor = np.random.default_rng(8), lambda array: tree.device.to_tensor(array.astype(np.float32), "cpu")
-    z_0, y = tensor(random.standard_normal((8, 4, 8, 8))), tensor(CONDITIONS)
+    teacher = tree.pipeline.load_model(ROOT / "pytorch" / "weights" / "ldm.safetensors", "ldm", FP32)
+    unet, diffusion = teacher.recipe.unet, teacher.recipe.diffusion
+    training = Training(out=out, epochs=2, batch_size=8, warmup=0, learning_rate=1e-4, hold=0.6)
+    options = DistillLDM(training=training, where=FP32, consistency=0.5, unet=unet, diffusion=diffusion)
+    random, tensor = np.random.default_rng(8), lambda array: tree.cpu.tensor(array.astype(np.float32))
+    z_0, y = tensor(random.standard_normal((8, *LATENTS))), tensor(CONDITIONS)
 
     def build():
-        return tree.device.load_weights(tree.unet.ConditionalUNet(options.unet), teacher.checkpoint, "model.")
+        network = tree.pipeline.build_unet(unet, teacher.space, teacher.spec)
+        return tree.cpu.load(network, teacher.checkpoint, "model.")
 
     def build_discriminator():
-        network = tree.discriminator.Discriminator(options.unet)
+        network = tree.discriminator.Discriminator(unet)
         shapes = {name: value.shape for name, value in network.state_dict().items()}
-        network.load_state_dict({n: tensor(0.1 * random.standard_normal(shape)) for n, shape in shapes.items()})
-        return network
+        return fill(tree, network, {name: 0.1 * random.standard_normal(shape) for name, shape in shapes.items()})
 
-    def losses(generator, indices, noise):
-        return tree.distillation.distillation_losses(teacher, trainer, generator, z_0, y, noise)
+    def losses(modules, batch, done):
+        adversarial = done >= options.consistency
+        return tree.distillation.distillation_losses(teacher, modules, z_0, y, batch.noise, adversarial)
 
-    trainer = tree.trainer.Trainer(options, teacher.accelerator, build, build_discriminator)
-    assert len(list(trainer.steps(losses, count=8, preview=lambda ema: np.zeros((4, 4), np.uint8)))) == 2
-    return read_rows(out), load_checkpoint(out, "ldm").tensors
+    generator, discriminator = tree.distillation.GENERATOR, tree.distillation.DISCRIMINATOR
+    players = {"model": (build, generator), "discriminator": (build_discriminator, discriminator)}
+    return two_steps(trainer_of(tree, options, teacher.space, players), losses)
 
 
 def test_distillation(trees, tmp_path):
@@ -169,32 +191,30 @@ def test_distillation(trees, tmp_path):
         assert other["grad_norm"] == pytest.approx(row["grad_norm"], rel=1e-2)
     assert rows[1]["loss"] > rows[0]["loss"] + 0.1 and rows[1]["discriminator"] > rows[0]["discriminator"] == 0
     assert list(tensors) == list(other_tensors) and any(name.startswith("train.discriminator.") for name in tensors)
-    for part in ("train.loss.exp_avg.", "train.discriminator.exp_avg."):
+    for part in ("train.model.exp_avg.", "train.discriminator.exp_avg."):
         names = [name for name in tensors if name.startswith(part)]
         a, b = (np.concatenate([found[name].ravel() for name in names]) for found in (tensors, other_tensors))
         assert np.linalg.norm(a - b) <= 1e-2 * np.linalg.norm(a), part
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpmpp_2m"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_trajectories(trees, sampler):
     """Every step of 20 from the same noise, with a guided network in float32."""
-    config = UNetConfig(in_channels=4, patch_size=1, base_channels=32, attention_levels=(0, 1), context_dim=16,
-                        attributes=("thickness", "slant", "width"))  # fmt: skip
+    config = UNetConfig(patch_size=1, base_channels=32, attention_levels=(0, 1), context_dim=16)
     states, weights = [], None
     for tree in trees.values():
-        unet = tree.unet.ConditionalUNet(config)
+        unet = tree.unet.ConditionalUNet(config, LATENTS, 10, 3)
         weights = weights or weights_of(unet)
-        unet.load_state_dict({name: tree.device.to_tensor(value, "cpu") for name, value in weights.items()})
-        ddpm, noise = tree.ddpm.DDPM(DiffusionConfig(clip=False)), np.random.default_rng(5)
-        y = tree.device.to_tensor(CONDITIONS[[0, 1, 4]], "cpu")
-        denoise = tree.ddpm.Denoiser(unet, ddpm, y, guidance=2.0)
+        fill(tree, unet, weights)
+        diffusion, noise = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=False), np.random.default_rng(5)
+        denoise = diffusion.denoiser(unet, tree.cpu.tensor(CONDITIONS[[0, 1, 4]]), guidance=2.0)
 
         def draw(tree=tree, noise=noise):
-            return tree.device.to_tensor(noise.standard_normal((3, 4, 8, 8)).astype(np.float32), "cpu")
+            return tree.cpu.tensor(noise.standard_normal((3, *LATENTS)).astype(np.float32))
 
-        sample = tree.samplers.SAMPLERS[sampler]
-        trajectory = sample(denoise, draw(), ddpm.alphas_cumprod, sampler_timesteps(1000, 20), draw)
-        states.append([tree.device.to_array(x) for x in trajectory])
+        timesteps = sampler_timesteps(1000, SamplerConfig(steps=20, shift=1.0))
+        trajectory = SAMPLERS[sampler](denoise, draw(), diffusion.alphas_cumprod, timesteps, draw)
+        states.append([tree.cpu.array(x) for x in trajectory])
     assert len(states[0]) == len(states[1]) == 20
     for a, b in zip(*states):
         np.testing.assert_allclose(a, b, atol=1e-3 * max(1, np.abs(a).max()), rtol=0)

@@ -7,7 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from types import SimpleNamespace
+from dataclasses import fields, is_dataclass
+from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -31,18 +32,21 @@ from safetensors.numpy import save, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_checkpoint import HEADER, file_of
 
-from common.attributes import load_attributes
 from common.checkpoint import load_checkpoint
+from common.data.dataset import load_table, open_dataset
+from common.diffusion.space import Pixels
 from common.edit import read_digit, read_mask
 from common.errors import UserError
-from common.events import Events
 from common.files import DATA
 from common.images import read_images
-from common.mnist import load_labels, load_mnist
 from common.options.command_line import run
-from common.options.recipes import TrainDDPM, TrainLDM, TrainVAE
-from common.options.sampling import ScoreLDM
-from common.run import Run
+from common.options.networks import VAEConfig
+from common.options.recipes import TrainDDPM, Training, TrainLDM, TrainVAE
+from common.options.sampling import Score, WhichDiffusion
+from common.training.events import Events
+from common.training.log import drop_rows
+from common.training.run import Run
+from common.training.trainer import Trainer
 from scoring.metric import cache_inception_weights
 from scoring.score import claim
 
@@ -103,15 +107,24 @@ def test_events_of_a_run_begun_again_replace_the_others(tmp_path):
     assert [event.value for event in EventAccumulator(str(tmp_path)).Reload().Scalars("loss")] == [5.0, 4.0]
 
 
-def test_ctrl_c_while_jittor_compiles(tmp_path, capsys):
+def test_ctrl_c_while_jittor_compiles(tree, tmp_path, capsys):
     """It ends the compilers too, which Jittor says with a RuntimeError: no traceback. Other RuntimeErrors stay."""
-    one = SimpleNamespace(is_main_process=True, num_processes=1)
-    training = Run(TrainVAE(out=tmp_path), tmp_path, one, None)
-    with pytest.raises(RuntimeError, match="mine"), training.training(100):
+    spec = open_dataset().spec
+    build = lambda: tree.vae.VAE(VAEConfig(base_channels=8), spec.shape)
+    training = Run(TrainVAE(training=Training(out=tmp_path)), spec, tree.cpu)
+    trainer = Trainer(training, Pixels(spec.shape), {"model": (build, tree.optimizer.Muon)})
+
+    def fail(modules, batch, done):
         raise RuntimeError("mine")
-    with pytest.raises(SystemExit, match="130"), training.training(100):
+
+    def interrupted(modules, batch, done):
         signal.raise_signal(signal.SIGINT)
         raise RuntimeError("Run cmd failed")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        trainer.fit(fail, 100, preview=None)
+    with pytest.raises(SystemExit, match="130"):
+        trainer.fit(interrupted, 100, preview=None)
     assert capsys.readouterr().err.endswith("stopped at step 0: before the first checkpoint\n")
 
 
@@ -137,7 +150,7 @@ def test_metrics_that_are_damaged(straight, tmp_path):
     for content in (b"", bytes(range(256)), b"step,loss\n0,x\n", b"step,loss\nx,0\n"):
         metrics.write_bytes(content)
         with pytest.raises(UserError, match=r"metrics\.csv is damaged or gone.*--out"):
-            Run.drop_metrics_from(SimpleNamespace(metrics=metrics), 3)
+            drop_rows(metrics, 3)
     metrics.unlink()
     result = run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "run", "--resume", "--epochs", 4)
     assert_user_error(result, metrics, "damaged or gone", "--out")
@@ -169,17 +182,18 @@ STATES = {  # what may stand where a file was: each makes its path so
     "a dangling link": lambda path: path.symlink_to("nowhere"),
     **{name: lambda path, content=content: path.write_bytes(content) for name, content in SOMEONES.items()},
 }
+SHAPE = (1, 32, 32)
 READERS = {  # of each kind of file: its name, what reads it, and what a state is no fault of
     "checkpoint": ("checkpoint.safetensors", load_checkpoint),
-    "images": ("t10k-images-idx3-ubyte.gz", lambda path: load_mnist(False, path.parent)),
-    "labels": ("train-labels-idx1-ubyte.gz", lambda path: load_labels(True, path.parent)),
-    "attributes": ("test-attributes.safetensors", lambda path: load_attributes(False, DATA, path.parent)),
-    "digit": ("digit.png", read_digit, "picture"),
-    "mask": ("mask.png", read_mask),
-    "drawn": ("00001.png", lambda path: read_images(path.parent)),
+    "images": ("t10k-images-idx3-ubyte.gz", lambda path: open_dataset(path.parent).test.images),
+    "labels": ("train-labels-idx1-ubyte.gz", lambda path: open_dataset(path.parent).train.labels),
+    "measures": (f"mnist-{open_dataset().spec.digest}-test.safetensors", lambda path: load_table(open_dataset().test)),
+    "digit": ("digit.png", lambda path: read_digit(path, SHAPE), "picture"),
+    "mask": ("mask.png", lambda path: read_mask(path, SHAPE)),
+    "drawn": ("00001.png", lambda path: read_images(path.parent, SHAPE)),
     "inception": ("inception.pth", cache_inception_weights),
     "settings": ("settings.json", lambda path: claim(path.parent, {"seed": 1}), "missing", "a dangling link"),
-    "metrics": ("metrics.csv", lambda path: Run.drop_metrics_from(SimpleNamespace(metrics=path), 3)),
+    "metrics": ("metrics.csv", lambda path: drop_rows(path, 3)),
 }
 
 
@@ -188,11 +202,17 @@ CASES = [(reader, state) for reader in READERS for state in STATES if not (reade
 
 
 @pytest.mark.parametrize("reader, state", CASES)
-def test_whatever_stands_where_a_file_was(tmp_path, monkeypatch, reader, state):
+def test_whatever_stands_where_a_file_was(few, tmp_path, monkeypatch, reader, state):
     """One line that names the file, and a cure; never a traceback, nor a file that is taken for what it is not."""
     name, read, *fine = READERS[reader]
     (tmp_path / "00000.png").write_bytes(png(32))
-    monkeypatch.setattr("common.attributes.write_table", lambda *_: None)  # measures what is missing
+    if reader in ("images", "labels"):  # the other three of the data set's files are whole
+        for file in few.iterdir():
+            if file.name != name:
+                shutil.copy(file, tmp_path)
+    monkeypatch.setattr("common.data.dataset.TABLES", tmp_path)
+    monkeypatch.setattr("common.data.dataset.measure", lambda *_: {})  # what is missing would be measured,
+    monkeypatch.setattr("common.data.dataset.write_atomically", lambda *_: None)  # and kept
     STATES[state](tmp_path / name)
     if state in fine:
         read(tmp_path / name)
@@ -204,13 +224,14 @@ def test_whatever_stands_where_a_file_was(tmp_path, monkeypatch, reader, state):
 
 @pytest.mark.parametrize("tree", TREES)
 def test_labels_beyond_the_classes(tmp_path, tree):
+    """The training part tells how many classes there are; the test part has no others."""
     folder = shutil.copytree(DATA, tmp_path / "data")
-    path = folder / "train-labels-idx1-ubyte.gz"
+    path = folder / "t10k-labels-idx1-ubyte.gz"
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[100] = 255
     path.write_bytes(gzip.compress(content))
-    result = run_script(tree, "train_mnist.py", "--data", folder, "--out", tmp_path / "run", "--limit", 200)
-    assert_user_error(result, folder, "the label 255", "10 classes", "--unet.num-classes")
+    result = run_script(tree, "train_mnist_vae.py", "--data", folder, "--out", tmp_path / "run", "--limit", 200)
+    assert_user_error(result, folder, "the label 255", "10 classes", "fetch it again")
 
 
 def test_jittor_without_a_home(tmp_path, monkeypatch):
@@ -224,28 +245,55 @@ def test_jittor_without_a_home(tmp_path, monkeypatch):
     assert_user_error(run(), "/proc/nobody", "JITTOR_HOME")
 
 
+OUT_OF_MEMORY = (
+    MemoryError("Unable to allocate 3.8 TiB"), MemoryError(), RuntimeError("CUDA out of memory"),
+    RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79.10 GiB"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:118] err == 0. "
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 40 bytes. Error code 12 (Cannot allocate "
+        "memory)"
+    ),
+    RuntimeError("std::bad_alloc"),
+    RuntimeError("Unable to alloc cuda device memory for size 4294967296"),
+)  # fmt: skip
+OTHER_FAILURES = (
+    "shapes do not match", "CUDA error: an illegal memory access", "a single memory location",
+    "unsupported memory format option Contiguous", "Pin memory thread exited unexpectedly",
+    "pin_memory thread exited", "Failed to allocate shared memory block",
+    "CUDA error: an illegal memory access was encountered",
+)  # fmt: skip
+
+
+def failing(error):
+    """A script's main that fails."""
+
+    def main(options):
+        raise error
+
+    return main
+
+
 def test_out_of_memory(capsys, monkeypatch):
     """The frameworks' words for it and numpy's become one line; other failures keep their traceback."""
     monkeypatch.setattr(sys, "argv", ["script"])
-
-    def main(options: TrainVAE):
-        raise error
-
-    for error in (MemoryError("Unable to allocate 3.8 TiB"), MemoryError(), RuntimeError("CUDA out of memory")):
+    for error in OUT_OF_MEMORY:
         with pytest.raises(SystemExit) as ended:
-            run(main)
+            run(failing(error), TrainVAE)
         said = capsys.readouterr().err
         assert ended.value.code == 2 and str(error) in said and "--batch-size" in said
+        assert said.startswith("error: out of memory") and said.count("\n") == 1
+    told = RuntimeError("an operator failed\n  Unable to alloc cuda device memory for size 8 \n  at some place")
+    with pytest.raises(SystemExit):
+        run(failing(told), TrainVAE)
+    assert "(Unable to alloc cuda device memory for size 8)" in capsys.readouterr().err  # the line that says it
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setattr("time.sleep", lambda _: None)
-    error = MemoryError("no memory here")
     with pytest.raises(SystemExit):
-        run(main)
+        run(failing(MemoryError("no memory here")), TrainVAE)
     assert capsys.readouterr().err.startswith("error in process 3: out of memory (no memory here)")
-    for message in ("shapes do not match", "CUDA error: an illegal memory access", "a single memory location"):
-        error = RuntimeError(message)
-        with pytest.raises(RuntimeError):
-            run(main)
+    for message in OTHER_FAILURES:
+        with pytest.raises(RuntimeError, match=message):
+            run(failing(RuntimeError(message)), TrainVAE)
 
 
 @pytest.mark.slow  # a minute
@@ -345,17 +393,44 @@ UNSET = ("steps", "shift", "guidance", "eta", "digit", "minutes", "limit")  # nu
 NUMBERS = st.integers(-(10**12), 10**12).map(str) | FLOATS.map(str) | st.sampled_from(["nan", "-1", "0", "1e999"])
 
 
+def numbers_of(options, told="", path=""):
+    """Of all numbers among options, those of their groups too, the name on the command line and the attributes' path.
+
+    A group whose field is annotated, Flat, has no name there.
+    """
+    for field in fields(options):
+        value, name = getattr(options, field.name), field.name.replace("_", "-")
+        if is_dataclass(value):
+            flat = hasattr(field.type, "__metadata__")
+            yield from numbers_of(value, told if flat else f"{told}{name}.", f"{path}{field.name}.")
+        elif type(value) in (int, float) or field.name in UNSET:
+            yield f"--{told}{name}", f"{path}{field.name}"
+
+
+def test_the_numbers_among_options():
+    """Of the groups too, and by the names that the help says."""
+    named = dict(numbers_of(TrainLDM())) | dict(numbers_of(Score(which=WhichDiffusion(base="ldm"))))
+    for name, path in {
+        "--epochs": "training.epochs", "--label-dropout": "label_dropout", "--unet.base-channels": "unet.base_channels",
+        "--sampler.guidance": "sampler.guidance", "--guidance": "sampler.guidance", "--seed": "drawing.seed",
+    }.items():  # fmt: skip
+        assert named[name] == path
+
+
 @forgiving
-@given(cls=st.sampled_from([TrainDDPM, TrainVAE, TrainLDM, ScoreLDM]), data=st.data())
-def test_option_values_are_in_range_or_refused(cls, data, capsys):
-    names = [name for name, value in vars(cls()).items() if type(value) in (int, float) or name in UNSET]
-    name, value = data.draw(st.sampled_from(names)), data.draw(NUMBERS | st.text(max_size=5))
+@given(
+    default=st.sampled_from([TrainDDPM(), TrainVAE(), TrainLDM(), Score(which=WhichDiffusion(base="ldm"))]),
+    data=st.data(),
+)
+def test_option_values_are_in_range_or_refused(default, data, capsys):
+    told, path = data.draw(st.sampled_from([*numbers_of(default)]))
+    value, name = data.draw(NUMBERS | st.text(max_size=5)), path.split(".")[-1]
     try:
-        options = tyro.cli(cls, args=[f"--{name.replace('_', '-')}={value}"])
+        options = tyro.cli(type(default), default=default, args=[f"{told}={value}"])
     except SystemExit as error:
         assert error.code in (2, 0) and "Traceback" not in capsys.readouterr().err
         return
-    found = getattr(options, name)
+    found = attrgetter(path)(options)
     if found is None:
         assert name in UNSET and value == "None"
         return

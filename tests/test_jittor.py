@@ -184,7 +184,7 @@ def test_full_mean_is_inaccurate(jt):
 
 
 def test_load_state_dict_shares_variables(jt):
-    """Why the trainer copies weights through numpy: a shared variable is frozen with the averaged weights."""
+    """Why Device copies weights through numpy: a shared variable is frozen with the averaged weights."""
     a, b = jt.nn.Linear(2, 2), jt.nn.Linear(2, 2)
     b.load_state_dict(a.state_dict())
     b.weight.stop_grad()

@@ -13,7 +13,7 @@ from test_processes import ENVIRONMENT, command
 from common.checkpoint import load_checkpoint
 
 SMALL = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
-TRAINED = {  # a family and options that make it small
+TRAINED = {  # a kind and options that make it small
     "train_mnist_vae.py": ("vae", "--vae.base-channels", 8),
     "train_mnist.py": ("ddpm", *SMALL),
     "train_mnist_ldm.py": ("ldm", *SMALL),
@@ -46,39 +46,39 @@ def kill_later():
 
 
 def arguments_of(script, untrained):
-    family, *options = TRAINED[script]
-    teacher = ("--teacher", untrained / f"{family}.safetensors") if "distill" in script else ()
-    return family, (*RUN, *options, *teacher)
+    kind, *options = TRAINED[script]
+    teacher = ("--teacher", untrained / f"{kind}.safetensors") if "distill" in script else ()
+    return kind, (*RUN, *options, *teacher)
 
 
 @pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("script", TRAINED)
 def test_training(untrained, tmp_path, kill_later, tree, script):
-    family, arguments = arguments_of(script, untrained)
+    kind, arguments = arguments_of(script, untrained)
     folder, step = tmp_path / "killed", 0
     resumed = [*map(str, (ROOT / tree / "script" / script, *arguments, "--resume", "auto", "--out", folder))]
     for _ in range(5):
         kill_later([sys.executable, *resumed], folder / "checkpoint.safetensors")
-        now = load_checkpoint(folder, family).progress.step
+        now = load_checkpoint(folder, kind).progress.step
         assert step < now < STEPS and steps_of(folder)[-1] < now + 2
         step = now
     for out in (folder, tmp_path / "straight"):
         result = run_script(tree, script, *arguments, "--resume", "auto", "--out", out)
         assert result.returncode == 0, result.stderr
-    assert_same_run(folder, tmp_path / "straight", STEPS, family)
+    assert_same_run(folder, tmp_path / "straight", STEPS, kind)
     assert not list(folder.glob("*.tmp"))
 
 
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
 def test_one_process_of_two(untrained, tmp_path, kill_later, launcher):
     """The other does not stay: the launcher ends it, and the run goes on."""
-    family, arguments = arguments_of("distill_mnist_ldm.py", untrained)
+    kind, arguments = arguments_of("distill_mnist_ldm.py", untrained)
     for _ in range(3):
         words = command(launcher, "distill_mnist_ldm.py", *arguments, "--resume", "auto", "--out", tmp_path)
         kill_later(words, tmp_path / "checkpoint.safetensors")
     result = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    assert load_checkpoint(tmp_path, family).progress.step == STEPS and steps_of(tmp_path) == list(range(STEPS))
+    assert load_checkpoint(tmp_path, kind).progress.step == STEPS and steps_of(tmp_path) == list(range(STEPS))
 
 
 @pytest.mark.parametrize("tree", TREES)

@@ -1,8 +1,38 @@
-"""Training runs: options out of range, losses that are not finite, minutes; and every script's --help."""
-import pytest
-from conftest import ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script, steps_of
+"""Training runs: options out of range, losses and gradients that are not finite, minutes, what metrics.csv says, which
+data and which VAE a run goes on with; and every script's --help."""
+import os
+import shutil
+from types import SimpleNamespace
 
-from common.checkpoint import load_checkpoint
+import numpy as np
+import pytest
+from conftest import (
+    FP32,
+    ROOT,
+    TREES,
+    assert_picture,
+    assert_same_run,
+    assert_user_error,
+    read_metrics,
+    read_rows,
+    run_script,
+    steps_of,
+)
+
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.data.dataset import open_dataset
+from common.diffusion.space import Pixels
+from common.errors import UserError
+from common.options.networks import VAEConfig
+from common.options.recipes import DistillDDPM, Training, TrainVAE
+from common.training.clock import Clock, Progress
+from common.training.log import Log, drop_rows
+from common.training.run import Run
+from common.training.trainer import Trainer
+
+SMALL_UNET = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
+SMALL_VAE = ("--vae.base-channels", 8, "--limit", 64, "--batch-size", 32, "--warmup", 0, "--precision", "fp32")
+FEW_STEPS = ("--limit", 8, "--batch-size", 8, "--warmup", 0, "--precision", "fp32")
 
 
 @pytest.mark.parametrize("script, option, value, message", [
@@ -10,7 +40,7 @@ from common.checkpoint import load_checkpoint
     ("train_mnist_vae.py", "--minutes", "-1", "greater than 0"),
     ("train_mnist_ldm.py", "--unet.base-channels", 20, "multiple of 8"),
     ("tst_mnist_ldm.py", "--guidance", "nan", "finite number"),
-    ("tst_mnist_ldm.py", "--digit", 10, "less than or equal to 9"),
+    ("tst_mnist_ldm.py", "--digit", 4096, "less than 4096"),
     ("tst_mnist.py", "--sampler", "euler", "dpmpp_2m"),
 ])  # fmt: skip
 def test_options_out_of_range(script, option, value, message):
@@ -40,6 +70,11 @@ def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path)
     assert_picture(tmp_path / "loss.png")
 
 
+def test_a_class_that_the_data_does_not_have():
+    result = run_script("pytorch", "tst_mnist_ldm.py", "--digit", 10)
+    assert_user_error(result, "--digit 10", "mnist has the classes 0 to 9")
+
+
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*_mnist*.py")))
 def test_help_loads_no_framework(script, monkeypatch):
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # a line on stderr per import
@@ -49,3 +84,170 @@ def test_help_loads_no_framework(script, monkeypatch):
     assert not {line.rpartition("|")[2].strip() for line in lines} & {"torch", "jittor", "jittor_utils", "matplotlib"}
     assert len(result.stdout.splitlines()) < 100
     assert any(word in result.stdout for word in ("--checkpoint", "--epochs", "repaint"))  # each way has a help
+
+
+def test_columns_are_the_header_s(tmp_path):
+    """Whatever order or number of losses a step returns: one that is missing later is nan, one more is left out."""
+    recipe = SimpleNamespace(kind="ddpm", training=SimpleNamespace(tensorboard=False))
+    run = SimpleNamespace(folder=tmp_path, options=recipe, device=SimpleNamespace(is_main_process=True))
+    clock = Clock(epochs=1, minutes=None, epoch_steps=4, progress=Progress())
+    rows = {"loss": 1, "a": 2, "b": 3}, {"b": 6, "a": 5, "loss": 4}, {"b": 9, "loss": 7}, {"c": 13, "a": 11, "loss": 10}
+    with Log(run, clock) as log:
+        for losses in rows:
+            clock.advance(seconds=1)
+            log.row(clock, losses, images_per_second=8)
+    found = read_metrics(tmp_path)
+    assert list(found) == ["step", "epoch", "loss", "a", "b", "images_per_second"]
+    assert [found[name].tolist() for name in ("step", "loss")] == [[0, 1, 2, 3], [1, 4, 7, 10]]
+    np.testing.assert_array_equal(found["a"], [2, 5, np.nan, 11])
+    np.testing.assert_array_equal(found["b"], [3, 6, 9, np.nan])
+    assert drop_rows(tmp_path / "metrics.csv", step=4) == list(found)  # the run goes on
+
+
+def begin(tree, folder, players=("model",), recipe=TrainVAE, **options):
+    """A Trainer of players that are a matrix each, in a run of its own."""
+    training = Training(out=folder, batch_size=2, **options)
+    run = Run(recipe(training=training, where=FP32), open_dataset().spec, tree.cpu)
+    build = lambda: tree.blocks.nn.Linear(2, 2)
+    return Trainer(run, Pixels((1, 1, 2)), dict.fromkeys(players, (build, tree.distillation.GENERATOR)))
+
+
+def weights_squared(module):
+    return (module.weight**2).sum()
+
+
+def test_step_times_are_without_checkpoints_and_pictures(tree, tmp_path, monkeypatch):
+    """By a clock that goes on by 1 second in a step, 50 in a checkpoint and 100 in a picture; the minutes count all."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    for module in ("clock", "trainer"):
+        monkeypatch.setattr(f"common.training.{module}.time", clock)
+    trainer = begin(tree, tmp_path, epochs=3, save_every=3, preview_every=1)
+    save = trainer.save
+
+    def losses(modules, batch, done):
+        clock.now += 1
+        return {"model": weights_squared(modules["model"])}, {}
+
+    def slow_save(progress):
+        clock.now += 50
+        save(progress)
+
+    def slow_preview(module):
+        clock.now += 100
+        return np.zeros((4, 4), np.uint8)
+
+    monkeypatch.setattr(trainer, "save", slow_save)
+    trainer.fit(losses, 4, slow_preview)
+    assert read_metrics(tmp_path)["images_per_second"].tolist() == [2] * 6
+    # of the first step, which waits for kernels, none; checkpoints after steps 3 and 6, pictures after 2, 4 and 6
+    assert load_checkpoint(tmp_path, "vae").progress.seconds == 5 + 50 + 2 * 100
+
+
+def test_a_gradient_of_the_discriminator_alone_that_is_not_finite_stops_training(tree, tmp_path):
+    """Its loss is finite, and so are the model's loss and gradient: the last checkpoint stays finite, and goes on."""
+    arguments = {"players": ("model", "discriminator"), "recipe": DistillDDPM, "epochs": 4, "save_every": 1}
+    taken = []
+
+    def losses(modules, batch, done):
+        model, discriminator = (weights_squared(modules[name]) for name in ("model", "discriminator"))
+        if len(taken) == 3:
+            discriminator = (discriminator - discriminator.detach()) ** 0.5  # 0, whose gradient is infinite
+        taken.append(done)
+        return {"model": model, "discriminator": discriminator}, {}
+
+    with pytest.raises(UserError) as error:
+        begin(tree, tmp_path, **arguments).fit(losses, 4, None)
+    message = str(error.value)
+    assert "training stopped at step 3: " in message and "discriminator's gradient " in message and "\n" not in message
+    assert str(tmp_path / "checkpoint.safetensors") in message and "--learning-rate" in message
+    checkpoint = load_checkpoint(tmp_path)
+    assert checkpoint.progress.step == 3 and steps_of(tmp_path) == [0, 1, 2]
+    assert all(np.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
+
+
+@pytest.fixture
+def teacher_of(untrained):
+    """teacher_of(tree): a small pixel model of the tree's, untrained."""
+    return lambda tree: tree.pipeline.load_model(untrained / "ddpm.safetensors", "ddpm", FP32)
+
+
+def test_the_losses_of_a_distillation_come_in_any_order(tree, teacher_of, tmp_path):
+    """Two steps of consistency alone, two with the discriminator: the same numbers, columns and weights."""
+    teacher = teacher_of(tree)
+    device, space = teacher.device, teacher.space
+    images, conditions = open_dataset().first(4).images, teacher.spec.conditions(np.arange(4))
+    x_0_of, seen = space.batches(images, device), []
+    generator = lambda: tree.pipeline.build_unet(teacher.recipe.unet, space, teacher.spec)
+    discriminator = lambda: tree.discriminator.Discriminator(teacher.recipe.unet)
+
+    for turned in (False, True):
+        folder = tmp_path / str(turned)
+        options = DistillDDPM(training=Training(out=folder, batch_size=2, epochs=2, warmup=0), where=FP32)
+        players = {
+            "model": (generator, tree.distillation.GENERATOR),
+            "discriminator": (discriminator, tree.distillation.DISCRIMINATOR),
+        }
+
+        def losses(modules, batch, done, turned=turned):
+            y = device.tensor(conditions[batch.indices])
+            found, logged = tree.distillation.distillation_losses(
+                teacher, modules, x_0_of(batch.indices), y, batch.noise, adversarial=done >= 0.5
+            )
+            seen.append(list(found))
+            return (dict(reversed(part.items())) if turned else part for part in (found, logged))
+
+        trainer = Trainer(Run(options, teacher.spec, device), space, players)
+        trainer.fit(losses, 4, lambda unet: np.zeros((4, 4), np.uint8))
+    assert seen == 2 * [*2 * [["model"]], *2 * [["model", "discriminator"]]]
+    assert_same_run(tmp_path / "True", tmp_path / "False", steps=4, kind="ddpm")
+    straight, turned = (read_rows(tmp_path / name) for name in ("False", "True"))
+    for a, b in zip(straight, turned):
+        assert list(a) == list(b) and "consistency" in a and "discriminator" in a
+        assert {**a, "images_per_second": 0} == {**b, "images_per_second": 0}
+    assert straight[1]["discriminator"] == 0 < straight[2]["discriminator"]
+
+
+def test_a_run_goes_on_with_the_same_data_wherever_it_is(few, tmp_path):
+    """Known by its digest: from a relative path, then from a copy elsewhere; other files there are refused."""
+    out, copy = tmp_path / "out", tmp_path / "copy"
+    shutil.copytree(few, copy)
+    command = ("train_mnist_vae.py", *SMALL_VAE, "--out", out, "--resume", "auto")
+    for epochs, data in enumerate((os.path.relpath(few, ROOT), copy), start=1):
+        result = run_script("pytorch", *command, "--epochs", epochs, "--data", data)
+        assert result.returncode == 0, result.stderr
+        checkpoint = load_checkpoint(out, "vae")
+        assert (checkpoint.progress.step, checkpoint.spec.digest) == (2 * epochs, open_dataset(few).spec.digest)
+        assert checkpoint.spec.source == open_dataset(data).folder
+
+    for part in ("images-idx3", "labels-idx1"):
+        shutil.copy(copy / f"t10k-{part}-ubyte.gz", copy / f"train-{part}-ubyte.gz")
+    result = run_script("pytorch", *command, "--epochs", 3, "--data", copy)
+    assert_user_error(result, out / "checkpoint.safetensors", f"data={copy}", "choose another --out")
+    assert load_checkpoint(out, "vae").progress.step == 4 and steps_of(out) == list(range(4))
+
+
+def save_vae(tree, path, seed):
+    """Write a checkpoint of a small VAE, untrained, of this seed."""
+    tree.cpu.seed(seed)
+    options, spec = TrainVAE(vae=VAEConfig(base_channels=8)), open_dataset().spec
+    weights = tree.cpu.arrays(tree.vae.VAE(options.vae, spec.shape))
+    save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
+
+
+def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
+    """Its checkpoint carries it: the file may be renamed, moved or gone; another VAE, at any path, is refused."""
+    out, vae, moved = tmp_path / "out", tmp_path / "vae.safetensors", tmp_path / "moved" / "renamed.safetensors"
+    save_vae(trees["pytorch"], vae, seed=1)
+    command = ("train_mnist_ldm.py", *SMALL_UNET, *FEW_STEPS, "--out", out, "--resume", "auto")
+    for epochs, way in enumerate((("--vae-checkpoint", vae), ("--vae-checkpoint", moved), ()), start=1):
+        result = run_script("pytorch", *command, "--epochs", epochs, *way)
+        assert result.returncode == 0, result.stderr
+        assert load_checkpoint(out, "ldm").progress.step == epochs
+        if epochs == 1:
+            moved.parent.mkdir()
+            vae.rename(moved)
+
+    save_vae(trees["pytorch"], moved, seed=2)
+    result = run_script("pytorch", *command, "--epochs", 4, "--vae-checkpoint", moved)
+    assert_user_error(result, out / "checkpoint.safetensors", f"has another VAE than {moved}")
+    assert load_checkpoint(out, "ldm").progress.step == 3 and steps_of(out) == list(range(3))

@@ -33,6 +33,11 @@ def run(tree, network, *inputs):
     return tree.cpu.array(network(*inputs))
 
 
+def output_of(unet):
+    """The output of a UNet without conditions, as a function."""
+    return lambda *inputs: unet.features(*inputs)[-1]
+
+
 @pytest.mark.parametrize("config, shape, millions", [
     (TrainDDPM().unet, (1, 32, 32), 2.20), (TrainLDM().unet, (4, 8, 8), 2.20),
 ])  # fmt: skip
@@ -40,7 +45,7 @@ def test_default_sizes(tree, config, shape, millions):
     """Output as input, and about as many parameters as the README says."""
     unet = tree.unet.UNet(config, shape[0])
     context = tensor(tree, 3, config.context_tokens, config.context_dim)
-    assert run(tree, unet, tensor(tree, 3, *shape), integers(tree, 0, 500, 999), context).shape == (3, *shape)
+    assert run(tree, output_of(unet), tensor(tree, 3, *shape), integers(tree, 0, 500, 999), context).shape == (3, *shape)
     assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
@@ -72,7 +77,7 @@ def test_attention_agrees_with_torch(tree, context_dim):
 
 
 def test_time_and_context_change_the_output(tree):
-    unet = filled(tree, tree.unet.UNet(SMALL, SHAPE[0]))
+    unet = output_of(filled(tree, tree.unet.UNet(SMALL, SHAPE[0])))
     x, t, context = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), tensor(tree, 2, 4, 8)
     output = run(tree, unet, x, t, context)
     assert np.abs(run(tree, unet, x, integers(tree, 900, 900), context) - output).max() > 1e-2
@@ -104,28 +109,32 @@ def test_conditions_are_tokens_and_what_is_not_given_is_a_null_one(tree):
 
     tokens = [[token(0, a), token(1, b)] for a, b in ((0.5, NAN), (NAN, -1), (NAN, NAN))]
     context = tree.cpu.tensor(np.concatenate([classes, tokens], axis=1).astype(np.float32))
-    np.testing.assert_allclose(run(tree, unet.unet, x, t, context), output, atol=1e-5)
+    np.testing.assert_allclose(run(tree, output_of(unet.unet), x, t, context), output, atol=1e-5)
     nothing = run(tree, unet, x, t, conditions(tree, *[(NAN, NAN, NAN)] * 3))
     assert np.abs(nothing - output)[:2].max() > 1e-2
     np.testing.assert_allclose(nothing[2], output[2], atol=1e-6)
 
 
-def test_guidance(tree):
+@pytest.mark.parametrize("clip", [False, True])
+def test_guidance(tree, clip):
     """Scale 1 is plain conditional, 0 unconditional, and between and beyond them it is a straight line."""
     unet = filled(tree, tree.unet.ConditionalUNet(SMALL, SHAPE, CLASSES, 0))
-    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=True)
-    x, t, y = tensor(tree, 2, 2, 8, 8), integers(tree, 10, 10), conditions(tree, [3], [7])
-    conditional = run(tree, unet, x, t, y)
-    unconditional = run(tree, unet, x, t, conditions(tree, [NAN], [NAN]))
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip)
+    x, t, y = tensor(tree, 2, *SHAPE), 500, conditions(tree, [3], [7])
+    conditional = run(tree, unet, x, integers(tree, t, t), y)
+    unconditional = run(tree, unet, x, integers(tree, t, t), conditions(tree, [NAN], [NAN]))
+    assert np.abs(conditional - unconditional).max() > 1e-2
+
+    def implied(output):
+        """The x_0 that an output of the network implies."""
+        return run(tree, diffusion.predict_x_0, tree.cpu.tensor(output), x, t)
 
     def guided(scale):
-        return run(tree, diffusion.denoiser(unet, y, scale).predict, x, t)
+        return run(tree, diffusion.denoiser(unet, y, scale), x, t)
 
-    np.testing.assert_array_equal(guided(1), conditional)
-    np.testing.assert_allclose(guided(0), unconditional, atol=1e-5)
-    np.testing.assert_allclose(guided(2.5), unconditional + 2.5 * (conditional - unconditional), atol=1e-4)
-    x_0 = run(tree, diffusion.denoiser(unet, y, 2.5), x, 10)
-    output = tree.cpu.tensor(guided(2.5))
-    np.testing.assert_allclose(x_0, run(tree, diffusion.predict_x_0, output, x, 10), atol=1e-4)
-    assert diffusion.denoiser(unet, y).guidance == 1
+    np.testing.assert_array_equal(guided(1), implied(conditional))
+    np.testing.assert_allclose(guided(0), implied(unconditional), atol=1e-5)
+    expected = implied(unconditional + np.float32(2.5) * (conditional - unconditional))
+    np.testing.assert_allclose(guided(2.5), expected, atol=1e-4)
+    np.testing.assert_array_equal(run(tree, diffusion.denoiser(unet, y), x, t), guided(1))
     assert SamplerOptions().over(TrainLDM().sampler).guidance == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image
+from PIL import Image, ImageOps
 from safetensors.numpy import load_file, save
 
 from common.data.measures import MEASURES
@@ -44,10 +44,13 @@ class Split:
 
     @cached_property
     def images(self):
-        """(N, C, H, W) uint8, resized to the Spec's shape. UserError where a file is missing, cut short or altered."""
-        height, width = self.spec.shape[1:]
-        pictures = (Image.fromarray(image) for image in self.raw[0][: self.limit])
-        return np.stack([np.asarray(x.resize((width, height), Image.Resampling.BILINEAR)) for x in pictures])[:, None]
+        """(N, C, H, W) uint8, resized to the Spec's shape; of what is not square the centre. UserError where a file is
+        missing, cut short or altered."""
+        raw, side = self.raw[0][: self.limit], self.spec.shape[1]
+        if raw.shape[1] != raw.shape[2]:
+            print(f"{self.folder}: of images of {raw.shape[2]}x{raw.shape[1]} the square in the centre is taken")
+        pictures = (ImageOps.fit(Image.fromarray(image), (side, side), Image.Resampling.BILINEAR) for image in raw)
+        return np.stack([np.asarray(picture) for picture in pictures])[:, None]
 
     @property
     def labels(self):

@@ -22,7 +22,7 @@ class Trainer:
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                self.ema = self.device.frozen_copy(build(), module)
+                self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
         if run.resumed:
@@ -89,7 +89,7 @@ class Trainer:
 
     def restore(self, checkpoint):
         """Go on from a checkpoint of this run, bit for bit."""
-        self.device.load(self.ema, checkpoint, "model.")
+        checkpoint.fill(self.ema, "model.", self.device)
         for player, optimizer in self.optimizers.items():
             for part, values in optimizer.state.items():
                 shapes = {name: tuple(value.shape) for name, value in values.items()}

@@ -26,7 +26,7 @@ def main(options):
     train = data_of(teacher.checkpoint, options.training.data).first(options.training.limit)
     spec, run = train.spec, Run(options, train.spec, device)
     x_0_of, conditions = space.batches(train.images, device), train.conditions
-    build = lambda: device.load(pipeline.build_unet(options.unet, space, spec), teacher.checkpoint, "model.")
+    build = lambda: teacher.checkpoint.fill(pipeline.build_unet(options.unet, space, spec), "model.", device)
     players = {"model": (build, GENERATOR), "discriminator": (lambda: Discriminator(options.unet), DISCRIMINATOR)}
     trainer = Trainer(run, space, players)
 
