@@ -1,10 +1,7 @@
-"""The Jittor tree's speed over the PyTorch tree's, in float32, on the same cores in one run.
+"""The Jittor tree's speed over the PyTorch tree's, in float32: python bench/frameworks.py [--rounds 7] [--device cpu]
 
-    python bench/frameworks.py [--rounds 7] [--device cpu]
-
-Steps of the trees' own training scripts, and drawing, each tree in a process of its own; the rounds go A B A B, so that
-a machine whose speed drifts hits both. Prints images/s as medians and the ratio Jittor / PyTorch of each pair of rounds
-as median (min-max), and writes both to asset/bench.json.
+Steps of the trees' own training scripts, and drawing. Prints images/s as medians and the ratio Jittor / PyTorch of each
+pair of rounds as median (min-max), and writes both to asset/bench.json.
 """
 import sys
 from contextlib import redirect_stderr
@@ -63,6 +60,7 @@ def main(options):
     """Measure every model's training and sampling in both frameworks, and write it down."""
     results = {}
     for kind in ("ddpm", "ldm", "vae"):
+        print(kind)
         trees = {tree: (build, tree, kind, options.device) for tree in FRAMEWORKS}
         found = compete(trees, ("training", "sampling"), options.rounds)
         results |= {f"{kind} {work}": speeds for work, speeds in found.items()}

@@ -1,8 +1,7 @@
 """The page in headless Chromium, and its picture: python bench/page.py [--rounds 7]
 
-Serves web/ on this machine, loads it anew in each round, and measures, in milliseconds: from the address to the first
-digits; drawing twenty digits anew by one network call and by latent diffusion's seven. Writes medians to
-asset/bench.json, and asset/page.png.
+Serves web/ on this machine, loads it anew in each round, and measures, in milliseconds, how long the first digits take,
+and twenty digits by one network call and by latent diffusion's seven. Writes asset/bench.json and asset/page.png.
 """
 import shutil
 import subprocess
@@ -28,28 +27,26 @@ REDRAW = """async (calls) => {
 }"""
 
 
-def load_and_draw(browser, address):
-    """The milliseconds of a round, in the order of TIMES."""
-    page = browser.new_context(viewport={"width": 1100, "height": 760}).new_page()
-    start = perf_counter()
-    page.goto(address)
-    page.wait_for_function(DRAWN)
-    loaded = 1000 * (perf_counter() - start)
-    page.screenshot(path=ROOT / "asset" / "page.png")
-    redrawn = [[page.evaluate(REDRAW, calls) for _ in range(4)] for calls in (1, 7)]
-    page.context.close()
-    return loaded, *(min(times[1:]) for times in redrawn)
-
-
 def main(options):
-    command = [sys.executable, ROOT / "web" / "serve.py", "0"]
+    rounds, command = [], [sys.executable, ROOT / "web" / "serve.py", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         address = server.stdout.readline().strip()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        rounds = [load_and_draw(browser, address) for _ in range(options.rounds)]
+        for _ in range(options.rounds):
+            page = browser.new_context(viewport={"width": 1100, "height": 760}).new_page()
+            start = perf_counter()
+            page.goto(address)
+            page.wait_for_function(DRAWN)
+            loaded = 1000 * (perf_counter() - start)
+            page.screenshot(path=ROOT / "asset" / "page.png")
+            redrawn = [[page.evaluate(REDRAW, calls) for _ in range(4)] for calls in (1, 7)]  # the first to warm up
+            rounds.append((loaded, *(min(times[1:]) for times in redrawn)))
+            page.context.close()
         browser.close()
         server.terminate()
-    write("page", options, {name: spread(values) for name, values in zip(TIMES, zip(*rounds))})
+    results = {name: spread(values) for name, values in zip(TIMES, zip(*rounds))}
+    print(*(f"{name}: {times['median']:.0f} ms" for name, times in results.items()), sep="\n")
+    write("page", options, results)
 
 
 if __name__ == "__main__":

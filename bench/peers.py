@@ -1,11 +1,8 @@
-"""The pixel DDPM's speed over its peers', at equal parameters and equal network calls, on the same cores in one run.
+"""The pixel DDPM's speed over its peers', at equal parameters and network calls: python bench/peers.py [--rounds 7]
 
-    python bench/peers.py [--rounds 7] [--device cpu]
-
-Peers: diffusers (UNet2DModel, its DDPMPipeline with DPMSolverMultistepScheduler) and denoising-diffusion-pytorch (Unet,
-GaussianDiffusion with DDIM), each with three levels at 32x32 and about as many parameters as ours, trained by AdamW
-with averaged weights at the same batch size and precision (bf16 where the processor has it). Each has a process of its
-own; the rounds go A B C A B C. Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
+Peers: diffusers (with DPM-Solver++) and denoising-diffusion-pytorch (with DDIM), each with three levels at 32x32 and
+about as many parameters as ours, trained by AdamW with averaged weights at the same batch size and precision (bf16
+where the processor has it). Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
 GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit;
 writes all of it to asset/bench.json.
 """
@@ -101,8 +98,7 @@ def build_limit(name, where):
         work = lambda: a @ a
     else:
         model = pipeline.load_model(shipped_weights(device.tree, NETWORKS[name]), NETWORKS[name], where)
-        y = device.tensor(model.conditions(np.zeros(SAMPLES)))
-        denoiser = model.diffusion.denoiser(model.network, y)
+        denoiser = model.diffusion.denoiser(model.network, device.tensor(model.conditions(np.zeros(SAMPLES))))
         x = torch.randn(SAMPLES, *model.space.shape, device=device.device)
         work = lambda: denoiser(x, 500)
 

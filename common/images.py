@@ -5,13 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from common.diffusion.space import from_uint8
 from common.errors import UserError
 from common.files import damage_told, write_atomically
-
-
-def from_uint8(images):
-    """uint8 0..255 -> float32 in [-1, 1]."""
-    return images.astype(np.float32) / 127.5 - 1
 
 
 def to_uint8(images):

@@ -7,7 +7,7 @@ import numpy as np
 
 from common.errors import UserError
 from common.machine import cores, cpu_name
-from common.options.recipes import Where
+from common.options.where import Where
 from environment import jt
 
 

@@ -11,11 +11,8 @@ from common.figure import loss_curve
 from common.files import ROOT, digest, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
-from publish import FRAMEWORKS, MODELS
-from publish.export import Export
-from publish.export import main as export
-from publish.report import ASSET, Report
-from publish.report import main as report
+from publish import FRAMEWORKS, MODELS, export, report
+from publish.report import ASSET
 
 PICTURES = {  # of each kind: the script that draws them, their names
     "ddpm": ("tst_mnist", "samples", "sweep", "process"),
@@ -24,11 +21,11 @@ PICTURES = {  # of each kind: the script that draws them, their names
     "ddpm-distilled": ("tst_mnist", "samples", "sweep"),
     "ldm-distilled": ("tst_mnist_ldm", "samples", "sweep"),
 }
-EDITS = {  # with PyTorch's latent model
+EDITS = {("pytorch", "ldm"): {
     "repaint.png": "repaint",
     "vary.png": "vary --digit 8 --strength 0.8",
     "morph.gif": "morph --gif --index 3 2 1 18 4 8 11 0 61 7",
-}
+}}
 SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are chosen with other seeds, and --real train
 OTHERS = {  # settings beside a model's own and --labels test, with the first seed
     ("pytorch", "ddpm"): ["--steps 5"],
@@ -80,7 +77,7 @@ def run_notebook(path=ROOT / "tutorial.ipynb"):
 
 
 def draw(tree, kind):
-    """The pictures of a shipped model, and its losses."""
+    """The pictures of a shipped model, its losses, and edits with it."""
     script, *names = PICTURES[kind]
     folder, weights = run_folder(ROOT / tree, "pictures") / kind, shipped_weights(ROOT / tree, kind)
     call(tree, kind, folder, script)
@@ -88,12 +85,8 @@ def draw(tree, kind):
         shutil.copy(folder / f"{name}.png", ASSET / f"{tree}-{kind}-{name}.png")
     title = f"{MODELS[kind]} in {FRAMEWORKS[tree]}: training loss"
     loss_curve(weights.with_suffix(".csv"), ASSET / f"{tree}-{kind}-loss.png", title)
-
-
-def draw_edits():
-    folder = run_folder(ROOT / "pytorch", "pictures") / "edits"
-    for name, edit in EDITS.items():
-        call("pytorch", "ldm", folder, f"edit_mnist {edit}")
+    for name, edit in EDITS.get((tree, kind), {}).items():
+        call(tree, kind, folder, f"edit_mnist {edit}")
         shutil.copy(folder / name, ASSET / name)
 
 
@@ -117,13 +110,12 @@ def main(options: Assets):
     if options.pictures:
         for tree, kind in shipped:
             draw(tree, kind)
-        draw_edits()
-        export(Export())
+        export.main(export.Export())
         run_notebook()
     for tree, kind in shipped:
         if options.scores and kind != "vae":
             score(tree, kind, options.processes)
-    report(Report())
+    report.main(report.Report())
 
 
 if __name__ == "__main__":

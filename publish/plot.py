@@ -6,7 +6,7 @@ from publish import FRAMEWORKS, MODELS, SAMPLERS
 
 COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ddpm-distilled": "tab:purple", "ldm-distilled": "tab:green"}
 DASHES = {"pytorch": "-", "jittor": "--"}
-MARKERS = {"ddpm": "s", "ddim": "o", "dpmpp_2m": "^"}
+MARKERS = {"ddpm": "s", "ddim": "D", "dpmpp_2m": "^", "consistency": "o"}
 
 
 def quality_against_time(results, marks, path):

@@ -42,13 +42,8 @@ Right halves of the first 200 test digits drawn anew: the share that classifiers
 far ten completions of each of ten digits lie apart, beside any two test digits. Morphs are between twenty digits.
 
 """
-OTHERS = """
-`weights 012345`: by other weights than those in the repository, named by their hash.
-"""
-FEWER = """
-`num 1000`: so many images, scored against as many, where real digits are farther from each other: to be compared among
-themselves.
-"""
+OTHERS = "\n`weights 012345`: by other weights than those in the repository, named by their hash.\n"
+FEWER = "\n`num 1000`: so many images, scored against as many real ones: to be compared among themselves.\n"
 
 
 def weights_of(result):
@@ -81,7 +76,7 @@ def summary(results):
     """Results that differ in their seeds as one: that of median distance, `over_floor` of all, and the least seconds,
     which other work on the machine touched least."""
     results = sorted(results, key=lambda r: r["over_floor"])
-    distances = spread(r["over_floor"] for r in results)
+    distances = spread([r["over_floor"] for r in results])
     whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # one that was interrupted did not measure all
     seconds, seeds = min(whole, default=None), sorted(r["seed"] for r in results)
     return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
@@ -91,8 +86,8 @@ def gather(folders):
     """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
-    paths, found = [path for folder in folders for path in sorted(Path(folder).rglob("*.json"))], {}
-    for path in paths:
+    found = {}
+    for path in sorted(path for folder in folders for path in Path(folder).rglob("*.json")):
         if path.name not in ("result.json", "edits.json"):
             continue
         result = read_json(path, "delete it")
@@ -109,9 +104,9 @@ def gather(folders):
 
 def measured():
     """The results in asset/results/, in the order of the tables."""
-    results = [described(read_json(path)) for path in sorted((ASSET / "results").glob("*.json"))]
+    results = [described(read_json(path)) for path in (ASSET / "results").glob("*.json")]
     place = lambda r: PLACES.index((r["model"], r["tree"]))
-    return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"]))
+    return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"], file_stem(r)))
 
 
 def names(result, words):
@@ -126,15 +121,12 @@ def row(result):
     threads = f"{count} thread{'s' * (count > 1)}"
     if result["processes"] > 1:
         threads += f" in {result['processes']} processes"
-    return (
-        *names(result, result["unusual"]),
-        f"{result['seconds']:.1f}" if result["seconds"] else "not measured",
-        "not measured" if result["fid"] is None else f"{result['fid']:.2f}",
-        spread_text(distance) if len(result["seeds"]) > 1 else f"{distance['median']:.2f}",
-        f"{result['precision']:.3f}",
-        f"{result['recall']:.3f}",
-        f"{result['hardware']}, {threads}, {result['dtype']}",
-    )
+    seconds = f"{result['seconds']:.1f}" if result["seconds"] else "not measured"
+    fid = "not measured" if result["fid"] is None else f"{result['fid']:.2f}"
+    distance = spread_text(distance) if len(result["seeds"]) > 1 else f"{distance['median']:.2f}"
+    others = f"{result['precision']:.3f}", f"{result['recall']:.3f}"
+    hardware = f"{result['hardware']}, {threads}, {result['dtype']}"
+    return *names(result, result["unusual"]), seconds, fid, distance, *others, hardware
 
 
 def tables(results):
@@ -226,18 +218,21 @@ def between(text, marker, content):
 
 
 def texts(results):
-    """What stands between the READMEs' markers, by marker; the files in asset/ that are tables as a whole, by name."""
-    (headline, everything), control = tables(results), controls(results)
+    """What the README files and the tables in asset/ say of these results, {path: text}."""
+    headline, everything = tables(results)
     bench = read_json(ASSET / "bench.json", "run peers.py, frameworks.py and page.py in bench/")
+    made = {"results": headline, "control": controls(results), "training": trainings()}
     parts = {
         "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
-        "Thickness, slant, width": control, "Repaint, vary, morph": edits(), **speeds(bench),
+        "Thickness, slant, width": made["control"], "Repaint, vary, morph": edits(), **speeds(bench),
     }  # fmt: skip
-    pages = {
-        "results.md": "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())[1:],
-        "pictures.md": f"# Pictures\n\n{pictures()}",
-    }
-    return {"results": headline, "control": control, "training": trainings()}, pages
+    found = {ASSET / "pictures.md": f"# Pictures\n\n{pictures()}"}
+    found[ASSET / "results.md"] = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())[1:]
+    for path in ROOT.glob("README*.md"):
+        found[path] = path.read_text()
+        for marker, content in made.items():
+            found[path] = between(found[path], marker, content)
+    return found
 
 
 @options_class
@@ -254,14 +249,8 @@ def main(options: Report):
     usual = [r for r in results if not r["unusual"]]
     if not usual:
         raise UserError(f"no result of {USUAL_NUM} images: run `python pytorch/script/tst_mnist_ldm_fid.py` first")
-    made, pages = texts(results)
-    for file, content in pages.items():
-        (ASSET / file).write_text(content)
-    for readme in ROOT.glob("README*.md"):
-        text = readme.read_text()
-        for marker, content in made.items():
-            text = between(text, marker, content)
-        readme.write_text(text)
+    for path, text in texts(results).items():
+        path.write_text(text)
     originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}
     quality_against_time(usual, originals, ASSET / "quality.png")
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")

@@ -47,11 +47,9 @@ def main(options: Ship):
             raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
         path = shipped_weights(folder.resolve().parents[1], checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
-        tensors = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
-        for name in tensors:
-            if not name.startswith("latent."):  # the latents' statistics stay as they are
-                tensors[name] = tensors[name].astype(np.float16)
-        save_checkpoint(path, replace(checkpoint, tensors=tensors))
+        drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
+        half = {name: a.astype(np.float16) for name, a in drawn.items() if not name.startswith("latent.")}
+        save_checkpoint(path, replace(checkpoint, tensors=drawn | half))  # the latents' statistics stay as they are
         about = {"recipe": to_jsonable_python(checkpoint.options), "epochs": progress.epoch}
         about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from common.errors import UserError
 from common.machine import cpu_name
-from common.options.recipes import Where
+from common.options.where import Where
 
 
 class Device(Accelerator):

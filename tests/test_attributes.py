@@ -5,18 +5,21 @@ import numpy as np
 import pytest
 from conftest import assert_picture, assert_user_error, run_script
 from PIL import Image, ImageDraw
+from pydantic_core import to_jsonable_python
 
-from common.attributes import load_attributes, measure, measure_piece, table_path
 from common.checkpoint import load_checkpoint
-from common.conditions import PERCENTILES, UNITS, at, conditions, quantiles_of
+from common.data import dataset
+from common.data.dataset import open_dataset
+from common.data.measures import MEASURES
+from common.data.prompt import WORDS, parse
+from common.data.spec import PERCENTILES, Measure, Spec, measured
+from common.data.strokes import measure, measure_piece
+from common.diffusion.noise import StepNoise
 from common.errors import UserError
-from common.files import DATA
-from common.mnist import load_mnist
-from common.noise import StepNoise
-from common.prompt import WORDS, parse
-from scoring.control import following, requests
+from scoring.score import following, requests
 
 NAN = np.nan
+MNIST = open_dataset().measured(MEASURES)
 
 
 def bar(width, height, slant=0.0, fine=16):
@@ -33,7 +36,7 @@ def bar(width, height, slant=0.0, fine=16):
 def test_a_bar_measures_what_it_is(width, slant):
     """Sheared, its width along a row stays, and the stroke is thinner by the cosine of the slant; in the corners, where
     the skeleton ends in branches, it is thinner still."""
-    ((thickness, angle, across),) = measure_piece(bar(width, 24, slant)[None])
+    (thickness,), (angle,), (across,) = measure_piece(bar(width, 24, slant)[None]).values()
     assert 0.86 < thickness / (width * np.cos(np.radians(slant))) < 1.03
     assert angle == pytest.approx(slant, abs=0.7)
     assert across == pytest.approx(0.98 * width, abs=0.3)
@@ -41,47 +44,86 @@ def test_a_bar_measures_what_it_is(width, slant):
 
 def test_a_picture_without_strokes_has_no_attributes():
     images = np.stack([np.zeros((1, 32, 32), np.uint8), bar(3, 24)])
-    found = measure_piece(images)
-    assert np.isnan(found[0]).all() and np.isfinite(found[1]).all()
+    found = np.array(list(measure_piece(images).values()))
+    assert np.isnan(found[:, 0]).all() and np.isfinite(found[:, 1]).all()
 
 
 @pytest.mark.parametrize("train, count", [(True, 60_000), (False, 10_000)])
 def test_the_tables_are_what_is_measured(train, count):
-    images, tables = load_mnist(train, limit=200)[0], load_attributes(train, None, None)
-    found = measure(images)
-    assert set(tables) == set(found) == set(UNITS)
-    for name, values in tables.items():
+    part = MNIST.train if train else MNIST.test
+    found = measure(part.images[:200])
+    assert set(part.values) == set(found) == set(MEASURES)
+    for name, values in part.values.items():
         assert values.shape == (count,) and np.isfinite(values).all()
         np.testing.assert_allclose(values[:200], found[name], rtol=1e-3, atol=1e-4)
-    assert sum(path.stat().st_size for path in DATA.parent.glob("*-attributes.safetensors")) < 1_000_000
+    assert sum(path.stat().st_size for path in dataset.TABLES.glob(f"{MNIST.spec.digest}-*.safetensors")) < 1_000_000
 
 
-def test_other_data_is_measured_once_and_kept(few, tmp_path):
-    found = load_attributes(False, few, tmp_path / "run")
-    for name, values in load_attributes(False, None, None).items():
+def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "TABLES", tmp_path / "measures")
+    found, spec = open_dataset(few).measured(MEASURES).test.values, open_dataset(few).spec
+    for name, values in MNIST.test.values.items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = table_path(False, few, tmp_path / "run")
-    assert kept.parent == tmp_path / "run"
+    kept = tmp_path / "measures" / f"{spec.digest}-test.safetensors"
     before = kept.stat().st_mtime_ns
-    load_attributes(False, few, tmp_path / "run")
+    assert set(open_dataset(few).measured(MEASURES).test.values) == set(MEASURES)
     assert kept.stat().st_mtime_ns == before
 
 
-ROWS = {"slant": [[-30, -20, -10, 5, 30, 40, 50]] * 2, "width": [[1, 2, 3, 4, 9, 10, 11], [2, 4, 6, 8, 18, 20, 22]]}
+ROW = (2, 4, 6, 8, 18, 20, 22)
+TWO = {
+    "slant": Measure(unit="degrees", rows=((-30, -20, -10, 5, 30, 40, 50),) * 2),
+    "width": Measure(unit="pixels", rows=((1, 2, 3, 4, 9, 10, 11), *(ROW,) * 9)),
+}  # fmt: skip
+
+
+def spec_with(measures):
+    """A Spec of ten classes with these measures."""
+    return Spec(name="ten", shape=(1, 32, 32), classes=tuple("0123456789"), measures=measures, digest="0" * 16)
 
 
 def test_conditions():
-    y = conditions(np.array([7, 0, 3]), {"width": np.array([8, 18, NAN])}, ROWS)
+    spec = spec_with(TWO)
+    y = spec.conditions(np.array([7, 0, 3]), {"width": np.array([8, 18, NAN])})
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, [[7, NAN, 0], [0, NAN, 10 / 6], [3, NAN, NAN]])
-    np.testing.assert_allclose(conditions(np.array([1]), {"slant": -15.0}, ROWS), [[1, -1, NAN]])
-    assert conditions(np.arange(3), {}, {}).tolist() == [[0], [1], [2]]
-    assert at(ROWS, "width", 98, 0) == 10 and at(ROWS, "width", 98) == at(ROWS, "width", 98, digit=7) == 20
+    np.testing.assert_allclose(spec.conditions(np.array([1]), {"slant": -15.0}), [[1, -1, NAN]])
+    assert spec_with({}).conditions(np.arange(3)).tolist() == [[0], [1], [2]]
+    assert TWO["width"].at(98, 0) == 10 and TWO["width"].at(98) == TWO["width"].at(98, label=7) == 20
     labels, values = np.array([0, 1] * 5000), np.arange(10_000) * np.array([1.0, -1.0] * 5000)
-    found = quantiles_of({"slant": values}, labels)["slant"]
+    found = measured("degrees", values, labels, classes=2).rows
     assert np.shape(found) == (3, len(PERCENTILES))
     np.testing.assert_allclose(found[0], 99.98 * np.array(PERCENTILES), rtol=0.01)
     assert found[1][0] < -9800 and found[2][3] == pytest.approx(0, abs=2)
+
+
+def test_a_measure_that_does_not_vary_or_that_some_images_do_not_have():
+    """Conditions are finite wherever there is a value, percentiles everywhere; and the Spec survives JSON."""
+    labels = np.repeat(np.arange(3), 100)
+    constant, some, nearly = np.full(300, 7.5), np.where(labels == 1, NAN, np.arange(300.0)), np.full(300, 2.0)
+    nearly[0] = 9  # one image alone: nothing between the 5th and the 95th percentile
+    values = {"thickness": constant, "slant": some, "width": nearly}
+    measures = {name: measured(MEASURES[name].unit, x, labels, classes=4) for name, x in values.items()}
+    assert measured("pixels", np.full(300, NAN), labels, classes=4) is None
+    spec = spec_with(measures)
+    y = spec.conditions(labels, values)
+    np.testing.assert_array_equal(np.isfinite(y), np.isfinite(np.column_stack([labels, *values.values()])))
+    assert (y[:, 1] == 0).all() and y[0, 3] == 7 and (y[1:, 3] == 0).all()
+    assert measures["slant"].rows[1] == measures["slant"].rows[3] == measures["slant"].rows[-1]  # a class without any
+    for measure_of in measures.values():
+        assert np.shape(measure_of.rows) == (5, len(PERCENTILES)) and np.isfinite(measure_of.rows).all()
+        assert np.isfinite(measure_of.standardized([measure_of.at(50, label) for label in range(4)])).all()
+    assert Spec(**json.loads(json.dumps(to_jsonable_python(spec)))) == spec
+
+
+@pytest.mark.parametrize("rows, kept", [(("thickness", "slant", "width"), []), (("slant",), ["thickness", "width"])])
+def test_a_measure_that_no_image_has_is_left_out(few, monkeypatch, rows, kept):
+    """Of blank pictures none is left, and none is asked for."""
+    table = {name: np.full(400, NAN if name in rows else 3.0, np.float32) for name in MEASURES}
+    monkeypatch.setattr(dataset, "load_table", lambda split: table)
+    data = open_dataset(few).measured(MEASURES)
+    assert list(data.spec.measures) == kept
+    assert data.train.conditions.shape == (400, 1 + len(kept)) and np.isfinite(data.train.conditions).all()
 
 
 def test_conditions_dropped_in_training():
@@ -137,15 +179,15 @@ def test_every_word_is_understood():
 def test_following():
     """Digits that follow with noise of a third of the spread, of which one attribute pulls another along."""
     rng = np.random.default_rng(0)
-    asked = dict(zip(UNITS, rng.standard_normal((3, 50_000)) * [[0.8], [15], [4]] + [[3], [6], [14]]))
+    asked = dict(zip(MEASURES, rng.standard_normal((3, 50_000)) * [[0.8], [15], [4]] + [[3], [6], [14]]))
     labels = rng.integers(0, 10, 50_000)
-    noise = dict(zip(UNITS, rng.standard_normal((3, 50_000))))
-    measured = {
+    noise = dict(zip(MEASURES, rng.standard_normal((3, 50_000))))
+    found = {
         "thickness": asked["thickness"] + 0.8 / 3 * noise["thickness"],
         "slant": asked["slant"].copy(),
         "width": asked["width"] + 0.2 * (asked["slant"] - 6) + 4 * noise["width"],
     }
-    found = following(labels, asked, measured)
+    found = following(labels, asked, found)
     assert found["r"]["thickness"] == pytest.approx(1 / np.sqrt(1 + 1 / 9), abs=0.01)
     assert found["r"]["slant"] == pytest.approx(1) and found["error"]["slant"] == 0
     assert found["error"]["thickness"] == pytest.approx(np.sqrt(2 / np.pi) / 3, abs=0.01)
@@ -155,11 +197,11 @@ def test_following():
 
 
 def test_requests_are_the_test_digits():
-    labels, asked = requests(10_050, ("width", "slant"), None, None)
-    tables, (_, classes) = load_attributes(False, None, None), load_mnist(False)
-    np.testing.assert_array_equal(labels, np.concatenate([classes, classes[:50]]))
+    test = open_dataset().measured(("width", "slant")).test
+    labels, asked = requests(10_050, test)
+    np.testing.assert_array_equal(labels, np.concatenate([test.labels, test.labels[:50]]))
     assert list(asked) == ["width", "slant"]
-    np.testing.assert_array_equal(asked["slant"][10_000:], tables["slant"][:50])
+    np.testing.assert_array_equal(asked["slant"][10_000:], MNIST.test.values["slant"][:50])
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +215,12 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_a_checkpoint_remembers_the_quantiles_of_its_attributes(trained):
-    options = load_checkpoint(trained).options
-    labels, table = load_mnist(True, limit=640)[1], load_attributes(True, None, None)
-    assert list(options.quantiles) == list(options.unet.attributes) == list(UNITS)
-    assert options.quantiles == quantiles_of({name: table[name][:640] for name in UNITS}, labels)
+def test_a_checkpoint_remembers_the_percentiles_of_its_measures(trained):
+    """Of the whole training part, for any --limit."""
+    checkpoint, part = load_checkpoint(trained), MNIST.train
+    assert list(checkpoint.spec.measures) == list(checkpoint.options.measures) == list(MEASURES)
+    for name, found in checkpoint.spec.measures.items():
+        assert found == measured(MEASURES[name].unit, part.values[name], part.labels, classes=10)
 
 
 @pytest.mark.parametrize("name", ["pytorch", "jittor"])
@@ -194,8 +237,8 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     result = draw("--prompt", "thick 7 leaning left")
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     words = (tmp_path / "samples.png").read_bytes()
-    rows = load_checkpoint(trained).options.quantiles
-    values = (at(rows, "thickness", 95, 7), at(rows, "slant", 5, 7))
+    measures = load_checkpoint(trained).spec.measures
+    values = measures["thickness"].at(95, 7), measures["slant"].at(5, 7)
     result = draw("--digit", 7, "--thickness", values[0], "--slant", values[1])
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     assert (tmp_path / "samples.png").read_bytes() == words != numbers
@@ -208,10 +251,10 @@ def test_control_is_measured(trained, tmp_path):
                         "--steps", 2, "--no-fid", "--out", tmp_path)  # fmt: skip
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "result.json").read_text())["control"]
-    assert set(found["r"]) == set(found["error"]) == set(UNITS) and np.shape(found["partial"]) == (3, 3)
+    assert set(found["r"]) == set(found["error"]) == set(MEASURES) and np.shape(found["partial"]) == (3, 3)
     assert min(found["ceiling"]["r"].values()) > 0.999 and max(found["ceiling"]["error"].values()) < 0.01
     assert all(abs(value) < 0.4 for value in found["shuffled"]["r"].values())
-    for word in ("class accuracy", *UNITS):
+    for word in ("class accuracy", *MEASURES):
         assert word in result.stdout
 
 
@@ -222,6 +265,6 @@ def test_a_model_without_attributes_says_so(untrained, tmp_path):
     for asked in (("--width", 12), ("--prompt", "a wide 3")):
         assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "learned no width")
     result = run_script("jittor", "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
-    assert_user_error(result, checkpoint, "learned no attributes", "--labels test")
+    assert_user_error(result, checkpoint, "learned no measures", "--labels test")
     result = run_script("jittor", "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")
     assert result.returncode == 0 and not (tmp_path / "sweep.png").exists()

@@ -135,10 +135,8 @@ def test_grid_places_images():
     assert stacked[4::6, 4::6].tolist() == [[0, 64, 128], [255, 191, 128], [191, 255, 0], [64, 0, 0]]
 
 
-SMALL = (
-    "--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8,
-    "--limit", 8, "--batch-size", 8, "--epochs", 1, "--precision", "fp32",
-)  # fmt: skip
+SMALL = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
+ONE_STEP = ("--limit", 8, "--batch-size", 8, "--epochs", 1, "--precision", "fp32")
 
 
 @pytest.fixture(scope="module", params=[3, 26])
@@ -157,7 +155,7 @@ def own(classes, tmp_path_factory):
         (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(idx(*images.shape, content=images.tobytes()))
         (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(idx(*labels.shape, content=labels.tobytes()))
     yield folder
-    for path in TABLES.glob(f"{folder.name}-*"):
+    for path in TABLES.glob(f"{open_dataset(folder).spec.digest}-*"):
         path.unlink()
 
 
@@ -165,7 +163,8 @@ def own(classes, tmp_path_factory):
 def trained(request, own, tmp_path_factory):
     """A tree's name, and the run of one step that it has trained on that data."""
     out = tmp_path_factory.mktemp("trained")
-    result = run_script(request.param, "train_mnist.py", *SMALL, "--data", own, "--measures", "width", "--out", out)
+    arguments = (*SMALL, *ONE_STEP, "--data", own, "--measures", "width", "--out", out)
+    result = run_script(request.param, "train_mnist.py", *arguments)
     assert result.returncode == 0, result.stderr
     return request.param, out
 
@@ -194,7 +193,7 @@ def test_data_of_other_classes(own, classes, trained, tmp_path):
 def test_a_model_is_distilled_on_its_own_data(own, trained, tmp_path):
     """Where no --data is named, the teacher's."""
     tree, teacher = trained
-    result = run_script(tree, "distill_mnist.py", *SMALL, "--teacher", teacher, "--out", tmp_path)
+    result = run_script(tree, "distill_mnist.py", *ONE_STEP, "--teacher", teacher, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     assert load_checkpoint(tmp_path, "ddpm").spec == load_checkpoint(teacher, "ddpm").spec
 

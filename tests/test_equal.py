@@ -1,4 +1,6 @@
 """The two trees compute the same: one set of weights and inputs made in numpy, float32, both frameworks."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import FP32, ROOT, read_rows
@@ -9,7 +11,7 @@ from common.diffusion.samplers import SAMPLERS
 from common.diffusion.schedule import sampler_timesteps
 from common.diffusion.space import Pixels, latents
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
-from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, Training, TrainVAE
+from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.run import Run
 from common.training.trainer import Trainer
 
@@ -40,12 +42,6 @@ def weights_of(network):
     }
 
 
-def fill(tree, network, weights):
-    """Put arrays {name: array} into a network."""
-    network.load_state_dict({name: tree.cpu.tensor(value.astype(np.float32)) for name, value in weights.items()})
-    return network
-
-
 @pytest.fixture(scope="module", params=NETWORKS)
 def pair(request, trees):
     """A network in both trees with the same weights, and the shape of its input: [(tree, network)], kind, shape."""
@@ -56,7 +52,7 @@ def pair(request, trees):
     assert list(ours) == list(theirs)
     weights = weights_of(networks[0][1])
     for tree, network in networks:
-        fill(tree, network, weights)
+        tree.cpu.fill(network, weights)
     return networks, request.param, shape
 
 
@@ -95,7 +91,7 @@ def losses_of(tree, kind):
 
 
 def trainer_of(tree, options, space, players):
-    """A Trainer of MNIST's first images, in a run of its own."""
+    """A Trainer in a run of its own."""
     return Trainer(Run(options, open_dataset().spec, tree.cpu), space, players)
 
 
@@ -114,17 +110,16 @@ def test_training_step(pair, tmp_path):
     options = {"ddpm": TrainDDPM, "ldm": TrainLDM, "vae": TrainVAE}[kind]
     found = []
     for tree, network in networks:
-        training = Training(
-            out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5, save_every=1
-        )
+        training = Training(out=tmp_path / tree.name, warmup=0, epochs=2, batch_size=8, clip_norm=0.5, save_every=1)
         space = Pixels(PIXELS)
         if kind == "ldm":  # whose checkpoint carries a VAE
-            space = latents(tree.vae.VAE(VAEConfig(), PIXELS), np.zeros(4, np.float32), np.ones(4, np.float32), tree.cpu)
+            mean, std = np.zeros(4, np.float32), np.ones(4, np.float32)
+            space = latents(tree.vae.VAE(VAEConfig(), PIXELS), mean, std, tree.cpu)
         players = {"model": (NETWORKS[kind][0].__get__(tree), tree.optimizer.Muon)}
         trainer = trainer_of(tree, options(training=training, where=FP32), space, players)
         state = tree.cpu.arrays(network)
         for module in (trainer.modules["model"], trainer.ema):
-            fill(tree, module, state)
+            tree.cpu.fill(module, state)
         loss, computed = losses_of(tree, kind), []
 
         def losses(modules, batch, done, loss=loss, computed=computed):
@@ -158,19 +153,18 @@ def two_distillation_steps(tree, out):
     """The first with the consistency loss alone, the second with the discriminator's: metrics.csv, the checkpoint."""
     teacher = tree.pipeline.load_model(ROOT / "pytorch" / "weights" / "ldm.safetensors", "ldm", FP32)
     unet, diffusion = teacher.recipe.unet, teacher.recipe.diffusion
-    training = Training(out=out, epochs=2, batch_size=8, warmup=0, learning_rate=1e-4, hold=0.6)
+    training = replace(DistillLDM().training, out=out, epochs=2, batch_size=8, warmup=0)
     options = DistillLDM(training=training, where=FP32, consistency=0.5, unet=unet, diffusion=diffusion)
     random, tensor = np.random.default_rng(8), lambda array: tree.cpu.tensor(array.astype(np.float32))
     z_0, y = tensor(random.standard_normal((8, *LATENTS))), tensor(CONDITIONS)
 
     def build():
-        network = tree.pipeline.build_unet(unet, teacher.space, teacher.spec)
-        return tree.cpu.load(network, teacher.checkpoint, "model.")
+        return teacher.checkpoint.fill(tree.pipeline.build_unet(unet, teacher.space, teacher.spec), "model.", tree.cpu)
 
     def build_discriminator():
         network = tree.discriminator.Discriminator(unet)
         shapes = {name: value.shape for name, value in network.state_dict().items()}
-        return fill(tree, network, {name: 0.1 * random.standard_normal(shape) for name, shape in shapes.items()})
+        return tree.cpu.fill(network, {name: 0.1 * random.standard_normal(shape) for name, shape in shapes.items()})
 
     def losses(modules, batch, done):
         adversarial = done >= options.consistency
@@ -205,7 +199,7 @@ def test_trajectories(trees, sampler):
     for tree in trees.values():
         unet = tree.unet.ConditionalUNet(config, LATENTS, 10, 3)
         weights = weights or weights_of(unet)
-        fill(tree, unet, weights)
+        tree.cpu.fill(unet, weights)
         diffusion, noise = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=False), np.random.default_rng(5)
         denoise = diffusion.denoiser(unet, tree.cpu.tensor(CONDITIONS[[0, 1, 4]]), guidance=2.0)
 

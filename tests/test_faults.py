@@ -12,7 +12,6 @@ from operator import attrgetter
 
 import numpy as np
 import pytest
-import tyro
 from conftest import (
     ROOT,
     TREES,
@@ -187,7 +186,7 @@ READERS = {  # of each kind of file: its name, what reads it, and what a state i
     "checkpoint": ("checkpoint.safetensors", load_checkpoint),
     "images": ("t10k-images-idx3-ubyte.gz", lambda path: open_dataset(path.parent).test.images),
     "labels": ("train-labels-idx1-ubyte.gz", lambda path: open_dataset(path.parent).train.labels),
-    "measures": (f"mnist-{open_dataset().spec.digest}-test.safetensors", lambda path: load_table(open_dataset().test)),
+    "measures": (f"{open_dataset().spec.digest}-test.safetensors", lambda path: load_table(open_dataset().test)),
     "digit": ("digit.png", lambda path: read_digit(path, SHAPE), "picture"),
     "mask": ("mask.png", lambda path: read_mask(path, SHAPE)),
     "drawn": ("00001.png", lambda path: read_images(path.parent, SHAPE)),
@@ -422,15 +421,17 @@ def test_the_numbers_among_options():
     default=st.sampled_from([TrainDDPM(), TrainVAE(), TrainLDM(), Score(which=WhichDiffusion(base="ldm"))]),
     data=st.data(),
 )
-def test_option_values_are_in_range_or_refused(default, data, capsys):
+def test_option_values_are_in_range_or_refused(default, data, capsys, monkeypatch):
     told, path = data.draw(st.sampled_from([*numbers_of(default)]))
     value, name = data.draw(NUMBERS | st.text(max_size=5)), path.split(".")[-1]
+    monkeypatch.setattr(sys, "argv", ["script", f"{told}={value}"])
+    options = []
     try:
-        options = tyro.cli(type(default), default=default, args=[f"{told}={value}"])
+        run(options.append, default)
     except SystemExit as error:
-        assert error.code in (2, 0) and "Traceback" not in capsys.readouterr().err
+        assert error.code in (2, 0) and "Traceback" not in capsys.readouterr().err and not options
         return
-    found = attrgetter(path)(options)
+    found = attrgetter(path)(options[0])
     if found is None:
         assert name in UNSET and value == "None"
         return
@@ -439,6 +440,20 @@ def test_option_values_are_in_range_or_refused(default, data, capsys):
         assert found >= 0
     if name in ("epochs", "batch_size", "num", "steps"):
         assert found >= 1
+
+
+@pytest.mark.parametrize("default, argument", [
+    (TrainVAE(), "--limit=0"), (TrainVAE(), "--vae.base-channels=3"), (TrainVAE(), "--kl-weight=-1"),
+    (Score(which=WhichDiffusion(base="ldm")), "--seed=-1"), (Score(which=WhichDiffusion(base="ldm")), "--shift=nan"),
+])  # fmt: skip
+def test_a_value_out_of_its_range_is_told(capsys, monkeypatch, default, argument):
+    """Whether it stands in a group with a name, in one without, or in none."""
+    monkeypatch.setattr(sys, "argv", ["script", argument])
+    with pytest.raises(SystemExit) as ended:
+        run(pytest.fail, default)
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and "Input should be" in told and "Traceback" not in told
+    assert argument.split("=")[0].split(".")[-1].strip("-").replace("-", "_") in told.replace("-", "_")
 
 
 def test_nothing_is_unpickled():

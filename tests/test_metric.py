@@ -16,14 +16,15 @@ from PIL import Image
 from pytorch_fid import fid_score
 from pytorch_fid.inception import FID_WEIGHTS_URL, fid_inception_v3
 
+from common.data.dataset import open_dataset
 from common.errors import UserError
 from common.images import read_images, write_images
-from common.mnist import load_mnist, random_images
 from publish.trust import DAMAGES, damaged
 from scoring import metric
 from scoring.classifiers import NAMES, WEIGHTS, classify, rescaling
 
 COUNT = 1000
+MNIST = open_dataset()
 
 
 @pytest.fixture(autouse=True)
@@ -65,14 +66,13 @@ def test_precision_and_recall_by_hand():
 
 @pytest.fixture(scope="module")
 def real():
-    return random_images(False, COUNT)
+    return MNIST.test.sample(COUNT)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_classifiers(name):
-    images, labels = load_mnist(train=False)
-    features, probabilities = classify(name, images)
-    assert (probabilities.argmax(axis=1) == labels).mean() >= 0.994
+    features, probabilities = classify(name, MNIST.test.images)
+    assert (probabilities.argmax(axis=1) == MNIST.test.labels).mean() >= 0.994
     assert features.shape == (10_000, 128 if name == "pooled" else 192) and probabilities.shape == (10_000, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) <= 2_000_000
@@ -90,7 +90,7 @@ def test_rescaling():
 @pytest.mark.parametrize("name", NAMES)
 def test_rescaled_features_have_no_correlation(name):
     """The map that is shipped was fitted to the training digits: of these, what remains is sampling."""
-    covariance = np.cov(classify(name, random_images(True, 10_000))[0], rowvar=False)
+    covariance = np.cov(classify(name, MNIST.train.sample(10_000))[0], rowvar=False)
     spread = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(spread, spread) - np.eye(len(spread))
     assert np.abs(correlation).max() < 0.1 and spread.max() / spread.min() < 10
@@ -98,10 +98,9 @@ def test_rescaled_features_have_no_correlation(name):
 
 def test_the_floor_that_is_kept(monkeypatch, tmp_path):
     """What is measured anew is what is shipped."""
-    kept = metric.floor(COUNT)
+    kept = metric.floor(COUNT, MNIST)
     monkeypatch.setattr(metric, "FLOORS", tmp_path / "floors.json")
-    monkeypatch.setattr(metric, "floor", metric.floor.__wrapped__)
-    metric.measure_floors(counts=(COUNT,))
+    metric.floor(COUNT, MNIST)
     found = json.loads((tmp_path / "floors.json").read_text())[str(COUNT)]
     assert found["mnist_fd"] == pytest.approx(kept["mnist_fd"], rel=1e-3)
     for name in ("precision", "recall", "confident"):
@@ -110,27 +109,27 @@ def test_the_floor_that_is_kept(monkeypatch, tmp_path):
 
 
 def test_real_digits_score_the_floor(real):
-    others = random_images(True, COUNT, seed=100)
-    found = metric.offline_metric(others, real)
+    others = MNIST.train.sample(COUNT, seed=100)
+    found = metric.offline_metric(others, real, MNIST)
     assert found["over_floor"] == pytest.approx(1, abs=0.1)
     for name in ("precision", "recall", "confident"):
         assert found[name] == pytest.approx(found["floor"][name], abs=0.03)
         assert found["floor"][name] > 0.75
     assert sum(found["classes"]) == COUNT and min(found["classes"]) > 60
-    assert metric.distance_to_training(others) == 0  # they are training images
+    assert metric.distance_to_training(others, MNIST) == 0  # they are training images
 
 
 @pytest.mark.parametrize("name", DAMAGES)
 def test_the_worse_the_damage_the_greater_the_distance(name, real):
     """Of 1,000 images, where the floor is higher and hides more than it does of 10,000."""
     damage, *strengths = DAMAGES[name]
-    images = random_images(True, COUNT, seed=100)
-    found = [metric.mnist_fd_over_floor(damaged(images, damage, strength), real) for strength in (0, *strengths)]
+    images = MNIST.train.sample(COUNT, seed=100)
+    found = [metric.mnist_fd_over_floor(damaged(images, damage, strength), real, MNIST) for strength in (0, *strengths)]
     assert found == sorted(found) and found[-1] > 1.25, found
 
 
 def test_mode_collapse_is_recalls_to_see(real):
-    found = metric.offline_metric(random_images(True, COUNT)[np.arange(COUNT) % 20], real)
+    found = metric.offline_metric(MNIST.train.sample(COUNT)[np.arange(COUNT) % 20], real, MNIST)
     assert found["over_floor"] > 3 and found["recall"] < found["floor"]["recall"] - 0.3
 
 
@@ -142,9 +141,9 @@ def run_metric(*arguments):
 @pytest.fixture
 def folders(tmp_path):
     """fake/ and real/ of 12 digits each."""
-    for name, train in (("fake", True), ("real", False)):
+    for name, split in (("fake", MNIST.train), ("real", MNIST.test)):
         (tmp_path / name).mkdir()
-        write_images(tmp_path / name, range(12), random_images(train, 12))
+        write_images(tmp_path / name, range(12), split.sample(12))
     return tmp_path / "fake", tmp_path / "real"
 
 
@@ -152,7 +151,7 @@ def test_a_strangers_folders(folders):
     fake, real = folders
     Image.open(fake / "00003.png").convert("RGB").save(fake / "00003.png")  # colours, as other programs write
     (fake / "notes.txt").write_text("not a picture, and not in the way")
-    np.testing.assert_array_equal(read_images(fake), random_images(True, 12))
+    np.testing.assert_array_equal(read_images(fake, MNIST.spec.shape), MNIST.train.sample(12))
     result = run_metric(fake, real, "--no-fid", "--json", fake / "result.json")
     assert result.returncode == 0, result.stderr
     found = json.loads((fake / "result.json").read_text())
@@ -255,7 +254,7 @@ def test_inception_weights_are_not_unpickled(torch_home, folders, monkeypatch, t
 
 def test_without_weights_fid_is_not_measured(folders, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("pytorch_fid.inception.FID_WEIGHTS_URL", (tmp_path / "no-network.pth").as_uri())
-    result = metric.score_folders(*folders)
+    result = metric.score_folders(*folders, MNIST)
     assert result["fid"] is None and result["over_floor"] >= 0
     printed = capsys.readouterr().out
     assert "put it at" in printed and "not measured" in printed and "--inception-weights" in printed

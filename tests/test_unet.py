@@ -25,8 +25,7 @@ def integers(tree, *values):
 def filled(tree, module):
     """Every weight at random: the layers that start at zero would hide what stands behind them."""
     state = {k: rng.standard_normal(v.shape).astype(np.float32) / 5 for k, v in module.state_dict().items()}
-    module.load_state_dict({k: tree.cpu.tensor(v) for k, v in state.items()})
-    return module
+    return tree.cpu.fill(module, state)
 
 
 def run(tree, network, *inputs):
@@ -44,8 +43,9 @@ def output_of(unet):
 def test_default_sizes(tree, config, shape, millions):
     """Output as input, and about as many parameters as the README says."""
     unet = tree.unet.UNet(config, shape[0])
+    x, t = tensor(tree, 3, *shape), integers(tree, 0, 500, 999)
     context = tensor(tree, 3, config.context_tokens, config.context_dim)
-    assert run(tree, output_of(unet), tensor(tree, 3, *shape), integers(tree, 0, 500, 999), context).shape == (3, *shape)
+    assert run(tree, output_of(unet), x, t, context).shape == (3, *shape)
     assert sum(p.numel() for p in unet.parameters()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 

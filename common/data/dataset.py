@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files import DATA, ROOT, damage_told, write_atomically
 
 LARGEST = 2**31  # bytes of a file unpacked, and of its images resized: what is read is what its header claims
-TABLES = ROOT / "data" / "measures"  # what was measured of each data set, by its name and digest
+TABLES = ROOT / "data" / "measures"  # what was measured of each data set, by its digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +174,13 @@ def read_idx(path, axes):
 
 def load_table(split):
     """All that was measured of a part's images, {measure: (N,)}; measured and kept first, where it is not yet."""
-    spec, part = split.spec, "train" if split.train else "test"
-    path = TABLES / f"{spec.name}-{spec.digest}-{part}.safetensors"
+    part = "train" if split.train else "test"
+    path = TABLES / f"{split.spec.digest}-{part}.safetensors"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
             if not path.is_file():
-                found = measure(replace(split, limit=None).images, f"measuring {spec.name}, {part}")
+                found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {part}")
                 write_atomically(path, save({name: x.astype(np.float16) for name, x in found.items()}))
     with damage_told(path, "delete it, and it is measured again"):
         table = load_file(path)

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from common.diffusion.model import last
 from common.diffusion.noise import SampleNoise
+from common.diffusion.samplers import last
 from common.diffusion.schedule import sampler_timesteps
-from common.images import from_uint8
+from common.diffusion.space import from_uint8
 
 
 def repaint(model, sampler, images, kept, timesteps, seed, indices, y):

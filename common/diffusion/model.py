@@ -1,5 +1,4 @@
 """A trained model: from noise and conditions to images, by a sampler that is an argument."""
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +6,7 @@ import numpy as np
 
 from common.data.spec import Spec
 from common.diffusion.noise import SampleNoise
-from common.diffusion.samplers import SAMPLERS
+from common.diffusion.samplers import SAMPLERS, last
 from common.diffusion.schedule import sampler_timesteps
 from common.errors import UserError
 from common.options.networks import SamplerConfig
@@ -85,8 +84,3 @@ class Model:
             states = list(self.trajectory(sampler, seed, indices, y))
             shown = np.linspace(0, len(states) - 1, min(count, len(states))).round().astype(int)
             return [self.decode(states[i]) for i in shown]
-
-
-def last(trajectory):
-    """The last x_t of a trajectory: a list of them all would not fit into memory."""
-    return deque(trajectory, maxlen=1).pop()

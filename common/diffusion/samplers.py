@@ -5,6 +5,7 @@ alphas_cumprod (T + 1,) is alpha_bar_t, with 1 at -1; timesteps is a list of int
 -1, the clean image; noise() draws standard normal noise of x_t's shape.
 """
 import math
+from collections import deque
 from itertools import pairwise
 
 import numpy as np
@@ -74,3 +75,8 @@ def sample_consistency(denoise, x_t, alphas_cumprod, timesteps, noise):
 SAMPLERS = {
     "ddpm": sample_ddpm, "ddim": sample_ddim, "dpmpp_2m": sample_dpmpp_2m, "consistency": sample_consistency,
 }  # fmt: skip
+
+
+def last(trajectory):
+    """The last x_t of a trajectory: a list of them all would not fit into memory."""
+    return deque(trajectory, maxlen=1).pop()

@@ -4,7 +4,10 @@ Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor 
 """
 import numpy as np
 
-from common.images import from_uint8
+
+def from_uint8(images):
+    """uint8 0..255 -> float32 in [-1, 1]."""
+    return images.astype(np.float32) / 127.5 - 1
 
 
 class Pixels:

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from common.options.fields import Count, Finite, Fraction, options_class
 from common.options.networks import SamplerConfig
-from common.options.recipes import Flat, Where
 from common.options.sampling import Ask, Drawing, Which
+from common.options.where import Flat, Where
 
 Index = tuple[Annotated[int, Field(ge=0)], ...]
 Frames = Annotated[int, Field(ge=2, le=1000)]

@@ -3,33 +3,22 @@
 A model has one name, its kind: of the run's folder, the shipped weights, the tables. RECIPES has them all.
 """
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
-from tyro.conf import Suppress, arg
+from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
 from common.data.measures import MEASURES
 from common.options.fields import Count, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
+from common.options.where import Flat, Where
 
-T = TypeVar("T")
-Flat = Annotated[T, arg(name="")]  # options that are said without the name of the group that they are in
 OneOptionalWord: Any = PrimitiveConstructorSpec(
     (0, 1), "[auto]",
     instance_from_str=lambda words: words[0] if words else True,
     is_instance=lambda value: value is not None, str_from_instance=lambda value: [str(value)],
 )  # fmt: skip
-
-
-@options_class
-class Where:
-    """Where to compute, and how precisely."""
-
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes a GPU where there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
 
 
 @options_class

@@ -10,7 +10,7 @@ from common.data.measures import MEASURES
 from common.errors import UserError
 from common.options.fields import Count, Finite, Fraction, Label, Positive, Seed, options_class
 from common.options.networks import SamplerConfig, SamplerName
-from common.options.recipes import Flat, Where
+from common.options.where import Flat, Where
 
 
 @options_class
