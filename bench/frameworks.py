@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 
 from rounds import ROOT, Rounds, compete, write
 
+from common.files import shipped_weights
 from common.options.command_line import run
 from publish import FRAMEWORKS
 
@@ -31,9 +32,11 @@ def build(tree, kind, device, precision="fp32"):
     prepared, recipe = [], RECIPES[kind]
     Trainer.fit = lambda *arguments: prepared.extend(arguments)  # a script ends here; the steps are taken below
     training = Training(out=Path(mkdtemp()), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
-    sampler = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
+    others = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
+    if kind == "ldm":
+        others["vae_checkpoint"] = shipped_weights(ROOT / tree, "vae")
     script = import_module(recipe.script.removesuffix(".py"))
-    script.main(recipe(training=training, where=Where(device=device, precision=precision), **sampler))
+    script.main(recipe(training=training, where=Where(device=device, precision=precision), **others))
     trainer, losses, count, preview = prepared
     steps = trainer.steps(losses, count, preview)
     with open(devnull, "w") as nowhere, redirect_stderr(nowhere):

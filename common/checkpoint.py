@@ -86,10 +86,7 @@ def find_checkpoint(path, tree, kind):
 
 
 def load_checkpoint(path, kind=None) -> Checkpoint:
-    """Read a run's folder or a file, which must hold a model of this kind, if one is named, distilled or not.
-
-    UserError otherwise.
-    """
+    """Read a run's folder or a file; UserError unless it holds a whole model, of this kind (or distilled from it)."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)

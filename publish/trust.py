@@ -18,6 +18,14 @@ from scoring.metric import floor, mnist_fd, over_floor
 
 COUNT, SEED = 10_000, 100  # training digits that are damaged, others than the floor's
 SAMPLES = 5  # of undamaged ones
+HEAD = f"""\
+# What the offline metric sees
+
+Each classifier's distance over its floor, and the mean of the three, of {COUNT:,} real training digits, damaged in
+known ways, against the test digits. Half a pixel to the right, or of stroke, also blurs.
+How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
+
+"""
 
 
 def moved(images, right, down=0.0):
@@ -67,36 +75,23 @@ def damaged(images, damage, strength):
     return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
 
 
-def damages():
-    """What each classifier says of undamaged digits, of several samples, and of damaged ones, as Markdown."""
-    data = open_dataset()
-    real, floors = data.test.sample(COUNT), floor(COUNT, data)["mnist_fd"]
-    rows = [(f"none, sample {i + 1}", data.train.sample(COUNT, SEED + i)) for i in range(SAMPLES)]
-    images, cells = rows[0][1], []
-    for text, (damage, *strengths) in DAMAGES.items():
-        rows += [(text.format(strength), damaged(images, damage, strength)) for strength in strengths]
-    for text, pictures in tqdm(rows, unit="damage", dynamic_ncols=True):
-        found = mnist_fd(pictures, real)
-        distances = [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
-        cells.append((text, *(f"{distance:.2f}" for distance in distances)))
-    return table(cells, ("damage", *NAMES, "mean"))
-
-
 @options_class
 class Trust:
     """Measure what the offline metric sees, and write asset/metric.md."""
 
 
 def main(options: Trust):
-    text = f"""\
-# What the offline metric sees
-
-Each classifier's distance over its floor, and the mean of the three, of {COUNT:,} real training digits, damaged in
-known ways, against the test digits. Half a pixel to the right, or of stroke, also blurs.
-How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
-
-{damages()}"""
-    (ASSET / "metric.md").write_text(text)
+    data = open_dataset()
+    real, floors = data.test.sample(COUNT), floor(COUNT, data)["mnist_fd"]
+    sets = [(f"none, sample {i + 1}", data.train.sample(COUNT, SEED + i)) for i in range(SAMPLES)]
+    images, rows = sets[0][1], []
+    for text, (damage, *strengths) in DAMAGES.items():
+        sets += [(text.format(strength), damaged(images, damage, strength)) for strength in strengths]
+    for text, pictures in tqdm(sets, unit="damage", dynamic_ncols=True):
+        found = mnist_fd(pictures, real)
+        distances = [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
+        rows.append((text, *(f"{distance:.2f}" for distance in distances)))
+    (ASSET / "metric.md").write_text(HEAD + table(rows, ("damage", *NAMES, "mean")))
     print(ASSET / "metric.md")
 
 

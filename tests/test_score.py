@@ -1,7 +1,9 @@
 """tst_*_fid: the images that they leave, whatever interrupts them, and the report that is made of their results."""
+import gzip
 import hashlib
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -9,31 +11,67 @@ import numpy as np
 import pytest
 import tyro
 from conftest import TREES, assert_user_error, begin_script, run_on_disk, run_script, wait_for
+from PIL import Image
 from pydantic_core import to_jsonable_python
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.data.dataset import data_of, open_dataset
+from common.diffusion.model import Model
 from common.errors import UserError
 from common.images import read_images
-from common.mnist import load_labels, random_images
-from common.options.networks import SamplerConfig
-from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM
-from common.options.sampling import SampleDDPM, SampleLDM, ScoreDDPM, ScoreLDM
+from common.options.networks import SamplerConfig, VAEConfig
+from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
+from common.options.sampling import Drawing, Sample, SamplerOptions, Score, WhichDiffusion
 from publish import report
 from scoring.classifiers import NAMES
-from scoring.score import claim, labels_to_draw
+from scoring.score import claim, conditions_to_draw
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
+MNIST = open_dataset()
+
+
+def of_data(folder, checkpoints, tmp_path):
+    """Checkpoints like these, but for the data that they learned: a folder of them."""
+    for path in checkpoints.iterdir():
+        save_checkpoint(tmp_path / path.name, replace(load_checkpoint(path), spec=open_dataset(folder).spec))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def learned_few(untrained, few, tmp_path_factory):
+    """The untrained checkpoints, as if they had learned `few`."""
+    return of_data(few, untrained, tmp_path_factory.mktemp("learned_few"))
+
+
+@pytest.fixture(scope="module")
+def turned(few, tmp_path_factory):
+    """Another data set: the digits of `few` upside down, and in reverse order."""
+    folder = tmp_path_factory.mktemp("turned")
+    for path in few.glob("*.gz"):
+        content, header = gzip.decompress(path.read_bytes()), 16 if "images" in path.name else 8
+        (folder / path.name).write_bytes(gzip.compress(content[:header] + content[header:][::-1]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learned_turned(untrained, trees, turned, tmp_path_factory):
+    """The untrained checkpoints, and a VAE's, as if they had learned `turned`."""
+    folder, tree, config = tmp_path_factory.mktemp("learned_turned"), trees["pytorch"], VAEConfig(base_channels=8)
+    weights = tree.cpu.arrays(tree.vae.VAE(config, MNIST.spec.shape))
+    tensors = {f"model.{name}": array for name, array in weights.items()}
+    save_checkpoint(folder / "vae.safetensors", Checkpoint(TrainVAE(vae=config), open_dataset(turned).spec, tensors))
+    return of_data(turned, untrained, folder)
 
 
 @pytest.mark.parametrize("script, kind", [("tst_mnist_fid.py", "ddpm"), ("tst_mnist_ldm_fid.py", "ldm")])
 @pytest.mark.parametrize("name", TREES)
-def test_draws_exports_and_scores(untrained, few, tmp_path, name, script, kind):
-    checkpoint = untrained / f"{kind}.safetensors"
-    arguments = (*FAST, "--data", few, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
-    result = run_script(name, script, *arguments)
+def test_draws_exports_and_scores(learned_few, few, tmp_path, name, script, kind):
+    checkpoint = learned_few / f"{kind}.safetensors"
+    result = run_script(name, script, *FAST, "--checkpoint", checkpoint, "--out", tmp_path, "--seed", 3)
     assert result.returncode == 0, result.stderr
-    np.testing.assert_array_equal(read_images(tmp_path / "real"), random_images(False, 40, few))
-    assert read_images(tmp_path / "fake").std() > 5
+    shape = MNIST.spec.shape
+    np.testing.assert_array_equal(read_images(tmp_path / "real", shape), open_dataset(few).test.sample(40))
+    assert read_images(tmp_path / "fake", shape).std() > 5
     found = json.loads((tmp_path / "result.json").read_text())
     told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
     assert told.items() <= found.items()
@@ -42,24 +80,79 @@ def test_draws_exports_and_scores(untrained, few, tmp_path, name, script, kind):
         assert found[measured] > 0, measured
     for named in ("device", "hardware", "dtype", "framework", "checkpoint", "date"):
         assert found[named], named
-    assert found["fid"] is None and found["fid_note"]
+    assert found["fid"] is None and found["fid_note"] and found["data"] == open_dataset(few).spec.digest
+
+
+SCRIPTS = [  # tree, script, model, what it writes of the data, and the image that this begins with
+    ("jittor", "tst_mnist_fid.py", "ddpm", ("--no-fid", "--num", 12, "--steps", 1), "real/00000.png"),
+    ("pytorch", "edit_mnist.py vary --pixels", "ddpm", ("--num", 1, "--steps", 1, "--index", 7), "vary.png"),
+    ("pytorch", "edit_mnist.py repaint", "ldm", ("--num", 1, "--steps", 1, "--resample", 1), "repaint.png"),
+    ("jittor", "tst_mnist_vae.py", "vae", ("--num", 10), "reconstructions.png"),
+]
+
+
+@pytest.mark.parametrize("name, script, kind, arguments, written", SCRIPTS)
+def test_a_model_s_own_data_is_used(learned_turned, few, turned, tmp_path, name, script, kind, arguments, written):
+    """By its source, without --data; other data is refused."""
+    script, *words = script.split()
+    arguments = (*words, *arguments, "--checkpoint", learned_turned / f"{kind}.safetensors", "--out", tmp_path)
+    result = run_script(name, script, *arguments)
+    assert result.returncode == 0, result.stderr
+    test = open_dataset(turned).test
+    first = test.images[7 if "--index" in arguments else 0]
+    with Image.open(tmp_path / written) as opened:
+        picture = np.asarray(opened)
+    picture = picture if written.startswith("real") else picture[4:68:2, 4:68:2]  # of a grid, enlarged
+    np.testing.assert_array_equal(picture, (test.sample(12) if written.startswith("real") else first[None])[0, 0])
+    other, own = (open_dataset(folder).spec.digest for folder in (few, turned))
+    assert_user_error(run_script(name, script, *arguments, "--data", few), few, other, own, "--data")
+
+
+def test_data_that_was_moved(learned_turned, few, turned, tmp_path):
+    checkpoint = load_checkpoint(learned_turned / "ddpm.safetensors")
+    assert data_of(checkpoint).folder == turned
+    moved = shutil.copytree(turned, tmp_path / "moved")
+    data = data_of(checkpoint, moved)
+    assert (data.folder, data.spec.source, data.spec.digest) == (moved, moved, checkpoint.spec.digest)
+    gone = replace(checkpoint, spec=replace(checkpoint.spec, source=tmp_path / "gone"))
+    assert data_of(gone, moved).folder == moved
+    with pytest.raises(UserError, match=r"gone, the data of .*ddpm\.safetensors, is gone: name its folder with --data"):
+        data_of(gone)
+
+
+@pytest.mark.parametrize("name, script, kind", [
+    ("pytorch", "tst_mnist.py", "ddpm"), ("jittor", "tst_mnist_ldm_fid.py", "ldm"),
+    ("pytorch", "edit_mnist.py vary", "ldm"),
+])  # fmt: skip
+def test_a_class_that_the_model_does_not_have(untrained, tmp_path, name, script, kind):
+    """One line, and nothing is written."""
+    script, *words = script.split()
+    arguments = (*words, "--checkpoint", untrained / f"{kind}.safetensors", "--out", tmp_path / "out", "--digit", 10)
+    assert_user_error(run_script(name, script, *arguments), "--digit 10: mnist has the classes 0 to 9")
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_labels_are_drawn_as_often_as_in_the_training_set():
     """A function of (seed, image), for any data set; or even, or the one digit that is asked for."""
-    labels = labels_to_draw(ScoreLDM(seed=7), np.arange(20_000))
-    frequencies = np.bincount(load_labels(train=True)) / 60_000
+    model = Model(None, None, None, None, MNIST.spec, TrainLDM())
+
+    def labels_to_draw(seed=0, base="ldm", **options):
+        options = Score(which=WhichDiffusion(base=base), drawing=Drawing(seed=seed), **options)
+        return conditions_to_draw(model, MNIST, options)[:, 0].astype(int)
+
+    labels = labels_to_draw(seed=7, num=20_000)
+    frequencies = np.bincount(MNIST.train.labels) / 60_000
     spread = np.sqrt(frequencies * (1 - frequencies) / 20_000)
     assert (np.abs(np.bincount(labels) / 20_000 - frequencies) < 4 * spread).all()
-    np.testing.assert_array_equal(labels_to_draw(ScoreDDPM(seed=7), np.arange(50, 60)), labels[50:60])
-    assert (labels_to_draw(ScoreLDM(seed=8), np.arange(50, 150)) != labels[50:150]).any()
-    np.testing.assert_array_equal(labels_to_draw(ScoreLDM(labels="even"), np.arange(5, 15)), np.arange(5, 15) % 10)
-    np.testing.assert_array_equal(labels_to_draw(ScoreLDM(digit=4), np.arange(3)), [4, 4, 4])
+    np.testing.assert_array_equal(labels_to_draw(seed=7, base="ddpm", num=60)[50:], labels[50:60])
+    assert (labels_to_draw(seed=8, num=150)[50:] != labels[50:150]).any()
+    np.testing.assert_array_equal(labels_to_draw(labels="even", num=15)[5:], np.arange(5, 15) % 10)
+    np.testing.assert_array_equal(labels_to_draw(digit=4, num=3), [4, 4, 4])
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_a_killed_run_goes_on_to_the_same_images(untrained, few, tmp_path, name):
-    arguments = (*FAST, "--num", 200, "--data", few, "--checkpoint", untrained / "ldm.safetensors", "--out")
+def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
+    arguments = (*FAST, "--num", 200, "--checkpoint", learned_few / "ldm.safetensors", "--out")
     assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
     killed = tmp_path / "killed"
     process = begin_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
@@ -104,47 +197,54 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 OWN = [
     (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, guidance=1.0, eta=0.0)),
     (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, guidance=1.0, eta=0.0)),
-    (DistillLDM, SamplerConfig(name="ddim", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
+    (DistillLDM, SamplerConfig(name="consistency", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
 
 
 @pytest.mark.parametrize("recipe, own", OWN)
-@pytest.mark.parametrize("cls", [SampleDDPM, SampleLDM, ScoreDDPM, ScoreLDM])
-def test_a_model_draws_by_its_own_sampler(recipe, own, cls):
+@pytest.mark.parametrize("cls", [Sample, Score])
+@pytest.mark.parametrize("base", ["ddpm", "ldm"])
+def test_a_model_draws_by_its_own_sampler(recipe, own, cls, base):
     """What is named on the command line wins; the rest stays the model's own."""
     assert recipe().sampler == own
-    options = cls()
-    assert (options.sampler, options.steps, options.shift, options.guidance, options.eta) == (None,) * 5
-    assert options.override(own) == own
+    default = cls(which=WhichDiffusion(base=base))
+
+    def chosen(named):
+        arguments = [word for name, value in named.items() for word in (f"--{name}", str(value))]
+        return tyro.cli(cls, default=default, args=arguments).sampler.over(own)
+
+    options = tyro.cli(cls, default=default, args=[])
+    assert vars(options.sampler) == dict.fromkeys(("sampler", "steps", "shift", "guidance", "eta"))
+    assert chosen({}) == own
     named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "guidance": 0.0}
     for name, value in named.items():
-        options = tyro.cli(cls, args=[f"--{name}", str(value)])
-        assert options.override(own) == replace(own, **{"name" if name == "sampler" else name: value})
-    arguments = [word for name, value in named.items() for word in (f"--{name}", str(value))]
-    expected = SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0)
-    assert tyro.cli(cls, args=arguments).override(own) == expected
-    assert cls(sampler="ddim", eta=0.25).override(own) == replace(own, name="ddim", eta=0.25)
+        assert chosen({name: value}) == replace(own, **{"name" if name == "sampler" else name: value})
+    assert chosen(named) == SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0)
+    assert SamplerOptions(sampler="ddim", eta=0.25).over(own) == replace(own, name="ddim", eta=0.25)
     with pytest.raises(UserError, match="--eta is DDIM's, and dpmpp_2m draws"):
-        cls(sampler="dpmpp_2m", eta=0.25).override(own)
-    assert (options.num, options.digit) == (100 if cls in (SampleDDPM, SampleLDM) else 10_000, None)
+        SamplerOptions(sampler="dpmpp_2m", eta=0.25).over(own)
+    assert options.num == (100 if cls is Sample else 10_000)
+    assert (options.ask if cls is Sample else options).digit is None
 
 
 @pytest.mark.parametrize("recipe, own", OWN)
 def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
     """Saved and loaded with other steps than the recipe's. Guidance is for a model trained with the null label."""
     trained = replace(own, steps=4, shift=1.5, eta=0.0 if recipe is DistillLDM else 0.5)
-    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(recipe(sampler=trained), {}))
+    vae = None if recipe is TrainDDPM else VAEConfig()
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(recipe(sampler=trained), MNIST.spec, {}, vae=vae))
     checkpoint = load_checkpoint(tmp_path / "model.safetensors")
-    assert checkpoint.choose_sampler(ScoreLDM()) == trained
-    assert checkpoint.choose_sampler(ScoreLDM(steps=7)) == replace(trained, steps=7)
+    model = Model(None, None, None, None, checkpoint.spec, checkpoint.options, checkpoint)
+    assert model.choose_sampler(SamplerOptions()) == trained
+    assert model.choose_sampler(SamplerOptions(steps=7)) == replace(trained, steps=7)
     if recipe is DistillLDM:
         with pytest.raises(UserError, match=r"model\.safetensors never saw a null label.*leave out --guidance"):
-            checkpoint.choose_sampler(ScoreLDM(guidance=0.0))
+            model.choose_sampler(SamplerOptions(guidance=0.0))
     else:
-        assert checkpoint.choose_sampler(ScoreLDM(guidance=0.0)) == replace(trained, guidance=0.0)
-        without = replace(checkpoint, options=replace(checkpoint.options, label_dropout=0.0))
+        assert model.choose_sampler(SamplerOptions(guidance=0.0)) == replace(trained, guidance=0.0)
+        without = replace(model, recipe=replace(model.recipe, label_dropout=0.0))
         with pytest.raises(UserError, match="leave out --guidance"):
-            without.choose_sampler(ScoreLDM(guidance=2.0))
+            without.choose_sampler(SamplerOptions(guidance=2.0))
 
 
 RESULT = {

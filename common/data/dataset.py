@@ -69,11 +69,8 @@ class Split:
         return self.spec.conditions(self.labels, self.values)
 
     def sample(self, count, seed=0):
-        """`count` images at random, a seed's, or all if there are not as many.
-
-        Not every n-th: the digits' order has a period, and every 6th image is 4 times as far from the test set as
-        others.
-        """
+        """`count` images at random, a seed's, or all if there are fewer. Not every n-th: MNIST's order has a period, by
+        which every 6th image is 4 times as far from the test set as others."""
         chosen = np.random.default_rng(seed).permutation(len(self.images))[:count]
         return self.images[np.sort(chosen)] if count < len(self.images) else self.images
 
@@ -98,10 +95,8 @@ class Dataset:
         return replace(self.train, limit=limit)
 
     def measured(self, names):
-        """The same with these measures in its Spec; one that no training image has is left out.
-
-        What is not kept in data/measures/ yet is measured, in minutes.
-        """
+        """The same with these measures in its Spec, measured first, in minutes, if they are not kept in data/measures/
+        yet; one that no training image has is left out."""
         if not names:
             return self
         table, count = load_table(self.train), len(self.spec.classes)
@@ -135,10 +130,8 @@ def read_dataset(folder, size):
 
 
 def data_of(checkpoint, folder=None):
-    """The data set that a checkpoint's model was trained on, from where it was then or from a folder.
-
-    UserError where it is not there any more, or is another.
-    """
+    """The data that a checkpoint's model was trained on, from where it was then or from a folder; UserError where it is
+    gone, or is another."""
     spec = checkpoint.spec
     place = folder or spec.source
     if place and not Path(place).is_dir():

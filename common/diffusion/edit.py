@@ -1,7 +1,6 @@
 """What people do with a diffusion model once it draws: repaint a part, vary the whole, morph from one image to another.
 
-Each takes a Model, a sampler and images (N, C, H, W) uint8, and gives images (N, C, H, W) float32 in [-1, 1].
-y (N, 1 + A): the conditions; sample i of a seed has its own noise.
+Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A), and gives float32 in [-1, 1].
 """
 from itertools import pairwise
 
@@ -32,10 +31,8 @@ def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
 
 
 def vary(model, sampler, images, strength, seed, indices, y):
-    """Images noised for the share `strength` of the time steps, then denoised (Meng et al. 2022, SDEdit, algorithm 1).
-
-    0 changes nothing (but for the VAE), 1 all of it.
-    """
+    """Images noised for the share `strength` of the time steps, then denoised (Meng et al. 2022, SDEdit, algorithm 1):
+    0 changes nothing (but for the VAE), 1 all of it."""
     start = round(strength * model.timesteps) - 1
     timesteps = [start, *(t for t in sampler_timesteps(model.timesteps, sampler) if t < start)]
     with model.device.inference():

@@ -34,10 +34,7 @@ class Pixels:
 
 
 class Latents:
-    """x_0 is the mean of the VAE's posterior, normalised by the training set's mean and std of each channel.
-
-    mean, std: tensors (1, C, 1, 1).
-    """
+    """x_0 is the mean of the VAE's posterior, normalised by the training set's mean and std, tensors (1, C, 1, 1)."""
 
     clip = False
 

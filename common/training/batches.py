@@ -18,10 +18,8 @@ class Batch:
 
 
 class Batches:
-    """The batches of a training on samples 0 to count - 1, each a function of (seed, step).
-
-    An epoch has each sample once. A process takes every `processes`-th sample of a batch, from its own number on.
-    """
+    """The batches of a training on samples 0 to count - 1, each a function of (seed, step); an epoch has each sample
+    once. A process takes every `processes`-th sample of a batch, from its own number on."""
 
     def __init__(self, seed, count, batch_size, process=0, processes=1):
         self.seed, self.count, self.batch_size = seed, count, batch_size

@@ -17,11 +17,8 @@ class Progress:
 
 
 class Clock:
-    """Counts the steps of a training, from `progress` on, until its epochs or its minutes are spent.
-
-    The minutes go by the wall clock, pictures and checkpoints included, but for the first step: it waits for the
-    framework's kernels.
-    """
+    """Counts the steps of a training, from `progress` on, until its epochs or its minutes are spent, by the wall clock:
+    pictures and checkpoints count, the first step does not, for it waits for the framework's kernels."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
         self.total, self.minutes, self.epoch_steps = epochs * epoch_steps, minutes, epoch_steps

@@ -3,11 +3,8 @@ import signal
 
 
 class Stop:
-    """While inside, SIGINT and SIGTERM end nothing: `came` is the first of them, or None.
-
-    `signal` is the one that ends the run, when the processes have agreed on it. A RuntimeError after a signal ends the
-    run too: Jittor's, whose compilers Ctrl-C ends.
-    """
+    """While inside, SIGINT and SIGTERM end nothing: `came` is the first of them, or None, and `signal` the one that the
+    processes agree to end by. A RuntimeError after it ends the run too: Jittor's, whose compilers Ctrl-C ends."""
 
     def __init__(self):
         self.came = self.signal = None
@@ -22,7 +19,6 @@ class Stop:
     def __exit__(self, kind, error, traceback):
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if isinstance(error, RuntimeError):
-            self.signal = self.came
-            return self.came is not None
-        return False
+        ended = self.came is not None and isinstance(error, RuntimeError)
+        self.signal = self.came if ended else self.signal
+        return ended
