@@ -1,46 +1,47 @@
 """Repainting, varying and morphing, with the shipped weights: what is kept, what comes out, and what is refused."""
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_user_error, run_script
+from conftest import FP32, ROOT, assert_user_error, run_script
 from PIL import Image, ImageSequence
 
 from common.checkpoint import Checkpoint
-from common.edit import PARTS, morph, read_digit, read_digits, read_mask
+from common.data.dataset import open_dataset
+from common.diffusion import edit
+from common.diffusion.model import Model
+from common.diffusion.noise import SampleNoise
+from common.diffusion.samplers import sample_ddpm
+from common.diffusion.schedule import resampled, sampler_timesteps
+from common.diffusion.space import Pixels, reconstruct
+from common.edit import PARTS, digits_of, morph, read_digit, read_mask, write_edit
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
-from common.mnist import load_mnist
-from common.noise import SampleNoise
-from common.options.editing import Morph, Repaint, Vary
+from common.options.editing import Drawn, EditWith, Morph, Repaint, Vary
 from common.options.networks import DiffusionConfig, SamplerConfig
 from common.options.recipes import TrainDDPM
-from common.schedule import resampled
 from scoring.classifiers import classes
 from scoring.edits import rms
 
 WEIGHTS = ROOT / "pytorch" / "weights"
 COUNT = 12
+MNIST = open_dataset()
+SHAPE = MNIST.spec.shape
 
 
 @pytest.fixture(scope="module")
 def digits():
-    images, labels = load_mnist(train=False, limit=COUNT)
-    return images, labels.astype(np.float32)
+    return MNIST.test.images[:COUNT], MNIST.test.labels[:COUNT].astype(np.float32)
 
 
 @pytest.fixture(scope="module", params=["ldm", "ddpm"])
 def both(request, trees):
-    """The shipped PyTorch weights in float32 in both trees: {tree: (editing, a function that makes a pipeline)}."""
-
-    def maker(tree):
-        def make(options):
-            return tree.pipeline.load_pipeline(options(checkpoint=WEIGHTS / f"{request.param}.safetensors",
-                                                       pixels=request.param == "ddpm", precision="fp32"))  # fmt: skip
-        return make
-
-    return request.param, {name: (tree.editing, maker(tree)) for name, tree in trees.items()}
+    """The shipped PyTorch weights in float32 in both trees: their kind, [Model]."""
+    kind = request.param
+    path = WEIGHTS / f"{kind}.safetensors"
+    return kind, [tree.pipeline.load_model(path, kind, FP32) for tree in trees.values()]
 
 
 def close(found, most=0.01):
@@ -51,12 +52,11 @@ def close(found, most=0.01):
 
 def test_repainting(both, digits):
     """What is kept is kept to the last bit, and the rest becomes the digit that it was; the same in both trees."""
-    (_, trees), (images, labels), found = both, digits, []
-    kept = read_mask("right")
-    for editing, make in trees.values():
-        pipeline = make(Repaint)
-        times = resampled(pipeline.timesteps(), 10)
-        drawn = editing.repaint(pipeline, images, kept, times, 3, range(COUNT), pipeline.conditions(labels))
+    (_, models), (images, labels), found = both, digits, []
+    kept, sampler = read_mask("right", SHAPE), Repaint().sampler
+    for model in models:
+        times = resampled(sampler_timesteps(model.timesteps, sampler), 10)
+        drawn = edit.repaint(model, sampler, images, kept, times, 3, range(COUNT), model.conditions(labels))
         np.testing.assert_array_equal(to_uint8(drawn)[:, kept], images[:, kept])
         assert rms(drawn, from_uint8(images)) > 0.1  # it is not just the picture again
         found.append(drawn)
@@ -66,13 +66,12 @@ def test_repainting(both, digits):
 
 def test_varying(both, digits):
     """The stronger, the farther; towards another digit it becomes that one; the same in both trees."""
-    (kind, trees), (images, labels), found = both, digits, []
-    for editing, make in trees.values():
-        pipeline = make(Vary)
+    (kind, models), (images, labels), found = both, digits, []
+    for model in models:
 
-        def vary(strength, asked, editing=editing, pipeline=pipeline):
-            y = pipeline.conditions(np.broadcast_to(asked, COUNT))
-            return editing.vary(pipeline, images, strength, 0, range(COUNT), y)
+        def vary(strength, asked, model=model):
+            y = model.conditions(np.broadcast_to(asked, COUNT))
+            return edit.vary(model, Vary().sampler, images, strength, 0, range(COUNT), y)
 
         drawn = {strength: vary(strength, labels) for strength in (0, 0.3, 0.6, 1)}
         distances = [rms(drawn[strength], from_uint8(images)) for strength in drawn]
@@ -86,15 +85,14 @@ def test_varying(both, digits):
 
 def test_inversion_and_morphing(both, digits):
     """The noise leads back to the image; a morph begins and ends at its images; the same in both trees."""
-    (_, trees), (images, _), found = both, digits, []
-    for editing, make in trees.values():
-        pipeline = make(Morph)
-        nothing = pipeline.conditions(np.full(COUNT, np.nan))
-        noise = editing.invert(pipeline, images, nothing)
+    (_, models), (images, _), found, sampler = both, digits, [], Morph().sampler
+    for model in models:
+        unconditional = model.conditions(np.full(COUNT, np.nan))
+        noise = edit.invert(model, sampler, images, unconditional)
         assert 0.4 < noise.std() < 1.1 and np.abs(noise.mean()) < 0.3
-        best = pipeline.reconstruct(images)
-        assert rms(editing.draw_from(pipeline, noise, nothing), best) < 0.08
-        frames = editing.morph(pipeline, images[:3], 5)
+        best = reconstruct(model.space, images, model.device)
+        assert rms(edit.draw_from(model, sampler, noise, unconditional), best) < 0.08
+        frames = edit.morph(model, sampler, images[:3], 5)
         assert frames.shape == (2, 5, 1, 32, 32)
         for pair, i in ((0, 0), (1, 1)):
             assert rms(frames[pair, 0], best[i]) < 0.1 and rms(frames[pair, -1], best[i + 1]) < 0.1
@@ -102,37 +100,56 @@ def test_inversion_and_morphing(both, digits):
     close(found)
 
 
-def test_slerp(tree):
+def test_slerp():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 4, 8, 8)).astype(np.float32)
-    np.testing.assert_allclose(tree.editing.slerp(a, b, 0), a, atol=1e-6)
-    np.testing.assert_allclose(tree.editing.slerp(a, b, 1), b, atol=1e-6)
-    middle = tree.editing.slerp(a, b * np.linalg.norm(a) / np.linalg.norm(b), 0.5)
+    np.testing.assert_allclose(edit.slerp(a, b, 0), a, atol=1e-6)
+    np.testing.assert_allclose(edit.slerp(a, b, 1), b, atol=1e-6)
+    middle = edit.slerp(a, b * np.linalg.norm(a) / np.linalg.norm(b), 0.5)
     assert np.linalg.norm(middle) == pytest.approx(np.linalg.norm(a), rel=1e-5)  # on the sphere
 
 
-def test_between_equal_noises_there_is_nothing_else(tree):
+def test_between_equal_noises_there_is_nothing_else():
     """Their cosine is 1 or more, as it is rounded: no angle, and not 0 / 0."""
     for a in np.random.default_rng(0).standard_normal((10, 4, 8, 8)).astype(np.float32):
-        np.testing.assert_allclose(tree.editing.slerp(a, a, 0.5), a, rtol=1e-3)
+        np.testing.assert_allclose(edit.slerp(a, a, 0.5), a, rtol=1e-3)
+
+
+def pixel_model(tree, network):
+    """A pixel model of a tree, on the CPU, that is this function (x_t, t, y)."""
+    diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=False)
+    return Model(tree.cpu, network, diffusion, Pixels(SHAPE), MNIST.spec, TrainDDPM())
 
 
 def test_a_trajectory_goes_on_after_the_noise_it_began_with(tree):
     """Given the noise that it would begin with, it is the same: the sampler's own noise is not that again."""
-    accelerator, ddpm = tree.device.make_accelerator("cpu", "fp32"), tree.ddpm.DDPM(DiffusionConfig(clip=False))
-    sampler = SamplerConfig(name="ddpm", steps=4, shift=1.0)
-    pipeline = tree.pipeline.Pipeline(accelerator, lambda x, t, y: 0 * x, ddpm, sampler, {})
-    y, x_t = pipeline.conditions(np.arange(2)), SampleNoise(0, range(2), pipeline.shape)()
-    given = (), (tree.device.to_tensor(x_t, "cpu"),)
-    states = [[tree.device.to_array(x) for x in pipeline.trajectory(0, range(2), y, *noise)] for noise in given]
+    model, sampler = pixel_model(tree, lambda x, t, y: 0 * x), SamplerConfig(name="ddpm", steps=4, shift=1.0)
+    y, x_t = model.conditions(np.arange(2)), SampleNoise(0, range(2), SHAPE)()
+    given = (), (tree.cpu.tensor(x_t),)
+    states = [[tree.cpu.array(x) for x in model.trajectory(sampler, 0, range(2), y, *noise)] for noise in given]
     assert len(states[0]) == 5
     np.testing.assert_array_equal(*states)
 
 
+@pytest.mark.parametrize("guidance, rows", [(0.0, 5), (1.0, 5), (1.5, 10)])
+def test_what_guidance_costs(tree, guidance, rows):
+    """Of 5 images the network sees 10 where it draws with and without conditions; with guidance 0 only without."""
+    seen = []
+
+    def network(x_t, t, y):
+        seen.append((len(x_t), np.isnan(tree.cpu.array(y)).all(axis=1).sum()))
+        return 0 * x_t
+
+    model = pixel_model(tree, network)
+    sampler = SamplerConfig(name="ddim", steps=3, guidance=guidance)
+    model.sample(sampler, 0, range(5), model.conditions(np.arange(5)))
+    assert seen == [(rows, 0 if guidance == 1 else 5)] * 3
+
+
 def test_a_model_that_never_saw_a_null_label_draws_no_digit_of_any_class(tree, tmp_path):
-    accelerator, ddpm = tree.device.make_accelerator("cpu", "fp32"), tree.ddpm.DDPM(DiffusionConfig())
-    checkpoints = [Checkpoint(TrainDDPM(label_dropout=share), {}, path=tmp_path) for share in (0.1, 0.0)]
-    sees, never = (tree.pipeline.Pipeline(accelerator, None, ddpm, None, {}, checkpoint=c) for c in checkpoints)
+    model = pixel_model(tree, None)
+    checkpoints = [Checkpoint(TrainDDPM(label_dropout=share), MNIST.spec, {}, path=tmp_path) for share in (0.1, 0.0)]
+    sees, never = (replace(model, recipe=c.options, checkpoint=c) for c in checkpoints)
     assert np.isnan(sees.conditions([3, np.nan])).tolist() == [[False], [True]]
     with pytest.raises(UserError, match=f"{tmp_path} never saw a null label.*name the digit"):
         never.conditions([3, np.nan])
@@ -146,10 +163,10 @@ def test_resampled():
 def test_ancestral_sampling_goes_back_by_the_forward_process(tree):
     """From t to a greater s: x_s = sqrt(abar_s / abar_t) x_t + sqrt(1 - abar_s / abar_t) eps."""
     abar = np.array([0.9, 0.5, 0.1, 1.0])
-    ones = tree.device.to_tensor(np.ones((1, 1, 2, 2), np.float32), "cpu")
-    steps = list(tree.samplers.sample_ddpm(lambda x, t: ones, ones, abar, [1, 2, -1], lambda: 3 * ones))
+    ones = tree.cpu.tensor(np.ones((1, 1, 2, 2), np.float32))
+    steps = list(sample_ddpm(lambda x, t: ones, ones, abar, [1, 2, -1], lambda: 3 * ones))
     assert len(steps) == 2
-    first, last = (tree.device.to_array(x).ravel()[0] for x in steps)
+    first, last = (tree.cpu.array(x).ravel()[0] for x in steps)
     assert first == pytest.approx(np.sqrt(0.1 / 0.5) + 3 * np.sqrt(1 - 0.1 / 0.5))
     assert last == pytest.approx(1)
 
@@ -157,30 +174,28 @@ def test_ancestral_sampling_goes_back_by_the_forward_process(tree):
 @pytest.fixture
 def picture(tmp_path):
     """A test digit as somebody would draw it: large, dark on light, off the centre."""
-    image, _ = load_mnist(train=False, limit=1)
     large = np.full((700, 500), 250, np.uint8)
-    large[100:420, 30:350] = 250 - np.kron(image[0, 0], np.ones((10, 10), np.uint8)) // 2
+    large[100:420, 30:350] = 250 - np.kron(MNIST.test.images[0, 0], np.ones((10, 10), np.uint8)) // 2
     path = tmp_path / "digit.png"
     Image.fromarray(large).save(path)
     return path
 
 
 def test_a_picture_is_made_as_mnist_was(picture, tmp_path):
-    image, _ = load_mnist(train=False, limit=1)
-    found = read_digit(picture)
+    found = read_digit(picture, SHAPE)
     assert found.shape == (1, 32, 32) and found.dtype == np.uint8 and found.max() > 230
-    assert np.corrcoef(found.ravel(), image[0].ravel())[0, 1] > 0.9
+    assert np.corrcoef(found.ravel(), MNIST.test.images[0].ravel())[0, 1] > 0.9
     light = tmp_path / "light.png"
     Image.eval(Image.open(picture), lambda value: 255 - value).convert("RGB").save(light)
-    assert np.abs(read_digit(light).astype(int) - found).max() <= 1
+    assert np.abs(read_digit(light, SHAPE).astype(int) - found).max() <= 1
     transparent, black = tmp_path / "transparent.png", Image.new("RGBA", (500, 700), "black")
     black.putalpha(Image.eval(Image.open(picture), lambda value: 2 * (250 - value)))
     black.save(transparent)
-    assert np.corrcoef(read_digit(transparent).ravel(), found.ravel())[0, 1] > 0.99
+    assert np.corrcoef(read_digit(transparent, SHAPE).ravel(), found.ravel())[0, 1] > 0.99
     turned, exif = tmp_path / "turned.png", Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter to the right, as phones write
     Image.open(picture).transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
-    np.testing.assert_array_equal(read_digit(turned), found)
+    np.testing.assert_array_equal(read_digit(turned, SHAPE), found)
 
 
 def test_pictures_that_are_no_digit(tmp_path):
@@ -193,24 +208,24 @@ def test_pictures_that_are_no_digit(tmp_path):
     told = {"flat": "no digit", "specks": "no digit", "noise": "no digit", "text": "damaged", "none": "gone"}
     for name, words in told.items():
         with pytest.raises(UserError, match=words):
-            read_digit(tmp_path / f"{name}.png")
+            read_digit(tmp_path / f"{name}.png", SHAPE)
 
 
 def test_masks(tmp_path):
     for name in PARTS:
-        kept = read_mask(name)
+        kept = read_mask(name, SHAPE)
         assert kept.shape == (1, 32, 32) and kept.mean() == (0.75 if name == "centre" else 0.5)
-    assert read_mask("left")[0, :, 16:].all() and read_mask("top")[0, 16:].all()
+    assert read_mask("left", SHAPE)[0, :, 16:].all() and read_mask("top", SHAPE)[0, 16:].all()
     own = np.zeros((32, 32), np.uint8)
     own[3:9] = 255
     Image.fromarray(own).save(tmp_path / "own.png")
-    np.testing.assert_array_equal(read_mask(str(tmp_path / "own.png"))[0], own == 0)
+    np.testing.assert_array_equal(read_mask(str(tmp_path / "own.png"), SHAPE)[0], own == 0)
     Image.new("L", (28, 32)).save(tmp_path / "small.png")
     Image.new("L", (32, 32)).save(tmp_path / "black.png")
     Image.new("L", (32, 32), 255).save(tmp_path / "white.png")
     for name, told in (("small", "is 28x32"), ("black", "all black"), ("white", "all white"), ("no", "gone")):
         with pytest.raises(UserError, match=told):
-            read_mask(str(tmp_path / f"{name}.png"))
+            read_mask(str(tmp_path / f"{name}.png"), SHAPE)
 
 
 @pytest.mark.parametrize("name", ["pytorch", "jittor"])
@@ -232,11 +247,23 @@ def test_the_script(picture, tmp_path, name):
     assert_user_error(edit("repaint", "--mask", "middle"), "middle", "left, right, top, bottom, centre, or a PNG")
 
 
-def test_digits_that_cannot_be_edited():
+def test_digits_that_cannot_be_edited(trees):
+    model = replace(pixel_model(trees["pytorch"], None), checkpoint=Checkpoint(TrainDDPM(), MNIST.spec, {}))
     with pytest.raises(UserError, match="--index: name one or more of 0 to 9999"):
-        read_digits(Vary(index=(10_000,)))
+        digits_of(model, Vary(which=EditWith(index=(10_000,))))
     with pytest.raises(UserError, match="two or more"):
-        morph(None, None, Morph(index=(3,)))
+        morph(model, Morph(which=EditWith(index=(3,))))
+
+
+def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, monkeypatch):
+    """Without --out: those with --pixels do not overwrite the others."""
+    (tmp_path / "weights").symlink_to(untrained)
+    monkeypatch.setattr(tree.device.Device, "tree", tmp_path)
+    for pixels in (True, False):
+        options = Vary(which=EditWith(pixels=pixels, index=(0,)), drawing=Drawn(num=1), steps=1, where=FP32)
+        write_edit(tree.pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
+    found = [path.relative_to(tmp_path / "runs") for path in sorted((tmp_path / "runs").rglob("*.png"))]
+    assert [*map(str, found)] == ["edits-ddpm/vary.png", "edits-ldm/vary.png"]
 
 
 def test_scores(tmp_path):

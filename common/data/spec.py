@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.options.fields import Finite, Size, options_class
 
@@ -49,6 +49,12 @@ class Spec:
     """Of the source's files: another data set has another."""
     source: Path | None = None
     """Where its files were when it was last read (None: the repository's MNIST)."""
+
+    @model_validator(mode="after")
+    def check(self):
+        if any(len(measure.rows) != len(self.classes) + 1 for measure in self.measures.values()):
+            raise ValueError("measures: a row of percentiles for each class, and one for all")
+        return self
 
     def conditions(self, labels, values=()):
         """y (N, 1 + A) float32 of labels (N,) and values {measure: a number or (N,)}; NaN: unconditional.

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import UnionType
 
 import tyro
+from pydantic import ValidationError
 
 from common.errors import UserError
 
@@ -31,7 +32,7 @@ def run(main, options, description=None):
     kind, defaults = (options, {}) if isinstance(options, type | UnionType) else (type(options), {"default": options})
     try:
         with failure_ends_all():
-            main(tyro.cli(kind, description=description, **defaults))
+            main(read(kind, description=description, **defaults))
     except UserError as error:
         fail(str(error))
     except OSError as error:
@@ -45,6 +46,16 @@ def run(main, options, description=None):
         fail(f"out of memory{f' ({what})' if what else ''}: a smaller --batch-size, or fewer images, needs less")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
+
+
+def read(kind, **settings):
+    """Options from the command line; one line where one is out of its range that is said without its group's name:
+    tyro looks in the other groups only."""
+    try:
+        return tyro.cli(kind, **settings)
+    except ValidationError as error:
+        wrong = error.errors()[-1]
+        fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + wrong["msg"])
 
 
 @contextmanager

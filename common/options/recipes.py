@@ -75,6 +75,15 @@ class TrainVAE:
     vae: VAEConfig = VAEConfig()
 
 
+def check_sampler(options):
+    """ValueError where a diffusion model's own sampler is one that it cannot have."""
+    if options.sampler.steps > options.diffusion.timesteps:
+        raise ValueError(f"sampler.steps: the schedule has {options.diffusion.timesteps}")
+    if options.sampler.guidance != 1 and not options.label_dropout:
+        raise ValueError("sampler.guidance: without label dropout the model never sees the null label")
+    return options
+
+
 @options_class
 class TrainDiffusion:
     """What the training scripts of the diffusion models have in common."""
@@ -93,14 +102,10 @@ class TrainDiffusion:
 
     @model_validator(mode="after")
     def check(self):
-        if self.sampler.steps > self.diffusion.timesteps:
-            raise ValueError(f"sampler.steps: the schedule has {self.diffusion.timesteps}")
         if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.pixels:
             told = "diffusion.prediction: the cosine schedule ends at alpha 5e-5, by which x_0 from epsilon is divided"
             raise ValueError(f"{told}: predict v, or take the linear schedule")
-        if self.sampler.guidance != 1 and not self.label_dropout:
-            raise ValueError("sampler.guidance: without label dropout the model never sees the null label")
-        return self
+        return check_sampler(self)
 
 
 @options_class
@@ -145,6 +150,10 @@ class Distill:
     teacher_digest: Annotated[str | None, Suppress] = None
     diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig()
     unet: Annotated[UNetConfig, Suppress] = UNetConfig()
+
+    @model_validator(mode="after")
+    def check(self):
+        return check_sampler(self)
 
 
 ADVERSARIAL = {"batch_size": 64, "learning_rate": 1e-4, "hold": 0.6}

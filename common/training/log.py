@@ -41,7 +41,7 @@ class Log:
         new = self.columns is None
         self.columns = self.columns or list(row)
         with os_errors_about(self.metrics), open(self.metrics, "w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, lineterminator="\n")
+            writer = csv.DictWriter(file, self.columns, "nan", "ignore", lineterminator="\n")
             if new:
                 writer.writeheader()
             writer.writerow(row)
