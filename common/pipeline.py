@@ -45,7 +45,7 @@ class Pipeline:
         return device.freeze(checkpoint.fill(vae, "model.", device)), checkpoint
 
     def load_space(self, checkpoint, device):
-        """Where a diffusion model's x_0 lives: in latents, if its checkpoint carries their VAE and their statistics."""
+        """The space of a diffusion model's x_0: latents, if its checkpoint carries their VAE and their statistics."""
         if not checkpoint.vae:
             return Pixels(checkpoint.spec.shape)
         vae = self.vae(checkpoint.vae, checkpoint.spec.shape)
@@ -54,9 +54,9 @@ class Pipeline:
         return latents(vae, **checkpoint.take("latent.", {"mean": shape, "std": shape}), device=device)
 
     def open_space(self, run, images):
-        """Where the x_0 of a training live, and of its images (N, C, H, W) uint8 a function: indices -> x_0.
+        """The space a run trains in, and a function indices -> x_0 for its images (N, C, H, W) uint8.
 
-        A run that goes on has its own VAE. UserError where a VAE is named that is another, or learned other data.
+        A resumed run has its own VAE. UserError if the named VAE is another one or was trained on other data.
         """
         device, named = run.device, getattr(run.options, "vae_checkpoint", None)
         if run.options.pixels:

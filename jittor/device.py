@@ -69,7 +69,7 @@ class Device:
         return jt.no_grad()
 
     def total(self, numbers):
-        """What the processes that train together have in a list of numbers each, added up."""
+        """Element-wise sum over the processes of a list of numbers."""
         return self.reduce(jt.array(np.array(numbers, np.float32)), "sum").tolist()
 
     def autocast(self):

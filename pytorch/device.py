@@ -28,7 +28,7 @@ class Device(Accelerator):
             if here["cuda"] and device in ("auto", "cuda"):
                 bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if bf16 else "fp32"
-        on_cpu = device == "cpu" or not any(here.values())  # told so, accelerate counts processes without a GPU too
+        on_cpu = device == "cpu" or not any(here.values())  # cpu=True: accelerate counts CPU processes too
         super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
 
     def describe(self):
@@ -74,5 +74,5 @@ class Device(Accelerator):
             yield
 
     def total(self, numbers):
-        """What the processes that train together have in a list of numbers each, added up."""
+        """Element-wise sum over the processes of a list of numbers."""
         return self.reduce(torch.tensor(numbers, device=self.device), "sum").tolist()

@@ -1,5 +1,5 @@
 """One network call from a diffusion model: first consistency training from its weights (Song et al. 2023, Consistency
-Models; Geng et al. 2024, Consistency Models Made Easy, where STEP falls with time), then a discriminator besides."""
+Models; Geng et al. 2024, Consistency Models Made Easy, but with a constant step), then a discriminator besides."""
 import math
 from functools import partial
 
@@ -12,14 +12,14 @@ from optimizer import Muon
 
 GENERATOR = partial(Muon, betas=(0.0, 0.99), matrices=False)  # with a discriminator Adam without momentum does better
 DISCRIMINATOR = partial(GENERATOR, scale=4)  # its rate, times the generator's
-CONSISTENCY_LEVELS, ADVERSARIAL_LEVELS = (-0.4, 2.0), (-1.2, 1.2)  # mean and std of the log noise levels of either loss
-STEP = 2  # time steps between the two of which consistency is asked
-CONSISTENCY_SHARE = 1 / 4  # of a batch, for consistency and penalty beside a discriminator: cheaper steps, more of them
+CONSISTENCY_LEVELS, ADVERSARIAL_LEVELS = (-0.4, 2.0), (-1.2, 1.2)  # mean, std of log(sigma_t / alpha_t), per loss
+STEP = 2  # t - r, the time steps between a consistency pair
+CONSISTENCY_SHARE = 1 / 4  # of a batch, used for consistency and penalty in the adversarial phase, to save time
 
 
 def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
-    """How far f(x_t, t) = alpha_t x_t - sigma_t v is from f(x_r, r), r < t, both of the same x_0 and eps: a scalar
-    (Song et al., equation 10; Geng et al., section 3), the mean of root mean squares, divided by sigma_t.
+    """Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, with
+    the same x_0 and eps for both (Song et al., equation 10; Geng et al., section 3).
 
     r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling.
     """
@@ -38,7 +38,7 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
     adversarial: False during the warm-up, which is of consistency alone.
     """
     generator, diffusion = modules["model"], teacher.diffusion
-    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # the order of these draws is the stream's
+    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: keep the order
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)
     count = math.ceil(len(x_0) * (CONSISTENCY_SHARE if adversarial else 1))
     t = time_steps(CONSISTENCY_LEVELS)

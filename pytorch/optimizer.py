@@ -9,8 +9,8 @@ STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 def orthogonalize(x):
     """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small: five steps of
-    Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). Only the product of the brackets, on
-    the shorter side, is kept until the end: for 3x3 convolutions 0.4 of the arithmetic.
+    Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets are multiplied as
+    small square matrices and applied to X once: 0.4 of the arithmetic for 3x3 convolutions.
     """
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
@@ -49,7 +49,7 @@ class Muon:
         device.backward(loss, inputs=[*self.weights.values()])
 
     def clip(self, max_norm, device):
-        """Scale the gradient down to the norm where it is longer; its norm before."""
+        """Clip the gradient to max_norm; returns the norm before clipping."""
         return device.clip_grad_norm_(self.weights.values(), max_norm)
 
     @torch.no_grad()

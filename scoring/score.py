@@ -1,7 +1,4 @@
-"""The work of the tst_*_fid scripts, for either framework: draw fake/, export real/, score them, write result.json.
-
-`control`: how well a model draws the thickness, slant and width that it is asked for, which are those of test digits.
-"""
+"""The work of the tst_*_fid scripts, for either framework: draw fake/, export real/, score them, write result.json."""
 import platform
 import time
 from dataclasses import replace

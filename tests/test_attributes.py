@@ -72,8 +72,8 @@ def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
 
 ROW = (2, 4, 6, 8, 18, 20, 22)
 TWO = {
-    "slant": Measure(unit="degrees", rows=((-30, -20, -10, 5, 30, 40, 50),) * 2),
-    "width": Measure(unit="pixels", rows=((1, 2, 3, 4, 9, 10, 11), *(ROW,) * 9)),
+    "slant": Measure(unit="degrees", rows=((-30, -20, -10, 5, 30, 40, 50),) * 11),
+    "width": Measure(unit="pixels", rows=((1, 2, 3, 4, 9, 10, 11), *(ROW,) * 10)),
 }  # fmt: skip
 
 
@@ -103,16 +103,16 @@ def test_a_measure_that_does_not_vary_or_that_some_images_do_not_have():
     constant, some, nearly = np.full(300, 7.5), np.where(labels == 1, NAN, np.arange(300.0)), np.full(300, 2.0)
     nearly[0] = 9  # one image alone: nothing between the 5th and the 95th percentile
     values = {"thickness": constant, "slant": some, "width": nearly}
-    measures = {name: measured(MEASURES[name].unit, x, labels, classes=4) for name, x in values.items()}
-    assert measured("pixels", np.full(300, NAN), labels, classes=4) is None
+    measures = {name: measured(MEASURES[name].unit, x, labels, classes=10) for name, x in values.items()}
+    assert measured("pixels", np.full(300, NAN), labels, classes=10) is None
     spec = spec_with(measures)
     y = spec.conditions(labels, values)
     np.testing.assert_array_equal(np.isfinite(y), np.isfinite(np.column_stack([labels, *values.values()])))
     assert (y[:, 1] == 0).all() and y[0, 3] == 7 and (y[1:, 3] == 0).all()
     assert measures["slant"].rows[1] == measures["slant"].rows[3] == measures["slant"].rows[-1]  # a class without any
     for measure_of in measures.values():
-        assert np.shape(measure_of.rows) == (5, len(PERCENTILES)) and np.isfinite(measure_of.rows).all()
-        assert np.isfinite(measure_of.standardized([measure_of.at(50, label) for label in range(4)])).all()
+        assert np.shape(measure_of.rows) == (11, len(PERCENTILES)) and np.isfinite(measure_of.rows).all()
+        assert np.isfinite(measure_of.standardized([measure_of.at(50, label) for label in range(10)])).all()
     assert Spec(**json.loads(json.dumps(to_jsonable_python(spec)))) == spec
 
 

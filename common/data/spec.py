@@ -27,10 +27,8 @@ class Measure:
         return self.rows[-1 if label is None else label][PERCENTILES.index(percentile)]
 
     def standardized(self, values):
-        """Values in units of their spread: 0 is the median, 1 half the way from the 5th to the 95th percentile.
-
-        Of a measure that does not vary the spread counts as 1.
-        """
+        """(values - median) / spread, the spread being half the distance of the 5th and the 95th percentile; 1 if that
+        is 0."""
         low, middle, high = (self.at(percentile) for percentile in (5, 50, 95))
         return (np.asarray(values) - middle) / ((high - low) / 2 or 1.0)
 
@@ -46,7 +44,7 @@ class Spec:
     """Their names, in the order of the labels."""
     measures: dict[str, Measure] = Field(default_factory=dict)
     digest: str
-    """Of the source's files: another data set has another."""
+    """A hash of the source's files."""
     source: Path | None = None
     """Where its files were when it was last read (None: the repository's MNIST)."""
 

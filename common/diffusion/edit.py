@@ -15,8 +15,8 @@ from common.diffusion.space import from_uint8
 def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
     """Images whose part outside `kept`, bool (1, H, W), is drawn anew over timesteps, which may rise again.
 
-    Every estimate of x_0 has the kept pixels put in (Wang et al. 2023, DDNM, equation 10, A the mask), so that what the
-    sampler goes on from agrees with them; of latents, in its decoded picture, which is then encoded again.
+    In every estimate of x_0 the kept pixels are overwritten with the known ones (Wang et al. 2023, DDNM, equation 10, A
+    the mask); a latent estimate is decoded for this and then encoded again.
     """
     known = model.device.tensor(from_uint8(images))
     mask = model.device.tensor(np.broadcast_to(kept, images.shape).astype(np.float32))

@@ -56,14 +56,14 @@ class Model:
     def trajectory(self, sampler, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):
         """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. y (N, 1 + A).
 
-        Or from another x_t over other timesteps; change(x_0) is what the sampler sees of each estimate of x_0.
+        x_t, timesteps: where to start and which steps, if given; change(x_0) replaces each estimate of x_0.
         """
         noise = SampleNoise(seed, indices, self.space.shape)
         draw_noise = lambda: self.device.tensor(noise())
         denoiser = self.diffusion.denoiser(self.network, self.device.tensor(y), sampler.guidance)
         denoise = lambda x_t, t: change(denoiser(x_t, t))
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
-        eps = draw_noise()  # x_T, or what the x_t given was noised with: the sampler's own noise comes after it
+        eps = draw_noise()  # x_T, or the noise already in a given x_t: drawn anyway, so as not to reuse it
         x_t = eps if x_t is None else x_t
         timesteps = timesteps or sampler_timesteps(self.timesteps, sampler)
         yield x_t

@@ -37,8 +37,8 @@ class StepNoise:
     def drop(self, y, probability):
         """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with some entries NaN.
 
-        The class with this probability; of the measures in half of the images all, in the others each with a rate that
-        is drawn for the image, uniform in [0, 1].
+        Drops the class with this probability; the measures all in half of the images, else each with a probability
+        drawn per image, uniform in [0, 1].
         """
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)

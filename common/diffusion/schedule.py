@@ -42,7 +42,7 @@ def sampler_timesteps(timesteps, sampler: SamplerConfig):
 
 
 def resampled(timesteps, times):
-    """The time steps with each step, but for the last, taken so many times: down, back up to the noise, and down again
+    """The time steps with each step but the last repeated `times` times: denoise, add noise back, denoise again
     (Lugmayr et al. 2022, RePaint, algorithm 1)."""
     result = timesteps[:1]
     for t, s in pairwise(timesteps):

@@ -1,4 +1,4 @@
-"""Where x_0, which is diffused, lives: in pixels or in a VAE's latents. Nobody else asks which of them it is.
+"""The space of x_0, the variable that is diffused: pixels or VAE latents; common/pipeline.py chooses which.
 
 Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor (N, *shape); device is the tree's.
 """
@@ -25,7 +25,7 @@ class Pixels:
         return x_0
 
     def batches(self, images, device):
-        """Of images (N, C, H, W) uint8 a function: indices -> their x_0, a tensor."""
+        """For images (N, C, H, W) uint8, a function indices -> x_0, a tensor."""
         return lambda indices: device.tensor(from_uint8(images[indices]))
 
     def tensors(self, device):
@@ -51,7 +51,7 @@ class Latents:
         return self.vae.decode(x_0 * self.std + self.mean)
 
     def batches(self, images, device):
-        """Of images (N, C, H, W) uint8, which are encoded here, once: indices -> their x_0, a tensor."""
+        """For images (N, C, H, W) uint8, encoded here once, a function indices -> x_0, a tensor."""
         return self.batches_of(posterior_means(self.vae, images, device), device)
 
     def batches_of(self, means, device):
@@ -70,7 +70,7 @@ def latents(vae, mean, std, device):
 
 
 def fit_latents(vae, images, device):
-    """Latents normalised over these images (N, C, H, W) uint8; and, of the same, what batches() gives."""
+    """Latents normalised over images (N, C, H, W) uint8, and a function indices -> x_0 for them."""
     means = posterior_means(vae, images, device)
     space = latents(vae, means.mean(axis=(0, 2, 3)), means.std(axis=(0, 2, 3)), device)
     return space, space.batches_of(means, device)

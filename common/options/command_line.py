@@ -70,7 +70,7 @@ def failure_ends_all():
 
 
 def fail(message):
-    """Say it and end: of several processes the others only where they outlive the first, which says what all would."""
+    """Print the message and exit with code 2; other processes wait 5 s first, as the first usually speaks for all."""
     process = int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0)))
     time.sleep(5 if process else 0)
     print(f"error{f' in process {process}' if process else ''}: {message}", file=sys.stderr, flush=True)

@@ -31,7 +31,7 @@ class EditWith(Which):
 
 @options_class
 class Drawn(Drawing):
-    """Of which noise, how many, and how closely they follow what is asked for."""
+    """The input picture, the number of results, and the guidance."""
 
     image: Path | None = None
     """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""

@@ -3,11 +3,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from common.diffusion.samplers import SAMPLERS
 from common.errors import UserError
 from common.options.fields import Channels, Count, Finite, Fraction, Positive, Size, options_class
 
 Mults = Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
-SamplerName = Literal["ddpm", "ddim", "dpmpp_2m", "consistency"]  # of common/diffusion/samplers.py
+SamplerName = Literal[*SAMPLERS]
 LARGEST = 3e8  # parameters of a network, roughly: a checkpoint cannot ask for one larger than memory
 
 
@@ -32,7 +33,7 @@ def check_shape(config, name, shape):
     factor = downsampling_factor(config)
     if shape[1] % factor or shape[2] % factor:
         sizes = "x".join(map(str, shape[1:]))
-        raise UserError(f"--{name}.patch-size and the levels of --{name}.channel-mults shrink {sizes} by {factor}")
+        raise UserError(f"{sizes} does not divide by {factor} (--{name}.patch-size, --{name}.channel-mults)")
 
 
 @options_class
@@ -58,7 +59,7 @@ class SamplerConfig:
     shift: Positive = 3.0
     """More than 1: more of the steps at much noise; less: at little."""
     guidance: Finite = 1.0
-    """Scale of classifier-free guidance; 0 ignores all that is asked, 1 is none."""
+    """Classifier-free guidance scale; 0: unconditional, 1: no guidance."""
     eta: Fraction = 0.0
     """Noise that DDIM adds: 1 as much as ancestral sampling."""
 

@@ -141,7 +141,7 @@ class Distill:
     training: Flat[Training]
     where: Flat[Where] = Where()
     consistency: Fraction = 0.1
-    """Share of the training, its first, that is of consistency alone, without a discriminator."""
+    """Share of the training, at its start, with the consistency loss alone."""
     teacher: Path | None = None
     """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
     sampler: SamplerConfig = SamplerConfig(name="consistency", steps=1)

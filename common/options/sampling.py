@@ -39,7 +39,7 @@ class WhichDiffusion(Which):
 
 @options_class
 class Drawing:
-    """Of which noise, and how much at once."""
+    """The noise's seed and the batch size."""
 
     seed: Seed = 0
     """Of the noise: image i of a seed is the same for any --num and --batch-size."""
@@ -129,8 +129,8 @@ class Score:
     real: Literal["test", "train"] = "test"
     """Where the real images are from: the held-out test set, or the training set."""
     labels: Literal["train", "even", "test"] = "train"
-    """The classes drawn: as often as in the training set; each in turn; or those of the test set with their measures,
-    and how well these are followed is measured too. Not with --digit."""
+    """Classes drawn. train: as frequent as in training; even: each in turn; test: those of test images with their
+    measures, and how well these are followed is scored. Not with --digit."""
     fid: bool = True
     """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
     inception_weights: FilePath | None = None

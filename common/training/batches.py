@@ -9,7 +9,7 @@ from common.diffusion.noise import StepNoise, data_order
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a step's batch. The weights make the mean over the processes the whole batch's."""
+    """This process's part of a step's batch. The mean of weight * loss over processes is the batch's loss."""
 
     indices: np.ndarray  # of its samples
     noise: StepNoise  # for them
@@ -19,7 +19,7 @@ class Batch:
 
 class Batches:
     """The batches of a training on samples 0 to count - 1, each a function of (seed, step); an epoch has each sample
-    once. A process takes every `processes`-th sample of a batch, from its own number on."""
+    once. Of each batch, process k takes the samples k, k + processes, and so on."""
 
     def __init__(self, seed, count, batch_size, process=0, processes=1):
         self.seed, self.count, self.batch_size = seed, count, batch_size

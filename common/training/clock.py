@@ -17,8 +17,8 @@ class Progress:
 
 
 class Clock:
-    """Counts the steps of a training, from `progress` on, until its epochs or its minutes are spent, by the wall clock:
-    pictures and checkpoints count, the first step does not, for it waits for the framework's kernels."""
+    """Counts training steps from `progress` on, until the epochs or the minutes are spent: wall-clock time, previews and
+    checkpoints included, the first step, which compiles kernels, excluded."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
         self.total, self.minutes, self.epoch_steps = epochs * epoch_steps, minutes, epoch_steps

@@ -67,7 +67,7 @@ class Log:
 
 
 def drop_rows(metrics, step):
-    """Of an interrupted run keep the rows before this step: those after it are done again. The names of the columns."""
+    """Delete an interrupted run's rows from this step on, as they will be repeated; returns the column names."""
     with damage_told(metrics, "restore it, or begin another run with --out"):
         header, *rows = csv.reader(metrics.read_text().splitlines())
         kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]

@@ -74,8 +74,8 @@ class Run:
         raise SystemExit(128 + number)
 
     def agree(self, losses, weight, seconds, stop):
-        """The losses of the whole batch and how long the step took, the same in every process: the first one's clock is
-        everyone's, and so is a signal to any."""
+        """Losses of the whole batch and the step's seconds, equal in every process: the first one's clock counts, and a
+        signal to any process stops all."""
         stop.signal, count = stop.came, self.device.num_processes
         if count > 1:
             mine = [*(weight * loss for loss in losses.values()), seconds * self.device.is_main_process]

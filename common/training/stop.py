@@ -3,8 +3,8 @@ import signal
 
 
 class Stop:
-    """While inside, SIGINT and SIGTERM end nothing: `came` is the first of them, or None, and `signal` the one that the
-    processes agree to end by. A RuntimeError after it ends the run too: Jittor's, whose compilers Ctrl-C ends."""
+    """Inside, SIGINT and SIGTERM are only recorded: `came` is the first that arrived here, `signal` the one that all
+    processes stop for. A RuntimeError after it also counts as a stop: Ctrl-C kills Jittor's compilers."""
 
     def __init__(self):
         self.came = self.signal = None

@@ -11,8 +11,8 @@ from common.training.stop import Stop
 class Trainer:
     """A model and its averaged weights, and the players beside it, if any, in a run that keeps them.
 
-    players {name: (build, optimizer)}: what makes its module, and what makes the optimiser of that and a weight decay;
-    the first is "model". Each moves by a loss of its own. space: what x_0 lives in, which the checkpoint keeps.
+    players {name: (build, optimizer)}: networks trained together, "model" first, each on its own loss; build() ->
+    module, optimizer(module, weight_decay) -> optimizer. space: of x_0, which the checkpoint keeps.
     """
 
     def __init__(self, run, space, players):
@@ -36,9 +36,9 @@ class Trainer:
     def steps(self, losses, count, preview):
         """Train on samples 0 to count - 1, a step for each next(), until the epochs or the minutes are spent.
 
-        losses(modules, batch, done) -> {player: the scalar that it moves by, while it learns}, {name: another scalar
-        that is logged}; preview(averaged model) -> a picture, uint8 (H, W). UserError where a loss or a gradient is not
-        finite; SystemExit after SIGINT or SIGTERM, with a checkpoint.
+        losses(modules, batch, done) -> {player: its loss}, without players that are idle, and {name: other scalar to
+        log}; preview(averaged model) -> a picture, uint8 (H, W). UserError if a loss or a gradient is not finite;
+        SystemExit after SIGINT or SIGTERM, with a checkpoint.
         """
         run, device, options = self.run, self.device, self.run.options.training
         batches = Batches(options.seed, count, options.batch_size, device.process_index, device.num_processes)

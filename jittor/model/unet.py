@@ -98,7 +98,7 @@ class UNet(nn.Module):
 
 
 class Measures(nn.Module):
-    """A token per measure, its name's vector and its value's embedding or that of none: values (B, A), NaN for none ->
+    """A token per measure: name vector + value embedding, or a null vector where the value is NaN. values (B, A) ->
     (B, A, context_dim)."""
 
     def __init__(self, count, context_dim):

@@ -7,7 +7,7 @@ from common.options.recipes import TrainVAE
 
 def main(options):
     """Open the data, build the VAE, train it on reconstruction + kl_weight * KL."""
-    from common.data.dataset import open_dataset  # a framework is loaded after --help was answered
+    from common.data.dataset import open_dataset  # imported late, so that --help is fast
     from common.diffusion.space import Latents, Pixels, reconstruct
     from common.images import pairs
     from common.training.run import Run

@@ -7,7 +7,7 @@ from common.options.sampling import Sample, WhichDiffusion
 
 def main(options):
     """Load the model, draw a grid of samples, the denoising of the first ones, and a sweep of its measures."""
-    from common.draw import write_pictures  # a framework is loaded after --help was answered
+    from common.draw import write_pictures  # imported late, so that --help is fast
     from pipeline import pipeline
 
     write_pictures(pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)

@@ -7,7 +7,7 @@ from common.options.sampling import Score, WhichDiffusion
 
 def main(options):
     """Load the model, draw fake/, export real/, score one against the other."""
-    from pipeline import pipeline  # a framework is loaded after --help was answered
+    from pipeline import pipeline  # imported late, so that --help is fast
     from scoring.score import score
 
     score(pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)

@@ -7,7 +7,7 @@ from common.options.sampling import SampleVAE
 
 def main(options):
     """Load the model, reconstruct the test images of its data, decode noise from the prior."""
-    from common.data.dataset import data_of  # a framework is loaded after --help was answered
+    from common.data.dataset import data_of  # imported late, so that --help is fast
     from common.draw import write_reconstructions
     from device import Device
     from pipeline import pipeline

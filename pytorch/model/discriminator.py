@@ -1,4 +1,4 @@
-"""What tells drawn from real, and the losses of the two: heads on the features of the teacher's own network (Sauer et
+"""The discriminator, heads on the features of the teacher's network, and both networks' losses (Sauer et
 al. 2024, Latent Adversarial Diffusion Distillation; Huang et al. 2024, A Modern GAN Baseline, R3GAN, section 2; for the
 penalty Lin et al. 2025, Diffusion Adversarial Post-Training, APT, section 3)."""
 import torch
@@ -11,7 +11,7 @@ from model.blocks import GROUPS
 
 WIDTH = 64
 NEARBY = 0.1  # standard deviation of what is added to x_0 where the gradient is estimated (APT, section 3.4)
-PENALTY = 10  # weight of the squared difference that this makes
+PENALTY = 10  # weight of the squared change in the logits
 
 
 class Head(nn.Module):
@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
 def adversarial_losses(discriminator, features, real, fake, noise):
     """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
 
-    features(images): what they are judged by; noise: standard normal, for the penalty on the first of them. The losses
+    features(images): the discriminator's input; noise (n, C, H, W): for the penalty on the first n images. The losses
     are relativistic (R3GAN, equation 2); a finite difference stands for the squared gradients R1 and R2 (APT, eq. 5).
     """
     with torch.no_grad():

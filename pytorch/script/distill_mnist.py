@@ -9,9 +9,10 @@ from common.options.recipes import DistillDDPM
 
 def main(options):
     """Load the teacher; train a copy of it, the generator, first to be consistent, then to deceive a discriminator."""
-    from common.data.dataset import data_of  # a framework is loaded after --help was answered
+    from common.data.dataset import data_of  # imported late, so that --help is fast
     from common.diffusion.model import Model
     from common.draw import sample_grid
+    from common.errors import UserError
     from common.files import digest
     from common.training.run import Run
     from common.training.trainer import Trainer
@@ -21,6 +22,8 @@ def main(options):
 
     teacher = pipeline.load_model(options.teacher, options.kind.removesuffix("-distilled"), options.where)
     device, space, path = teacher.device, teacher.space, teacher.checkpoint.path
+    if teacher.recipe.diffusion.prediction != "v":
+        raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
     known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
     options = replace(options, **known)
     train = data_of(teacher.checkpoint, options.training.data).first(options.training.limit)

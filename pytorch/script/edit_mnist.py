@@ -7,7 +7,7 @@ from common.options.editing import Edits, Score
 
 def main(options):
     """Load the model, and the VAE that it carries, and edit test digits or a picture of the user's."""
-    from common.edit import write_edit  # a framework is loaded after --help was answered
+    from common.edit import write_edit  # imported late, so that --help is fast
     from pipeline import pipeline
     from scoring.edits import score_edits
 

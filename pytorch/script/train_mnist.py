@@ -7,7 +7,7 @@ from common.options.recipes import TrainDDPM
 
 def main(options):
     """Open the data and the space that x_0 lives in, build the conditional UNet, train it to predict v or the noise."""
-    from common.data.dataset import open_dataset  # a framework is loaded after --help was answered
+    from common.data.dataset import open_dataset  # imported late, so that --help is fast
     from common.diffusion.model import Model
     from common.draw import sample_grid
     from common.training.run import Run
