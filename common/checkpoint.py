@@ -56,7 +56,8 @@ class Checkpoint:
 
     def fill(self, module, prefix, device):
         """Put the tensors under a prefix into a module of either framework; UserError unless they fit."""
-        return device.fill(module, self.take(prefix, {name: x.shape for name, x in device.arrays(module).items()}))
+        shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+        return device.fill(module, self.take(prefix, shapes))
 
 
 def save_checkpoint(path, checkpoint: Checkpoint):

@@ -19,7 +19,7 @@ from common.edit import PARTS, digits_of, morph, read_digit, read_mask, write_ed
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
-from common.options.editing import Drawn, EditWith, Morph, Repaint, Vary
+from common.options.editing import Digits, Drawn, Morph, Repaint, Vary
 from common.options.networks import DiffusionConfig, SamplerConfig
 from common.options.recipes import TrainDDPM
 from scoring.classifiers import classes
@@ -250,9 +250,9 @@ def test_the_script(picture, tmp_path, name):
 def test_digits_that_cannot_be_edited(trees):
     model = replace(pixel_model(trees["pytorch"], None), checkpoint=Checkpoint(TrainDDPM(), MNIST.spec, {}))
     with pytest.raises(UserError, match="--index: name one or more of 0 to 9999"):
-        digits_of(model, Vary(which=EditWith(index=(10_000,))))
+        digits_of(model, Vary(which=Digits(index=(10_000,))))
     with pytest.raises(UserError, match="two or more"):
-        morph(model, Morph(which=EditWith(index=(3,))))
+        morph(model, Morph(which=Digits(index=(3,))))
 
 
 def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, monkeypatch):
@@ -260,7 +260,7 @@ def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, mon
     (tmp_path / "weights").symlink_to(untrained)
     monkeypatch.setattr(tree.device.Device, "tree", tmp_path)
     for pixels in (True, False):
-        options = Vary(which=EditWith(pixels=pixels, index=(0,)), drawing=Drawn(num=1), steps=1, where=FP32)
+        options = Vary(which=Digits(pixels=pixels, index=(0,)), drawing=Drawn(num=1), steps=1, where=FP32)
         write_edit(tree.pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
     found = [path.relative_to(tmp_path / "runs") for path in sorted((tmp_path / "runs").rglob("*.png"))]
     assert [*map(str, found)] == ["edits-ddpm/vary.png", "edits-ldm/vary.png"]

@@ -21,13 +21,13 @@ MEASURES = {
         {"thin": 5, "thick": 95}, {"细": "thin", "粗": "thick"},
     ),
     "slant": Stroke(
-        "degrees", "Slant in degrees: to the right above 0, to the left below.",
+        "degrees", "Slant in degrees, above 0 to the right.",
         {"leaning left": 5, "upright": None, "leaning right": 95},
         {"向左倾": "leaning left", "左倾": "leaning left", "直立": "upright", "端正": "upright",
          "向右倾": "leaning right", "右倾": "leaning right"},
     ),
     "width": Stroke(
-        "pixels", "Width of the digit made upright, in pixels.",
+        "pixels", "Width of the upright digit, in pixels.",
         {"narrow": 5, "wide": 95}, {"窄": "narrow", "宽": "wide"},
     ),
 }  # fmt: skip

@@ -15,18 +15,24 @@ Frames = Annotated[int, Field(ge=2, le=1000)]
 
 @options_class
 class EditWith(Which):
-    """With which model, which digits, and where the result goes."""
+    """With which model, and where the result goes."""
 
     pixels: bool = False
-    """Edit with the pixel DDPM (else with latent diffusion)."""
+    """Edit with the pixel DDPM."""
     data: Path | None = None
-    """Folder of the model's data, if it was moved."""
-    index: Index = (0, 1, 2, 3, 4)
-    """Which test digits, by their number in the test set."""
+    """The data's folder, if moved."""
 
     @property
     def kind(self):
         return "ddpm" if self.pixels else "ldm"
+
+
+@options_class
+class Digits(EditWith):
+    """With which model, which digits, and where the result goes."""
+
+    index: Index = (0, 1, 2, 3, 4)
+    """The test digits, by their numbers."""
 
 
 @options_class
@@ -49,12 +55,12 @@ class Drawn(Drawing):
 class Repaint:
     """Draw a part of each digit anew and keep the rest. The digit is told, where it is known."""
 
-    which: Flat[EditWith] = EditWith()
+    which: Flat[Digits] = Digits()
     drawing: Flat[Drawn] = Drawn()
     ask: Flat[Ask] = Ask()
     where: Flat[Where] = Where()
     mask: str = "right"
-    """What is drawn anew: left, right, top, bottom, centre, or a PNG of the images' size that is white there."""
+    """Drawn anew: left, right, top, bottom, centre, or what is white in a PNG of the images' size."""
     steps: Count = 10
     """Steps of the sampler."""
     resample: Count = 10
@@ -69,7 +75,7 @@ class Repaint:
 class Vary:
     """Noise each digit for a part of the way and denoise it again, towards what is asked for."""
 
-    which: Flat[EditWith] = EditWith()
+    which: Flat[Digits] = Digits()
     drawing: Flat[Drawn] = Drawn()
     ask: Flat[Ask] = Ask()
     where: Flat[Where] = Where()
@@ -87,7 +93,7 @@ class Vary:
 class Morph:
     """Go from each digit to the next, by way of the noise that deterministic sampling draws them from."""
 
-    which: Flat[EditWith] = EditWith()
+    which: Flat[Digits] = Digits()
     where: Flat[Where] = Where()
     num: Frames = 11
     """Frames, the first and the last included."""

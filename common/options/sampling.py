@@ -20,7 +20,7 @@ class Which:
     checkpoint: Path | None = None
     """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
     out: Path | None = None
-    """Folder for what is written (None: one in runs/ beside the script's folder)."""
+    """Output folder (None: one in runs/ beside the script's folder)."""
 
 
 @options_class
@@ -92,7 +92,7 @@ class SampleVAE:
     num: Count = 100
     """Images of each kind."""
     data: Path | None = None
-    """Folder of the model's data, if it was moved."""
+    """The data's folder, if moved."""
 
 
 @options_class
@@ -125,7 +125,7 @@ class Score:
     digit: Label | None = None
     """Draw this class only."""
     data: Path | None = None
-    """Folder of the model's data, if it was moved."""
+    """The data's folder, if moved."""
     real: Literal["test", "train"] = "test"
     """Where the real images are from: the held-out test set, or the training set."""
     labels: Literal["train", "even", "test"] = "train"
