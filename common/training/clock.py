@@ -17,8 +17,8 @@ class Progress:
 
 
 class Clock:
-    """Counts training steps from `progress` on, until the epochs or minutes are spent: wall-clock time, with previews and
-    checkpoints, without the first step, which compiles kernels."""
+    """Counts training steps from `progress` on, until the epochs or minutes are spent: wall-clock time, with previews
+    and checkpoints, without the first step, which compiles kernels."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
         self.total, self.minutes, self.epoch_steps = epochs * epoch_steps, minutes, epoch_steps
