@@ -3,8 +3,8 @@ import sys
 import time
 
 import numpy as np
-from tqdm import tqdm
 
+from common.batching import in_batches
 from common.data.measures import MEASURES
 from common.data.prompt import parse
 from common.diffusion.noise import SampleNoise
@@ -20,11 +20,6 @@ def labels_of(indices, spec, label=None):
     if label is not None and label >= count:
         raise UserError(f"--digit {label}: {spec.name} has the classes 0 to {count - 1}")
     return indices % count if label is None else np.full(len(indices), label)
-
-
-def batches_of(num, batch_size):
-    """The indices 0 to num - 1 in batches, a list of arrays."""
-    return [np.arange(start, min(start + batch_size, num)) for start in range(0, num, batch_size)]
 
 
 def asked_for(model, ask):
@@ -53,9 +48,7 @@ def asked_for(model, ask):
 
 def sample_images(model, sampler, seed, y, batch_size=500):
     """The images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, C, H, W) float32 in [-1, 1]."""
-    batches = batches_of(len(y), batch_size)
-    bar = tqdm(batches, desc="sampling", unit="batch", leave=False, disable=None)  # None: not in a log file
-    return np.concatenate([model.sample(sampler, seed, indices, y[indices]) for indices in bar])
+    return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
 
 
 def process_grid(model, sampler, seed, y, columns=10):
@@ -119,8 +112,7 @@ def write_reconstructions(vae, images, device, options):
     prior.png, decoded noise; print where they are. All reconstructions, uint8.
     """
     space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
-    batches = batches_of(len(images), options.drawing.batch_size)
-    decoded = np.concatenate([reconstruct(space, images[indices], device) for indices in batches])
+    decoded = reconstruct(space, images, device, options.drawing.batch_size)
     with device.inference():
         z = device.tensor(SampleNoise(options.drawing.seed, range(options.num), space.shape)())
         drawn = device.array(space.decode(z))

@@ -2,10 +2,11 @@
 import numpy as np
 from PIL import Image, ImageOps
 
+from common.batching import in_batches
 from common.data.dataset import data_of
 from common.diffusion import edit
 from common.diffusion.schedule import resampled, sampler_timesteps
-from common.draw import asked_for, batches_of, output_folder
+from common.draw import asked_for, output_folder
 from common.errors import UserError
 from common.files import damage_told
 from common.images import from_uint8, grid, save_gif, save_png
@@ -82,19 +83,24 @@ def edited(model, draw, images, labels, options):
     num, drawing = options.drawing.num, options.drawing
     classes = np.repeat(labels if label is None else np.full(len(labels), label), num)
     y, repeated = model.conditions(classes, values), np.repeat(images, num, axis=0)
-    parts = batches_of(len(repeated), drawing.batch_size)
-    drawn = np.concatenate([draw(repeated[indices], drawing.seed, indices, y[indices]) for indices in parts])
+    draw_part = lambda part: draw(repeated[part], drawing.seed, part, y[part])
+    drawn = in_batches(draw_part, len(repeated), drawing.batch_size, "drawing")
     return drawn.reshape(len(images), num, *drawn.shape[1:])
+
+
+def repainted(model, images, labels, kept, options):
+    """The completions of images whose part outside `kept`, bool (1, H, W), is drawn anew: (N, num, C, H, W)."""
+    timesteps = resampled(sampler_timesteps(model.timesteps, options.sampler), options.resample)
+    draw = lambda x, *which: edit.repaint(model, options.sampler, x, kept, timesteps, *which)
+    return edited(model, draw, images, labels, options)
 
 
 def repaint(model, options):
     """A row per digit: itself, what is kept of it, and its completions."""
     images, labels = digits_of(model, options)
-    sampler, kept = options.sampler, read_mask(options.mask, model.spec.shape)
-    timesteps = resampled(sampler_timesteps(model.timesteps, sampler), options.resample)
-    draw = lambda x, *which: edit.repaint(model, sampler, x, kept, timesteps, *which)
+    kept = read_mask(options.mask, model.spec.shape)
     inputs = [from_uint8(images), np.where(kept, from_uint8(images), -0.5)]
-    return np.concatenate([np.stack(inputs, axis=1), edited(model, draw, images, labels, options)], axis=1)
+    return np.concatenate([np.stack(inputs, axis=1), repainted(model, images, labels, kept, options)], axis=1)
 
 
 def vary(model, options):

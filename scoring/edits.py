@@ -3,12 +3,12 @@ from itertools import combinations
 
 import numpy as np
 
+from common.batching import in_batches
 from common.data.dataset import data_of
 from common.diffusion import edit
-from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import reconstruct
-from common.draw import batches_of, output_folder
-from common.edit import edited, read_mask
+from common.draw import output_folder
+from common.edit import read_mask, repainted
 from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
 from common.options.editing import Drawn, Morph, Repaint
@@ -24,14 +24,11 @@ def rms(a, b, axis=None):
 
 def score_repainting(model, images, labels, drawing):
     """The right halves of digits drawn anew: is it the same digit again, told or not told; how much do they differ."""
-    usual = Repaint()
     kept = read_mask("right", model.spec.shape)
-    timesteps = resampled(sampler_timesteps(model.timesteps, usual.sampler), usual.resample)
-    repaint = lambda x, *which: edit.repaint(model, usual.sampler, x, kept, timesteps, *which)
 
     def draw(images, labels, num=1):
         options = Repaint(drawing=Drawn(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
-        return to_uint8(edited(model, repaint, images, labels, options))
+        return to_uint8(repainted(model, images, labels, kept, options))
 
     told = draw(images, labels)[:, 0]
     untold = draw(images, np.full(len(images), np.nan))[:, 0]
@@ -52,11 +49,10 @@ def score_inversion(model, images, drawing):
 
     def there_and_back(part):
         y = model.conditions(np.full(len(part), np.nan))
-        noise = edit.invert(model, usual.sampler, images[part], y)
-        return edit.draw_from(model, usual.sampler, noise, y), reconstruct(model.space, images[part], model.device)
+        return edit.draw_from(model, usual.sampler, edit.invert(model, usual.sampler, images[part], y), y)
 
-    pairs = [there_and_back(part) for part in batches_of(len(images), drawing.batch_size)]
-    back, best = (np.concatenate(parts) for parts in zip(*pairs))
+    back = in_batches(there_and_back, len(images), drawing.batch_size, "inverting")
+    best = reconstruct(model.space, images, model.device, drawing.batch_size)
     frames = edit.morph(model, usual.sampler, images[:20], usual.num)
     steps = rms(frames[:, 1:], frames[:, :-1], axis=(2, 3, 4))
     return {

@@ -7,11 +7,12 @@ from datetime import date
 import numpy as np
 from tqdm import tqdm
 
+from common.batching import batches_of
 from common.data.dataset import data_of
 from common.data.strokes import measure
 from common.diffusion.noise import random_picks
 from common.diffusion.space import reconstruct
-from common.draw import batches_of, labels_of, output_folder
+from common.draw import labels_of, output_folder
 from common.errors import UserError
 from common.files import digest, lock, read_json, write_json
 from common.images import image_path, read_images, to_uint8, write_images
@@ -125,9 +126,7 @@ def control(model, images, test):
     """following() of images (N, 1, 32, 32) uint8 drawn as requests() asks; `accuracy`: how many of them have the class
     asked for; `ceiling`: the same of test images through the model's space and back; `shuffled`: of other requests."""
     labels, asked = requests(len(images), test)
-    real = test.images[: len(images)]
-    parts = batches_of(len(real), 500)
-    best = np.concatenate([to_uint8(reconstruct(model.space, real[part], model.device)) for part in parts])
+    best = to_uint8(reconstruct(model.space, test.images[: len(images)], model.device))
     measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
     order = np.random.default_rng(0).permutation(len(images))
     return {

@@ -4,6 +4,8 @@ Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor 
 """
 import numpy as np
 
+from common.batching import in_batches
+
 
 def from_uint8(images):
     """uint8 0..255 -> float32 in [-1, 1]."""
@@ -78,12 +80,13 @@ def fit_latents(vae, images, device):
 
 def posterior_means(vae, images, device, batch_size=500):
     """The VAE's posterior means of images (N, C, H, W) uint8, in float32: (N, *latent_shape)."""
-    batches = (images[i : i + batch_size] for i in range(0, len(images), batch_size))
     with device.inference(exact=True):
-        return np.concatenate([device.array(vae.encode(device.tensor(from_uint8(x))).mean) for x in batches])
+        encode = lambda indices: device.array(vae.encode(device.tensor(from_uint8(images[indices]))).mean)
+        return in_batches(encode, len(images), batch_size, "encoding")
 
 
-def reconstruct(space, images, device):
+def reconstruct(space, images, device, batch_size=500):
     """Images (N, C, H, W) uint8 through a space and back, float32: the best that a model in it can draw."""
     with device.inference():
-        return device.array(space.decode(space.encode(device.tensor(from_uint8(images)))))
+        there_and_back = lambda x: device.array(space.decode(space.encode(device.tensor(from_uint8(x)))))
+        return in_batches(lambda indices: there_and_back(images[indices]), len(images), batch_size, "reconstructing")
