@@ -123,7 +123,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
 def carries(latent, vae):
     """Whether a latent model's checkpoint carries this VAE's weights."""
     names = [name for name in vae.tensors if name.startswith("model.")]
-    return all(np.array_equal(vae.tensors[name], latent.tensors[name.replace("model", "vae", 1)]) for name in names)
+    return all(np.array_equal(vae.tensors[name], latent.tensors.get(name.replace("model", "vae", 1))) for name in names)
 
 
 def retrain(kind):

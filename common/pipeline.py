@@ -58,17 +58,20 @@ class Pipeline:
 
         A resumed run has its own VAE. UserError if the named VAE is another one or was trained on other data.
         """
-        device, named = run.device, getattr(run.options, "vae_checkpoint", None)
-        if run.options.pixels:
+        device, options, classes = run.device, run.options, len(run.spec.classes)
+        if options.pixels:
+            options.unet.check_data(run.spec.shape, classes)
             space = Pixels(run.spec.shape)
             return space, space.batches(images, device)
+        named = options.vae_checkpoint
         if run.resumed:
             vae = self.load_space(run.resumed, device).vae
-            if named and not carries(run.resumed, load_checkpoint(named, "vae")):
+            if named and named.exists() and not carries(run.resumed, load_checkpoint(named, "vae")):
                 raise UserError(f"{run.checkpoint} has another VAE than {named}: leave --vae-checkpoint out")
         else:
             vae, checkpoint = self.load_vae(named, device)
             if checkpoint.spec.digest != run.spec.digest:
                 problem = f"{checkpoint.path} learned {checkpoint.spec.name}, not {run.spec.name}"
                 raise UserError(f"{problem}: train a VAE on that, or name its VAE with --vae-checkpoint")
+        options.unet.check_data(vae.latent_shape, classes)
         return fit_latents(vae, images, device)

@@ -109,6 +109,18 @@ def test_headers_that_lie(copy, shape, content):
         load(True, copy)
 
 
+def test_of_images_that_are_not_square_the_centre_is_taken(copy, capsys):
+    """And it is said. Not squashed: columns 14 to 18 of 32 are as bright as columns 16 to 20 of 36 were."""
+    images = np.zeros((2, 32, 36), np.uint8)
+    images[:, :, 16:20] = 200
+    (copy / "t10k-images-idx3-ubyte.gz").write_bytes(idx(*images.shape, content=images.tobytes()))
+    (copy / "t10k-labels-idx1-ubyte.gz").write_bytes(idx(2, content=bytes(2)))
+    expected = np.zeros((2, 1, 32, 32), np.uint8)
+    expected[..., 14:18] = 200
+    np.testing.assert_array_equal(open_dataset(copy).test.images, expected)
+    assert f"{copy}: of images of 36x32 the square in the centre is taken" in capsys.readouterr().out
+
+
 def test_files_of_two_data_sets(copy):
     shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
     with pytest.raises(UserError, match="60000 train images and 10000 labels"):

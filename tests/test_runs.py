@@ -2,6 +2,7 @@
 data and which VAE a run goes on with; and every script's --help."""
 import os
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,10 +22,11 @@ from conftest import (
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
+from common.data.spec import Measure
 from common.diffusion.space import Pixels
 from common.errors import UserError
 from common.options.networks import VAEConfig
-from common.options.recipes import DistillDDPM, Training, TrainVAE
+from common.options.recipes import DistillDDPM, TrainDDPM, Training, TrainVAE
 from common.training.clock import Clock, Progress
 from common.training.log import Log, drop_rows
 from common.training.run import Run
@@ -217,10 +219,11 @@ def test_a_run_goes_on_with_the_same_data_wherever_it_is(few, tmp_path):
     assert load_checkpoint(out, "vae").progress.step == 4 and steps_of(out) == list(range(4))
 
 
-def save_vae(tree, path, seed):
+def save_vae(tree, path, seed, channel_mults=(1, 2)):
     """Write a checkpoint of a small VAE, untrained, of this seed."""
     tree.cpu.seed(seed)
-    options, spec = TrainVAE(vae=VAEConfig(base_channels=8)), open_dataset().spec
+    options = TrainVAE(vae=VAEConfig(base_channels=8, channel_mults=channel_mults))
+    spec = open_dataset().spec
     weights = tree.cpu.arrays(tree.vae.VAE(options.vae, spec.shape))
     save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
 
@@ -230,7 +233,8 @@ def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
     out, vae, moved = tmp_path / "out", tmp_path / "vae.safetensors", tmp_path / "moved" / "renamed.safetensors"
     save_vae(trees["pytorch"], vae, seed=1)
     command = ("train_mnist_ldm.py", *SMALL_UNET, *FEW_STEPS, "--out", out, "--resume", "auto")
-    for epochs, way in enumerate((("--vae-checkpoint", vae), ("--vae-checkpoint", moved), ()), start=1):
+    named = lambda path: ("--vae-checkpoint", path)
+    for epochs, way in enumerate((named(vae), named(moved), named(vae), ()), start=1):
         result = run_script("pytorch", *command, "--epochs", epochs, *way)
         assert result.returncode == 0, result.stderr
         assert load_checkpoint(out, "ldm").progress.step == epochs
@@ -238,7 +242,22 @@ def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
             moved.parent.mkdir()
             vae.rename(moved)
 
-    save_vae(trees["pytorch"], moved, seed=2)
-    result = run_script("pytorch", *command, "--epochs", 4, "--vae-checkpoint", moved)
-    assert_user_error(result, out / "checkpoint.safetensors", f"has another VAE than {moved}")
-    assert load_checkpoint(out, "ldm").progress.step == 3 and steps_of(out) == list(range(3))
+    for another in ({"seed": 2}, {"seed": 1, "channel_mults": (1, 2, 2)}):
+        save_vae(trees["pytorch"], moved, **another)
+        result = run_script("pytorch", *command, "--epochs", 5, *named(moved))
+        assert_user_error(result, out / "checkpoint.safetensors", f"has another VAE than {moved}")
+    assert load_checkpoint(out, "ldm").progress.step == 4 and steps_of(out) == list(range(4))
+
+
+def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):
+    """Measured anew by another library they may differ: y would change its scale in the middle of a run."""
+    row = tuple(map(float, range(7)))
+    for top in (6.0, 6.5):
+        measures = {"width": Measure(unit="pixels", rows=((*row[:6], top),) * 11)}
+        spec = replace(open_dataset().spec, measures=measures)
+        options = TrainDDPM(training=Training(out=tmp_path, resume="auto"))
+        if top == 6.0:
+            Run(options, spec, trees["pytorch"].cpu).save({}, Progress())
+        else:
+            with pytest.raises(UserError, match="other percentiles of the measures"):
+                Run(options, spec, trees["pytorch"].cpu)

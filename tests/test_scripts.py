@@ -20,6 +20,7 @@ from common.diffusion.schedule import sampler_timesteps
 from common.errors import UserError
 from common.figure import loss_curve
 from common.files import CHECKPOINT, digest
+from common.options.networks import DiffusionConfig
 from common.options.recipes import TrainDDPM, Training
 from common.options.sampling import SamplerOptions
 from common.training.clock import Progress
@@ -244,6 +245,16 @@ def test_minutes_of_distillation_pay(tmp_path, name):
         assert result.returncode == 0, result.stderr
         distances.append(json.loads((out / "result.json").read_text())["over_floor"])
     assert distances[1] < 0.5 * distances[0]
+
+
+def test_a_teacher_that_predicts_the_noise_is_refused(untrained, tmp_path):
+    """The losses of distillation are of v."""
+    teacher, out = load_checkpoint(untrained / "ddpm.safetensors"), tmp_path / "out"
+    teacher.options = replace(teacher.options, diffusion=DiffusionConfig(prediction="epsilon"))
+    save_checkpoint(tmp_path / "noise.safetensors", teacher)
+    result = run_script("pytorch", "distill_mnist.py", "--teacher", tmp_path / "noise.safetensors", "--out", out)
+    assert_user_error(result, tmp_path / "noise.safetensors", "does not predict v", "--diffusion.prediction v")
+    assert not out.exists()
 
 
 def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):

@@ -37,9 +37,6 @@ class Split:
         if len(images) != len(labels):
             part = "train" if self.train else "t10k"
             raise UserError(f"{self.folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
-        if labels.max() >= len(self.spec.classes):
-            problem = f"has the label {labels.max()}, and its training part {len(self.spec.classes)} classes"
-            raise UserError(f"{self.folder} {problem}: fetch it again")
         return images, labels.astype(np.int64)
 
     @cached_property
@@ -54,8 +51,11 @@ class Split:
 
     @property
     def labels(self):
-        """(N,) int64, each below the number of classes."""
-        return self.raw[1][: self.limit]
+        """(N,) int64. UserError where one is not below the number of classes, which is the training part's."""
+        labels, count = self.raw[1][: self.limit], len(self.spec.classes)
+        if labels.max() >= count:
+            raise UserError(f"{self.folder} has the label {labels.max()}, and {count} classes: fetch it again")
+        return labels
 
     @cached_property
     def values(self):
@@ -170,11 +170,15 @@ def load_table(split):
     part = "train" if split.train else "test"
     path = TABLES / f"{split.spec.digest}-{part}.safetensors"
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
-            if not path.is_file():
-                found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {part}")
-                write_atomically(path, save({name: x.astype(np.float16) for name, x in found.items()}))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
+                if not path.is_file():
+                    found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {part}")
+                    write_atomically(path, save({name: x.astype(np.float16) for name, x in found.items()}))
+        except OSError as error:
+            reason = f"what is measured of {split.spec.name} cannot be kept in {TABLES} ({error.strerror})"
+            raise UserError(f"{reason}: make that folder writable, or give --measures no names") from error
     with damage_told(path, "delete it, and it is measured again"):
         table = load_file(path)
         return {name: table[name].astype(np.float32) for name in MEASURES}

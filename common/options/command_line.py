@@ -22,7 +22,8 @@ CURES = {
     **dict.fromkeys(OUT, "name a folder that can be written with --out"),
 }
 NO_MEMORY = re.compile("^.*(?:" + "|".join((
-    "out of memory", "DefaultCPUAllocator", "bad_alloc", "Cannot allocate memory",  # torch's, the system's
+    "(?<!overcommit issue or )out of memory",  # but Jittor says so of any compiler that fails
+    "DefaultCPUAllocator", "bad_alloc", "Cannot allocate memory", "STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
     "Unable to alloc", "memory is overflow", "could not create a memory",  # Jittor's and its oneDNN's
 )) + ").*$", re.MULTILINE | re.IGNORECASE)  # fmt: skip
 
@@ -32,7 +33,10 @@ def run(main, options, description=None):
     kind, defaults = (options, {}) if isinstance(options, type | UnionType) else (type(options), {"default": options})
     try:
         with failure_ends_all():
-            main(read(kind, description=description, **defaults))
+            main(tyro.cli(kind, description=description, **defaults))
+    except ValidationError as error:  # of options said without their group's name: tyro tells the others' itself
+        wrong = error.errors()[-1]
+        fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + wrong["msg"])
     except UserError as error:
         fail(str(error))
     except OSError as error:
@@ -46,16 +50,6 @@ def run(main, options, description=None):
         fail(f"out of memory{f' ({what})' if what else ''}: a smaller --batch-size, or fewer images, needs less")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
-
-
-def read(kind, **settings):
-    """Options from the command line; one line where one is out of its range that is said without its group's name:
-    tyro looks in the other groups only."""
-    try:
-        return tyro.cli(kind, **settings)
-    except ValidationError as error:
-        wrong = error.errors()[-1]
-        fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + wrong["msg"])
 
 
 @contextmanager

@@ -52,6 +52,8 @@ class Run:
         changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
         if checkpoint.spec.digest != self.spec.digest:
             changed.append(f"data={checkpoint.spec.source or checkpoint.spec.name}, digest {checkpoint.spec.digest}")
+        elif checkpoint.spec.measures != self.spec.measures:
+            changed.append("other percentiles of the measures")
         if changed:
             raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
         return checkpoint

@@ -18,8 +18,8 @@ def main(options):
 
     data, device = open_dataset(options.training.data), Device(options.where)
     images, held_out = data.first(options.training.limit).images, data.test.images[:100]
-    run, space = Run(options, data.spec, device), Pixels(data.spec.shape)
-    x_of, latent_shape = space.batches(images, device), options.vae.latent_shape(space.shape)
+    space, latent_shape = Pixels(data.spec.shape), options.vae.latent_shape(data.spec.shape)
+    run, x_of = Run(options, data.spec, device), space.batches(images, device)
     trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, space.shape), Muon)})
 
     def losses(modules, batch, done):
