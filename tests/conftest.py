@@ -24,11 +24,18 @@ from common.options.recipes import TrainDDPM, TrainLDM, Where
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
+LONGEST = "scripts", "processes", "faults", "runs", "score", "edit", "metric", "readme", "attributes", "export"
 MODULES = [
     "device", "distillation", "model.blocks", "model.ddpm", "model.discriminator", "model.unet", "model.vae",
     "optimizer", "pipeline",
 ]  # fmt: skip
 FP32 = Where(device="cpu", precision="fp32")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that both workers end at about the same time."""
+    place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 def load_tree(name):
