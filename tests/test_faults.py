@@ -36,7 +36,6 @@ from common.data.dataset import load_table, open_dataset
 from common.diffusion.space import Pixels
 from common.edit import read_digit, read_mask
 from common.errors import UserError
-from common.files import DATA
 from common.images import read_images
 from common.options.command_line import run
 from common.options.networks import VAEConfig
