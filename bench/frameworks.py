@@ -1,8 +1,7 @@
 """The Jittor tree's speed over the PyTorch tree's, in float32: python bench/frameworks.py [--rounds 7] [--device cpu]
 
 Steps of the trees' own training scripts, and drawing. Prints images/s as medians and the ratio Jittor / PyTorch of each
-pair of rounds as median (min-max), and writes both to asset/bench.json.
-"""
+pair of rounds as median (min-max), and writes both to asset/bench.json."""
 import sys
 from contextlib import redirect_stderr
 from importlib import import_module

@@ -1,8 +1,7 @@
 """The page in headless Chromium, and its picture: python bench/page.py [--rounds 7]
 
 Serves web/ on this machine, loads it anew in each round, and measures, in milliseconds, how long the first digits take,
-and twenty digits by one network call and by latent diffusion's seven. Writes asset/bench.json and asset/page.png.
-"""
+and twenty digits by one network call and by latent diffusion's seven. Writes asset/bench.json and asset/page.png."""
 import shutil
 import subprocess
 import sys

@@ -4,8 +4,7 @@ Peers: diffusers (with DPM-Solver++) and denoising-diffusion-pytorch (with DDIM)
 about as many parameters as ours, trained by AdamW with averaged weights at the same batch size and precision (bf16
 where the processor has it). Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
 GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit;
-writes all of it to asset/bench.json.
-"""
+writes all of it to asset/bench.json."""
 import sys
 from importlib.metadata import version
 

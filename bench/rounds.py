@@ -48,8 +48,7 @@ def compete(contestants, works, rounds, ratio=lambda first, other: other / first
     """Let contestants {name: (build, *arguments)} do each work in turn, round after round, the first only to warm up.
 
     build(*arguments) -> {work: function without arguments that returns how much it did}. Prints and returns
-    {work: {name: {"speed": spread, "ratio": spread}}}; ratio: of the first contestant's speed and another's.
-    """
+    {work: {name: {"speed": spread, "ratio": spread}}}; ratio: of the first contestant's speed and another's."""
     results, spawn = {}, get_context("spawn")
     with ExitStack() as stack:
         processes = [stack.enter_context(ProcessPoolExecutor(1, spawn, begin, how)) for how in contestants.values()]

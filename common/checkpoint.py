@@ -2,8 +2,7 @@
 
 One file and one rename make a checkpoint atomic: after a kill at any moment the last whole one is still there.
 Its tensors: `model.*`, the averaged weights, which draw samples; of a latent model `vae.*` and
-`latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on.
-"""
+`latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on."""
 import json
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -26,8 +26,7 @@ def asked_for(model, ask):
     """The class and the values {measure: value} that a script's options ask for, its prompt's words among them.
 
     UserError where the model does not know them, or --prompt tells what another option tells. Warns of values that
-    fewer than 2 in 100 such training images have.
-    """
+    fewer than 2 in 100 such training images have."""
     measures, words = model.spec.measures, parse(ask.prompt) if ask.prompt else {}
     named = {name: getattr(ask, name) for name in ("digit", *MEASURES) if getattr(ask, name) is not None}
     for name in named.keys() & words.keys():
@@ -84,8 +83,7 @@ def output_folder(out, tree, name):
 def write_pictures(model, options):
     """Write samples.png, a grid, and process.png, a row per sample from noise to image; print where they are.
 
-    Of a model that knows measures sweep.png too.
-    """
+    Of a model that knows measures sweep.png too."""
     label, values = asked_for(model, options.ask)
     sampler, seed = model.choose_sampler(options.sampler), options.drawing.seed
     y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
@@ -109,8 +107,7 @@ def write_pictures(model, options):
 
 def write_reconstructions(vae, images, device, options):
     """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above what the VAE makes of them, and
-    prior.png, decoded noise; print where they are. All reconstructions, uint8.
-    """
+    prior.png, decoded noise; print where they are. All reconstructions, uint8."""
     space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
     decoded = reconstruct(space, images, device, options.drawing.batch_size)
     with device.inference():

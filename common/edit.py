@@ -26,8 +26,7 @@ def read_digit(path, shape):
     """A picture of a digit, uint8 of this shape (1, H, W), made as MNIST's were (LeCun et al. 1998, section III.A).
 
     Light on dark; fitted into 20x20 pixels, its proportions kept; centre of mass at pixel 14, 14 of 28x28; resized.
-    UserError where nothing stands out from the background.
-    """
+    UserError where nothing stands out from the background."""
     grey = open_grey(path).astype(np.float32)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ink = np.abs(grey - np.median(border))

@@ -70,8 +70,7 @@ def read_images(folder, shape):
     """The PNGs of a folder in the order of their names, (N, *shape) uint8; colours become grey.
 
     shape: (1, height, width). UserError where there are fewer than 2, or one is of another size or has more than 8 bits
-    per colour.
-    """
+    per colour."""
     folder, (_, height, width) = Path(folder), shape
     files = sorted(folder.glob("*.png"))
     if len(files) < 2:

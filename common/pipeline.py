@@ -56,8 +56,7 @@ class Pipeline:
     def open_space(self, run, images):
         """The space a run trains in, and a function indices -> x_0 for its images (N, C, H, W) uint8.
 
-        A resumed run has its own VAE. UserError if the named VAE is another one or was trained on other data.
-        """
+        A resumed run has its own VAE. UserError if the named VAE is another one or was trained on other data."""
         device, options, classes = run.device, run.options, len(run.spec.classes)
         if options.pixels:
             options.unet.check_data(run.spec.shape, classes)

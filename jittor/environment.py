@@ -2,8 +2,7 @@
 
 Without this, on a plain machine, `import jittor` dies where it finds an nvcc without a working CUDA, dies where it
 cannot download oneDNN (without which a convolution is 90 times slower), imports torch, and keeps a cache for each
-git branch.
-"""
+git branch."""
 import atexit
 import ctypes
 import os

@@ -1,7 +1,6 @@
 """Two operations whose gradients Jittor 1.3.11 computes slowly or inaccurately on the CPU, written by hand.
 
-Its sums along the last axis run one number at a time; a matrix product with a column of ones runs at full speed.
-"""
+Its sums along the last axis run one number at a time; a matrix product with a column of ones runs at full speed."""
 from environment import jt, nn
 
 
@@ -13,8 +12,7 @@ def row_sums(x, length):
 class NormalizeGroups(jt.Function):
     """Group normalisation (Wu and He 2018) of x (N, C, H, W), the variance in a second pass over x - mean.
 
-    nn.GroupNorm computes E[x^2] - E[x]^2: a relative error of 4e-2 where the mean is 100 standard deviations.
-    """
+    nn.GroupNorm computes E[x^2] - E[x]^2: a relative error of 4e-2 where the mean is 100 standard deviations."""
 
     def execute(self, x, weight, bias, groups, eps):
         batch, channels, height, width = x.shape

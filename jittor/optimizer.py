@@ -11,8 +11,7 @@ STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 def orthogonalize(x):
     """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small: five steps of
     Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets are multiplied as
-    small square matrices and applied to X once: 0.4 of the arithmetic for 3x3 convolutions.
-    """
+    small square matrices and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (jt.sqrt(row_sums(x * x, x.shape[1]).sum()) + 1e-7)
@@ -28,8 +27,7 @@ class Muon(jt.optim.Optimizer):
     """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
 
     A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4): one rate, and one decoupled decay, serves both. matrices: False for Adam alone.
-    """
+    Training, equation 4): one rate, and one decoupled decay, serves both. matrices: False for Adam alone."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
         super().__init__(model.parameters(), lr=0)

@@ -1,8 +1,7 @@
 """Every picture and table that the README shows, from the shipped weights: python -m publish.assets
 
 Draws the pictures of both trees, makes the page's files, runs the notebook, scores every sampler setting (two hours on
-one core; a setting with a result is not drawn again), then writes the tables and the plot as publish.report does.
-"""
+one core; a setting with a result is not drawn again), then writes the tables and the plot as publish.report does."""
 import shutil
 import subprocess
 import sys

@@ -1,8 +1,7 @@
 """What the page draws with, web/model/, from the latent models' shipped weights: python -m publish.export
 
 Either tree's weights will do. They are stored in half precision, which halves what a visitor downloads; arithmetic is
-in single. Needs onnx and onnxscript (requirements-dev.txt).
-"""
+in single. Needs onnx and onnxscript (requirements-dev.txt)."""
 import json
 import sys
 from pathlib import Path

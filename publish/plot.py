@@ -12,8 +12,7 @@ MARKERS = {"ddpm": "s", "ddim": "D", "dpmpp_2m": "^", "consistency": "o"}
 def quality_against_time(results, marks, path):
     """A point per result: seconds for all its images, and MNIST-FD over its floor; a line per model, tree and sampler.
 
-    marks: {text: seconds}, vertical lines.
-    """
+    marks: {text: seconds}, vertical lines."""
     figure = Figure(figsize=(10, 4.5))
     axes = figure.subplots()
     timed = [r for r in results if r["device"] == "cpu" and r["seconds"]]

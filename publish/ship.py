@@ -1,8 +1,7 @@
 """From a finished run to the weights in the repository: python -m publish.ship pytorch/runs/ldm
 
 Writes weights/NAME.safetensors of the run's tree, the averaged weights in half precision; beside it NAME.json, the
-recipe and what it took, and NAME.csv, the losses, 500 rows.
-"""
+recipe and what it took, and NAME.csv, the losses, 500 rows."""
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path

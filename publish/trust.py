@@ -1,7 +1,6 @@
 """Whether the offline metric deserves trust: what it says of damaged real digits.
 
-    python -m publish.trust     # some minutes; writes asset/metric.md
-"""
+    python -m publish.trust     # some minutes; writes asset/metric.md"""
 from functools import reduce
 
 import numpy as np

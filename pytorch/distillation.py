@@ -21,8 +21,7 @@ def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
     """Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, with
     the same x_0 and eps for both (Song et al., equation 10; Geng et al., section 3).
 
-    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling.
-    """
+    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling."""
     x_t, x_r = diffusion.q_sample(x_0, t, eps), diffusion.q_sample(x_0, r, eps)
     alpha, sigma = diffusion.alpha_sigma(t, x_0)
     with torch.no_grad():
@@ -35,8 +34,7 @@ def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
 def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
     """The players' losses on real x_0 (B, C, H, W) under y (B, 1 + A), and the part that is consistency: scalars.
 
-    adversarial: False during the warm-up, which is of consistency alone.
-    """
+    adversarial: False during the warm-up, which is of consistency alone."""
     generator, diffusion = modules["model"], teacher.diffusion
     normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: keep the order
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)

@@ -33,8 +33,7 @@ def rescaling(features):
     """The mean (D,) and the map (D, D) after which each principal direction's variance is the root of what it was.
 
     As they are, 128 features have an effective dimension of 7, and the differences between classes drown all others;
-    of the same variance in each direction, noise drowns a class that is missing.
-    """
+    of the same variance in each direction, noise drowns a class that is missing."""
     values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
     return features.mean(axis=0), vectors / values**0.25
 

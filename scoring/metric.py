@@ -1,7 +1,6 @@
 """How good drawn digits are: FID as the field measures it, and a measure that needs neither download nor GPU.
 
-    python -m scoring.metric FAKE REAL    # two folders of 32x32 PNGs, anyone's; torch is imported where it is needed
-"""
+    python -m scoring.metric FAKE REAL    # two folders of 32x32 PNGs, anyone's; torch is imported where it is needed"""
 import os
 from pathlib import Path
 
@@ -47,8 +46,7 @@ def over_distances(reduce, a, b, rows=500):
 def fraction_in_manifold(points, centres):
     """Fraction of the points within the manifold of the centres: balls that reach to each centre's 3rd neighbour.
 
-    Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2).
-    """
+    Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2)."""
     k = min(NEIGHBOURS, len(centres) - 1)  # 0 is the centre itself
     radii = over_distances(lambda squares: np.partition(squares, k, axis=1)[:, k], centres, centres)
     return float(over_distances(lambda squares: (squares <= radii).any(axis=1), points, centres).mean())
@@ -110,8 +108,7 @@ def offline_metric(fake, real, data):
     `over_floor`: MNIST-FD over its floor, 1 for real digits; `mnist_fd`: the Frechet distance by each classifier;
     `precision` and `recall`; `confident`: the share of fake images whose class is sure (> 0.9); `classes`: how many of
     each; `training_distance`: to the nearest training image, in units of how far test images are (well below 1:
-    memorised); `floor`: what real digits reach in all of these, and the unit of training_distance.
-    """
+    memorised); `floor`: what real digits reach in all of these, and the unit of training_distance."""
     measures, probabilities = compare(fake, real)
     floors = floor(len(fake), data)
     return {

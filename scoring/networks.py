@@ -1,7 +1,6 @@
 """The networks of the offline metric's classifiers, in PyTorch. They score pictures and take no part in drawing them.
 
-One pools over the whole picture, two keep where a stroke lies; one sees patches of 9x9 pixels first.
-"""
+One pools over the whole picture, two keep where a stroke lies; one sees patches of 9x9 pixels first."""
 import math
 from functools import cache
 

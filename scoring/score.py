@@ -76,8 +76,7 @@ def draw_fake(model, sampler, options, folder, y):
     """Draw the images of conditions y that are not in the folder yet, whole batches at a time; how long that took.
 
     Several processes take the batches in turn. `seconds` is the computation of the first, whose share is the largest;
-    what is counted apart: three steps of a batch before, for the frameworks' kernels, and writing PNGs.
-    """
+    what is counted apart: three steps of a batch before, for the frameworks' kernels, and writing PNGs."""
     device, seed = model.device, options.drawing.seed
     batches = batches_of(options.num, options.drawing.batch_size)
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
@@ -104,8 +103,7 @@ def following(labels, asked, measured):
     """How measured values follow those asked for, both {measure: (N,)}, of digits that have all of them.
 
     `r`: Pearson's; `error`: the mean absolute error over the standard deviation of what was asked for; `partial`: their
-    correlation, a row per measure asked for, where the class and the other requests are held fixed by regression.
-    """
+    correlation, a row per measure asked for, where the class and the other requests are held fixed by regression."""
     whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
     asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]

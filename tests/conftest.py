@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -168,3 +169,16 @@ def untrained(trees, tmp_path_factory):
         checkpoint = Checkpoint(options, spec, tensors, vae=space.vae and space.vae.config)
         save_checkpoint(folder / f"{options.kind}.safetensors", checkpoint)
     return folder
+
+
+def of_data(folder, checkpoints, tmp_path):
+    """Checkpoints like these, but for the data that they learned: a folder of them."""
+    for path in checkpoints.iterdir():
+        save_checkpoint(tmp_path / path.name, replace(load_checkpoint(path), spec=open_dataset(folder).spec))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def learned_few(untrained, few, tmp_path_factory):
+    """The untrained checkpoints, as if they had learned `few`."""
+    return of_data(few, untrained, tmp_path_factory.mktemp("learned_few"))

@@ -266,6 +266,17 @@ def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, mon
     assert [*map(str, found)] == ["edits-ddpm/vary.png", "edits-ldm/vary.png"]
 
 
+def test_scores_of_an_untrained_model(untrained, tmp_path):
+    """All of them are printed and written, and finite; what they come to is the next test's."""
+    model = ("--checkpoint", untrained / "ldm.safetensors", "--out", tmp_path)
+    result = run_script("pytorch", "edit_mnist.py", "score", "--num", 20, *model)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "edits.json").read_text())
+    assert all(name in result.stdout for name in found) and found["num"] == 20
+    assert len(found) == 11 and np.isfinite([value for value in found.values() if isinstance(value, float)]).all()
+
+
+@pytest.mark.slow  # most of a minute
 def test_scores(tmp_path):
     arguments = ("--num", 20, "--checkpoint", shipped_weights(ROOT / "pytorch", "ldm"), "--out", tmp_path)
     result = run_script("pytorch", "edit_mnist.py", "score", *arguments)

@@ -79,9 +79,9 @@ def test_distillation_is_the_same(tmp_path, launcher):
 
 
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])  # torchrun takes --num for its own
-def test_drawing_is_the_same(untrained, tmp_path, launcher):
+def test_drawing_is_the_same(learned_few, tmp_path, launcher):
     arguments = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2, "--precision", "fp32")
-    arguments += ("--checkpoint", untrained / "ldm.safetensors", "--out")
+    arguments += ("--checkpoint", learned_few / "ldm.safetensors", "--out")
     result = launch(launcher, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "two")
     assert result.returncode == 0, result.stderr
     assert '"processes": 2' in (tmp_path / "two" / "result.json").read_text()

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tyro
-from conftest import TREES, assert_user_error, begin_script, run_on_disk, run_script, wait_for
+from conftest import TREES, assert_user_error, begin_script, of_data, run_on_disk, run_script, wait_for
 from PIL import Image
 from pydantic_core import to_jsonable_python
 
@@ -28,19 +28,6 @@ from scoring.score import claim, conditions_to_draw
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 MNIST = open_dataset()
-
-
-def of_data(folder, checkpoints, tmp_path):
-    """Checkpoints like these, but for the data that they learned: a folder of them."""
-    for path in checkpoints.iterdir():
-        save_checkpoint(tmp_path / path.name, replace(load_checkpoint(path), spec=open_dataset(folder).spec))
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def learned_few(untrained, few, tmp_path_factory):
-    """The untrained checkpoints, as if they had learned `few`."""
-    return of_data(few, untrained, tmp_path_factory.mktemp("learned_few"))
 
 
 @pytest.fixture(scope="module")

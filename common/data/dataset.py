@@ -30,20 +30,15 @@ class Split:
     spec: Spec
     limit: int | None = None
 
-    @cached_property
-    def raw(self):
-        """Images as the files have them, (N, H, W) uint8, and labels (N,) int64, all of them."""
-        images, labels = (read_idx(path, axes) for path, axes in zip(idx_paths(self.folder, self.train), (3, 1)))
-        if len(images) != len(labels):
-            part = "train" if self.train else "t10k"
-            raise UserError(f"{self.folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
-        return images, labels.astype(np.int64)
+    def first(self, limit):
+        """The same, or the first `limit` images of it."""
+        return replace(self, limit=limit)
 
     @cached_property
     def images(self):
         """(N, C, H, W) uint8, resized to the Spec's shape; of what is not square the centre. UserError where a file is
         missing, cut short or altered."""
-        raw, side = self.raw[0][: self.limit], self.spec.shape[1]
+        raw, side = read_part(self.folder, self.train)[0][: self.limit], self.spec.shape[1]
         if raw.shape[1] != raw.shape[2]:
             print(f"{self.folder}: of images of {raw.shape[2]}x{raw.shape[1]} the square in the centre is taken")
         pictures = (ImageOps.fit(Image.fromarray(image), (side, side), Image.Resampling.BILINEAR) for image in raw)
@@ -52,7 +47,7 @@ class Split:
     @property
     def labels(self):
         """(N,) int64. UserError where one is not below the number of classes, which is the training part's."""
-        labels, count = self.raw[1][: self.limit], len(self.spec.classes)
+        labels, count = read_part(self.folder, self.train)[1][: self.limit], len(self.spec.classes)
         if labels.max() >= count:
             raise UserError(f"{self.folder} has the label {labels.max()}, and {count} classes: fetch it again")
         return labels
@@ -90,10 +85,6 @@ class Dataset:
     def test(self):
         return Split(self.folder, False, self.spec)
 
-    def first(self, limit):
-        """Its training part, or the first `limit` images of that."""
-        return replace(self.train, limit=limit)
-
     def measured(self, names):
         """The same with these measures in its Spec, measured first, in minutes, if they are not kept in data/measures/
         yet; one that no training image has is left out."""
@@ -108,8 +99,7 @@ def open_dataset(folder=None, size=32):
     """The data set in a folder, its images resized to `size` x `size`; None: the repository's MNIST.
 
     A folder holds the four files train-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz and so on. UserError that names
-    the file and the cure where one is missing, cut short or altered.
-    """
+    the file and the cure where one is missing, cut short or altered."""
     return read_dataset(Path(folder).resolve() if folder else DATA, size)
 
 
@@ -127,6 +117,16 @@ def read_dataset(folder, size):
     return Dataset(folder, Spec(
         name=name, shape=(1, size, size), classes=names, digest=whole.hexdigest()[:16], source=source,
     ))  # fmt: skip
+
+
+@cache
+def read_part(folder, train):
+    """Images as the files have them, (N, H, W) uint8, and labels (N,) int64, all of the training or the test part."""
+    images, labels = (read_idx(path, axes) for path, axes in zip(idx_paths(folder, train), (3, 1)))
+    if len(images) != len(labels):
+        part = "train" if train else "t10k"
+        raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
+    return images, labels.astype(np.int64)
 
 
 def data_of(checkpoint, folder=None):

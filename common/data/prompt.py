@@ -6,9 +6,8 @@ from common.errors import UserError
 
 DIGITS = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
 FILLERS = ("a", "an", "and", "the", "digit", "一个", "数字", "的", "而", "且", "又", ",", "，", "、", ".", "。")
-ENGLISH = {word: (name, value) for name, measure in MEASURES.items() for word, value in measure.words.items()}
-CHINESE = {word: english for measure in MEASURES.values() for word, english in measure.chinese.items()}
-WORDS = ENGLISH | {word: ENGLISH[english] for word, english in CHINESE.items()}
+WORDS = {word: (name, value) for name, measure in MEASURES.items() for word, value in measure.words.items()}
+ENGLISH, CHINESE = ([word for word in WORDS if word.isascii() == ascii] for ascii in (True, False))
 WORDS |= {word: ("digit", i) for i in range(10) for word in (str(i), DIGITS[i], "零一二三四五六七八九"[i])}
 WORDS |= dict.fromkeys(FILLERS, (None, None))
 LONGEST_FIRST = sorted(WORDS, key=len, reverse=True)
@@ -22,8 +21,7 @@ KNOWN = f"{', '.join(ENGLISH)}, {'、'.join(CHINESE)}, and a digit, as 7, seven 
 def parse(prompt):
     """What a prompt asks for, {"digit": 7, "thickness": 95, ...}: measures by percentile (None: the value 0).
 
-    UserError for a word that is not known, and for two that contradict each other.
-    """
+    UserError for a word that is not known, and for two that contradict each other."""
     asked, said, rest = {}, {}, " ".join(prompt.lower().split())
     while rest:
         found = ANY_WORD.match(rest)

@@ -1,7 +1,6 @@
 """What a data set is, in a few numbers: its Spec, which every checkpoint carries.
 
-From it follow the networks' channels and classes, and y, the conditioning vector: the class, then the measures.
-"""
+From it follow the networks' channels and classes, and y, the conditioning vector: the class, then the measures."""
 from pathlib import Path
 from typing import Annotated
 
@@ -67,8 +66,7 @@ class Spec:
 def measured(unit, values, labels, classes):
     """The Measure of values (N,) of images with these labels (N,), NaN where there is none; None where all are NaN.
 
-    A class without a value gets the row of all of them.
-    """
+    A class without a value gets the row of all of them."""
     if np.isnan(values).all():
         return None
     row = lambda chosen: tuple(np.nanpercentile(chosen, PERCENTILES).round(3).tolist())

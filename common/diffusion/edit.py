@@ -1,7 +1,6 @@
 """What people do with a diffusion model once it draws: repaint a part, vary the whole, morph from one image to another.
 
-Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A), and gives float32 in [-1, 1].
-"""
+Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A), and gives float32 in [-1, 1]."""
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +15,7 @@ def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
     """Images whose part outside `kept`, bool (1, H, W), is drawn anew over timesteps, which may rise again.
 
     In every estimate of x_0 the kept pixels are overwritten with the known ones (Wang et al. 2023, DDNM, equation 10, A
-    the mask); a latent estimate is decoded for this and then encoded again.
-    """
+    the mask); a latent estimate is decoded for this and then encoded again."""
     known = model.device.tensor(from_uint8(images))
     mask = model.device.tensor(np.broadcast_to(kept, images.shape).astype(np.float32))
 

@@ -56,8 +56,7 @@ class Model:
     def trajectory(self, sampler, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):
         """x_t of these samples of a seed, (N, *shape) each: the noise, then the result of every step. y (N, 1 + A).
 
-        x_t, timesteps: where to start and which steps, if given; change(x_0) replaces each estimate of x_0.
-        """
+        x_t, timesteps: where to start and which steps, if given; change(x_0) replaces each estimate of x_0."""
         noise = SampleNoise(seed, indices, self.space.shape)
         draw_noise = lambda: self.device.tensor(noise())
         denoiser = self.diffusion.denoiser(self.network, self.device.tensor(y), sampler.guidance)

@@ -38,8 +38,7 @@ class StepNoise:
         """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with some entries NaN.
 
         Drops the class with this probability; the measures all in half of the images, else each with a probability
-        drawn per image, uniform in [0, 1].
-        """
+        drawn per image, uniform in [0, 1]."""
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
         )

@@ -2,8 +2,7 @@
 
 denoise(x_t, t) estimates x_0 at a time step t, one integer; x_t (B, C, H, W) starts as standard normal noise;
 alphas_cumprod (T + 1,) is alpha_bar_t, with 1 at -1; timesteps is a list of integers, in drawing falling to
--1, the clean image; noise() draws standard normal noise of x_t's shape.
-"""
+-1, the clean image; noise() draws standard normal noise of x_t's shape."""
 import math
 from collections import deque
 from itertools import pairwise

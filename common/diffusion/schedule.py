@@ -29,8 +29,7 @@ def sampler_timesteps(timesteps, sampler: SamplerConfig):
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
     first call is always at the last time step, where training saw pure noise. A shift of more than 1 moves the others
     towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23): what is drawn is decided
-    where there is much of it. UserError for steps it does not have.
-    """
+    where there is much of it. UserError for steps it does not have."""
     steps, shift = sampler.steps, sampler.shift
     if not 1 <= steps <= timesteps:
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")

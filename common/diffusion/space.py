@@ -1,7 +1,6 @@
 """The space of x_0, the variable that is diffused: pixels or VAE latents; common/pipeline.py chooses which.
 
-Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor (N, *shape); device is the tree's.
-"""
+Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor (N, *shape); device is the tree's."""
 import numpy as np
 
 from common.batching import in_batches

@@ -1,7 +1,6 @@
 """The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default.
 
-A model has one name, its kind: of the run's folder, the shipped weights, the tables. RECIPES has them all.
-"""
+A model has one name, its kind: of the run's folder, the shipped weights, the tables. RECIPES has them all."""
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -11,8 +11,7 @@ from common.images import save_png
 class Log:
     """The log in a run's folder, which goes on from where the clock stands; of several processes the first one writes.
 
-    metrics.csv has a row per step, whose columns are those of its header.
-    """
+    metrics.csv has a row per step, whose columns are those of its header."""
 
     def __init__(self, run, clock):
         self.folder, self.title, self.active = run.folder, run.options.kind, run.device.is_main_process

@@ -20,8 +20,7 @@ class Run:
     """options.json and checkpoint.safetensors in one folder, which is this process's until it ends.
 
     UserError where the folder holds a run already, or none to resume, or another process is at it, or the run that is
-    there had other options or other data. Of several processes that train together only the first writes.
-    """
+    there had other options or other data. Of several processes that train together only the first writes."""
 
     def __init__(self, options, spec, device):
         self.options, self.spec, self.device = options, spec, device

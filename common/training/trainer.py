@@ -12,8 +12,7 @@ class Trainer:
     """A model and its averaged weights, and the players beside it, if any, in a run that keeps them.
 
     players {name: (build, optimizer)}: networks trained together, "model" first, each on its own loss; build() ->
-    module, optimizer(module, weight_decay) -> optimizer. space: of x_0, which the checkpoint keeps.
-    """
+    module, optimizer(module, weight_decay) -> optimizer. space: of x_0, which the checkpoint keeps."""
 
     def __init__(self, run, space, players):
         self.run, self.space, self.device = run, space, run.device
@@ -38,8 +37,7 @@ class Trainer:
 
         losses(modules, batch, done) -> {player: its loss}, without players that are idle, and {name: other scalar to
         log}; preview(averaged model) -> a picture, uint8 (H, W). UserError if a loss or a gradient is not finite;
-        SystemExit after SIGINT or SIGTERM, with a checkpoint.
-        """
+        SystemExit after SIGINT or SIGTERM, with a checkpoint."""
         run, device, options = self.run, self.device, self.run.options.training
         batches = Batches(options.seed, count, options.batch_size, device.process_index, device.num_processes)
         clock = Clock(options.epochs, options.minutes, batches.epoch_steps, run.progress)

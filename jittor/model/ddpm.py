@@ -2,8 +2,7 @@
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
-Here as in later papers alpha_t = sqrt(alpha_bar_t) and sigma_t = sqrt(1 - alpha_bar_t).
-"""
+Here as in later papers alpha_t = sqrt(alpha_bar_t) and sigma_t = sqrt(1 - alpha_bar_t)."""
 import math
 
 import numpy as np
@@ -41,8 +40,7 @@ class GaussianDiffusion:
     def loss(self, unet, x_0, t, eps, y):
         """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + A).
 
-        The target is eps or, for v prediction, v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D).
-        """
+        The target is eps or, for v prediction, v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D)."""
         alpha, sigma = self.alpha_sigma(t, x_0)
         target = eps if self.config.prediction == "epsilon" else alpha * eps - sigma * x_0
         output = unet(self.q_sample(x_0, t, eps), jt.array(t), y)
@@ -52,8 +50,7 @@ class GaussianDiffusion:
         """denoise(x_t, t) -> the network's estimate of x_0 under conditions y (B, 1 + A); t one integer or (B,).
 
         guidance: scale of classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w), by which the
-        network's output is f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is none, 0 ignores y.
-        """
+        network's output is f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is none, 0 ignores y."""
         null = jt.full_like(y, math.nan)
 
         def denoise(x_t, t):

@@ -117,8 +117,7 @@ class Measures(nn.Module):
 class ConditionalUNet(nn.Module):
     """The UNet of (x_t, t, tau_theta(y)) (Rombach et al. 2022, equation 3): tau_theta makes tokens of conditions y.
 
-    x_t (B, *shape), t (B,) integers, y (B, 1 + measures): the class and the measures, NaN for none -> (B, *shape).
-    """
+    x_t (B, *shape), t (B,) integers, y (B, 1 + measures): the class and the measures, NaN for none -> (B, *shape)."""
 
     def __init__(self, config: UNetConfig, shape, classes, measures):
         super().__init__()

@@ -86,8 +86,7 @@ class VAE(nn.Module):
 def vae_loss(vae, x, eps, kl_weight):
     """Mean squared error per pixel + kl_weight * KL(q(z | x) || N(0, I)) in nats per latent element, and the two parts.
 
-    x (B, channels, H, W), eps (B, *latent_shape).
-    """
+    x (B, channels, H, W), eps (B, *latent_shape)."""
     reconstruction, posterior = vae(x, eps)
     squared_error = ((reconstruction - x) ** 2).mean(dims=[1, 2, 3])  # (B,)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])

@@ -18,7 +18,7 @@ def main(options):
     from pipeline import pipeline
 
     data, device = open_dataset(options.training.data).measured(options.measures), Device(options.where)
-    train = data.first(options.training.limit)
+    train = data.train.first(options.training.limit)
     run = Run(options, data.spec, device)
     space, x_0_of = pipeline.open_space(run, train.images)
     diffusion, conditions = GaussianDiffusion(options.diffusion, space.clip), train.conditions

@@ -17,7 +17,7 @@ def main(options):
     from optimizer import Muon
 
     data, device = open_dataset(options.training.data), Device(options.where)
-    images, held_out = data.first(options.training.limit).images, data.test.images[:100]
+    images, held_out = data.train.first(options.training.limit).images, data.test.first(100).images
     space, latent_shape = Pixels(data.spec.shape), options.vae.latent_shape(data.spec.shape)
     run, x_of = Run(options, data.spec, device), space.batches(images, device)
     trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, space.shape), Muon)})

@@ -26,7 +26,7 @@ def main(options):
         raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
     known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
     options = replace(options, **known)
-    train = data_of(teacher.checkpoint, options.training.data).first(options.training.limit)
+    train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
     spec, run = train.spec, Run(options, train.spec, device)
     x_0_of, conditions = space.batches(train.images, device), train.conditions
     build = lambda: teacher.checkpoint.fill(pipeline.build_unet(options.unet, space, spec), "model.", device)
