@@ -34,7 +34,8 @@ HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / 
 NOTES = """\
 Seconds: 10,000 images, generation alone, the fastest of the seeds' runs. MNIST-FD: Frechet distance of classifiers'
 features against the 10,000 test images, over what 10,000 training images score; of several seeds the median
-(least-greatest). Precision and recall: Kynkäänniemi et al. 2019."""
+(least-greatest). Precision and recall: Kynkäänniemi et al. 2019.
+"""
 LEGEND = """\
 Right halves of the first 200 test digits drawn anew: the share that classifiers see as their class, told it or not; how
 far ten completions of each of ten digits lie apart, beside any two test digits. Morphs are between twenty digits.

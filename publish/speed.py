@@ -4,7 +4,8 @@ from publish import MODELS, spread_text, table
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
 SPREAD = "median", "min", "max"
 PATCHES = """
-Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the difference."""
+Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the difference.
+"""
 
 
 def cells(result):
