@@ -36,7 +36,7 @@ def digits():
     return MNIST.test.images[:COUNT], MNIST.test.labels[:COUNT].astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=["ldm", "ddpm"])
+@pytest.fixture(scope="module", params=["ldm", pytest.param("ddpm", marks=pytest.mark.slow)])  # one code, two spaces
 def both(request, trees):
     """The shipped PyTorch weights in float32 in both trees: their kind, [Model]."""
     kind = request.param
