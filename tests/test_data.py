@@ -121,6 +121,13 @@ def test_of_images_that_are_not_square_the_centre_is_taken(copy, capsys):
     assert f"{copy}: of images of 36x32 the square in the centre is taken" in capsys.readouterr().out
 
 
+def test_without_measures_nothing_is_measured(few, monkeypatch):
+    """Which of 60,000 pictures would take minutes."""
+    monkeypatch.setattr("common.data.dataset.load_table", lambda split: pytest.fail("measured"))
+    train = open_dataset(few).measured(()).train
+    assert train.values == {} and train.conditions.shape == (400, 1)
+
+
 def test_files_of_two_data_sets(copy):
     shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
     with pytest.raises(UserError, match="60000 train images and 10000 labels"):

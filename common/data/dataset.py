@@ -55,7 +55,7 @@ class Split:
     @cached_property
     def values(self):
         """What was measured of the images, {measure: (N,) float32}, NaN where it has none: the Spec's measures."""
-        table = load_table(self)
+        table = load_table(self) if self.spec.measures else {}
         return {name: table[name][: self.limit] for name in self.spec.measures}
 
     @property

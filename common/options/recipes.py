@@ -29,7 +29,7 @@ class Training:
     resume: Annotated[bool | Literal["auto"], OneOptionalWord] = False
     """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
     data: Path | None = None
-    """Folder with the four files of a data set in MNIST's format (None: MNIST)."""
+    """Folder with the four files of a data set in MNIST's format (None: MNIST, or the teacher's)."""
     limit: Count | None = None
     """The first so many training images."""
     epochs: Count = 10
