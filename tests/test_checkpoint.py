@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import assert_user_error, run_script
+from conftest import ROOT, assert_user_error, run_script
 from pydantic_core import to_jsonable_python
 from safetensors.numpy import save
 
 from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.data.dataset import open_dataset
+from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
 from common.errors import UserError
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
@@ -178,3 +180,14 @@ def test_scripts_refuse_the_second_format_in_one_line(tmp_path, script, argument
     (tmp_path / "checkpoint.safetensors").write_bytes(file_of(json.dumps(SECOND)))
     result = run_script("pytorch", script, *arguments, tmp_path)
     assert_user_error(result, tmp_path / "checkpoint.safetensors", "another version of Simple-LDM")
+
+
+SHIPPED = sorted(path for tree in ("pytorch", "jittor") for path in (ROOT / tree / "weights").glob("*.safetensors"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_shipped_weights_know_their_data(path):
+    """The repository's MNIST, and of its measures, if they are conditioned on them, all three."""
+    spec, data = load_checkpoint(path).spec, open_dataset().spec
+    assert replace(spec, measures={}) == data
+    assert list(spec.measures) == ([] if path.stem == "vae" else list(MEASURES))
