@@ -16,10 +16,14 @@ from common.images import grid, pairs, save_gif, save_png, to_uint8
 
 def labels_of(indices, spec, label=None):
     """The class of each sample, (N,) int64: the one given, or each in turn. UserError where there is no such class."""
-    count = len(spec.classes)
-    if label is not None and label >= count:
-        raise UserError(f"--digit {label}: {spec.name} has the classes 0 to {count - 1}")
-    return indices % count if label is None else np.full(len(indices), label)
+    check_label(label, spec)
+    return indices % len(spec.classes) if label is None else np.full(len(indices), label)
+
+
+def check_label(label, spec):
+    """UserError where a class is named that the data does not have."""
+    if label is not None and label >= len(spec.classes):
+        raise UserError(f"--digit {label}: {spec.name} has the classes 0 to {len(spec.classes) - 1}")
 
 
 def asked_for(model, ask):
@@ -34,7 +38,7 @@ def asked_for(model, ask):
     for name in (named | words).keys() - {"digit", *measures}:
         raise UserError(f"{model.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
     label = named.pop("digit", words.pop("digit", None))
-    labels_of(np.arange(0), model.spec, label)
+    check_label(label, model.spec)
     told = {name: measures[name].at(p, label) if p else 0.0 for name, p in words.items()}  # no percentile: upright
     values = told | named
     for name, value in values.items():

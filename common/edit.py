@@ -53,9 +53,9 @@ def digits_of(model, options):
     if image:
         return read_digit(image, model.spec.shape)[None], np.full(1, np.nan)
     test, index = data_of(model.checkpoint, options.which.data).test, options.which.index
-    if not index or max(index) >= len(test.images):
-        raise UserError(f"--index: name one or more of 0 to {len(test.images) - 1}")
-    return test.images[list(index)], test.labels[list(index)].astype(np.float32)
+    if not index or max(index) >= len(test.labels):
+        raise UserError(f"--index: name one or more of 0 to {len(test.labels) - 1}")
+    return test.first(max(index) + 1).images[list(index)], test.labels[list(index)].astype(np.float32)
 
 
 def read_mask(name, shape):
@@ -122,8 +122,7 @@ WAYS = {Repaint: repaint, Vary: vary, Morph: morph}
 
 def write_edit(model, options):
     """Do what the options say; write a grid, and say where it is."""
-    if options.sampler.guidance != 1:
-        model.check_null_label("guidance needs: leave out --guidance")
+    model.check_guidance(options.sampler)
     rows = WAYS[type(options)](model, options)
     name = type(options).__name__.lower()
     folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")

@@ -37,9 +37,13 @@ class Model:
     def choose_sampler(self, options):
         """Its own sampler, changed where SamplerOptions say so; UserError for guidance that it cannot have."""
         chosen = options.over(self.sampler)
-        if chosen.guidance != 1:
-            self.check_null_label("guidance needs: leave out --guidance")
+        self.check_guidance(chosen)
         return chosen
+
+    def check_guidance(self, sampler):
+        """UserError where a sampler asks for guidance of a model that never saw a null label."""
+        if sampler.guidance != 1:
+            self.check_null_label("guidance needs: leave out --guidance")
 
     def check_null_label(self, purpose):
         """UserError where training never left out the label."""

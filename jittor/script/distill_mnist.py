@@ -4,7 +4,7 @@ import paths
 from dataclasses import replace
 
 from common.options.command_line import run
-from common.options.recipes import DistillDDPM
+from common.options.recipes import DistillDDPM, undistilled
 
 
 def main(options):
@@ -20,7 +20,7 @@ def main(options):
     from model.discriminator import Discriminator
     from pipeline import pipeline
 
-    teacher = pipeline.load_model(options.teacher, options.kind.removesuffix("-distilled"), options.where)
+    teacher = pipeline.load_model(options.teacher, undistilled(options.kind), options.where)
     device, space, path = teacher.device, teacher.space, teacher.checkpoint.path
     if teacher.recipe.diffusion.prediction != "v":
         raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
