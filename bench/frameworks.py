@@ -1,26 +1,37 @@
 """The Jittor tree's speed over the PyTorch tree's, in float32: python bench/frameworks.py [--rounds 7] [--device cpu]
+[--precision auto: each tree's default]
 
-Steps of the trees' own training scripts, and drawing. Prints images/s as medians and the ratio Jittor / PyTorch of each
-pair of rounds as median (min-max), and writes both to asset/bench.json."""
+Times steps of the trees' own training scripts, and sampling. Prints median images/s, and the ratio Jittor / PyTorch of
+each pair of rounds as median (min-max); writes both to asset/bench.json if they are in float32."""
 import sys
 from contextlib import redirect_stderr
 from importlib import import_module
 from os import devnull
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Literal
 
 from rounds import ROOT, Rounds, compete, write
 
 from common.files import shipped_weights
 from common.options.command_line import run
+from common.options.fields import options_class
+from common.options.where import Flat
 from publish import FRAMEWORKS
 
 BATCH, STEPS, SAMPLES = 128, 5, 100
 ENDLESS = {"epochs": 10**6, "save_every": 10**6, "preview_every": 10**6, "warmup": 0}
 
 
+@options_class
+class Contest:
+    rounds: Flat[Rounds]
+    precision: Literal["fp32", "auto"] = "fp32"
+    """Arithmetic of both trees; auto is each tree's default."""
+
+
 def build(tree, kind, device, precision="fp32"):
-    """What a tree's training script of this kind does, as functions that return how many images they went through."""
+    """{"training", "sampling": function() -> number of images done} of a tree's training script of this kind."""
     sys.path[:0] = [str(ROOT / tree / "script")]
     from common.diffusion.noise import SampleNoise
     from common.diffusion.space import Latents
@@ -29,7 +40,7 @@ def build(tree, kind, device, precision="fp32"):
     from common.training.trainer import Trainer
 
     prepared, recipe = [], RECIPES[kind]
-    Trainer.fit = lambda *arguments: prepared.extend(arguments)  # a script ends here; the steps are taken below
+    Trainer.fit = lambda *arguments: prepared.extend(arguments)  # main() now trains nothing; steps are taken below
     training = Training(out=Path(mkdtemp()), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
     others = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
     if kind == "ldm":
@@ -39,7 +50,7 @@ def build(tree, kind, device, precision="fp32"):
     trainer, losses, count, preview = prepared
     steps = trainer.steps(losses, count, preview)
     with open(devnull, "w") as nowhere, redirect_stderr(nowhere):
-        next(steps)  # which makes the progress bar
+        next(steps)  # the first step makes the progress bar
 
     def train():
         next(steps)
@@ -59,15 +70,16 @@ def build(tree, kind, device, precision="fp32"):
 
 
 def main(options):
-    """Measure every model's training and sampling in both frameworks, and write it down."""
-    results = {}
+    """Time training and sampling of every model in both frameworks, and write the results down."""
+    results, rounds, precision = {}, options.rounds, options.precision
     for kind in ("ddpm", "ldm", "vae"):
         print(kind)
-        trees = {tree: (build, tree, kind, options.device) for tree in FRAMEWORKS}
-        found = compete(trees, ("training", "sampling"), options.rounds)
+        trees = {tree: (build, tree, kind, rounds.device, precision) for tree in FRAMEWORKS}
+        found = compete(trees, ("training", "sampling"), rounds.rounds)
         results |= {f"{kind} {work}": speeds for work, speeds in found.items()}
-    write("frameworks", options, results, precision="fp32", calls=STEPS)
+    if precision == "fp32":
+        write("frameworks", rounds, results, precision=precision, calls=STEPS)
 
 
 if __name__ == "__main__":
-    run(main, Rounds, __doc__)
+    run(main, Contest, __doc__)

@@ -1,7 +1,7 @@
 """The page in headless Chromium, and its picture: python bench/page.py [--rounds 7]
 
-Serves web/ on this machine, loads it anew in each round, and measures, in milliseconds, how long the first digits take,
-and twenty digits by one network call and by latent diffusion's seven. Writes asset/bench.json and asset/page.png."""
+Serves web/ on this machine, reloads it in each round, and measures in milliseconds the time to the first digits, and
+that of twenty digits by one network call and by latent diffusion's seven. Writes asset/bench.json, asset/page.png."""
 import shutil
 import subprocess
 import sys
@@ -27,7 +27,7 @@ REDRAW = """async (calls) => {
 
 
 def main(options):
-    rounds, command = [], [sys.executable, ROOT / "web" / "serve.py", "0"]
+    rounds, command = [], [sys.executable, ROOT / "web" / "serve.py", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         address = server.stdout.readline().strip()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])

@@ -1,10 +1,10 @@
 """The pixel DDPM's speed over its peers', at equal parameters and network calls: python bench/peers.py [--rounds 7]
 
-Peers: diffusers (with DPM-Solver++) and denoising-diffusion-pytorch (with DDIM), each with three levels at 32x32 and
-about as many parameters as ours, trained by AdamW with averaged weights at the same batch size and precision (bf16
-where the processor has it). Prints images/s as medians, the ratio of ours to each as median (min-max), and how many
-GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which is the machine's limit;
-writes all of it to asset/bench.json."""
+Peers: diffusers (with DPM-Solver++, at the time steps of ours) and denoising-diffusion-pytorch (with DDIM), each with
+three levels at 32x32 and about as many parameters as ours, trained by AdamW with averaged weights at the same batch
+size and precision (bf16 where the processor has it). Prints images/s as medians, the ratio of ours to each as median
+(min-max), and how many GFLOP/s our samplers' networks reach beside a large matrix product of the same precision, which
+is the machine's limit; writes all of it to asset/bench.json."""
 import sys
 from importlib.metadata import version
 
@@ -22,7 +22,7 @@ NETWORKS = {"pixel UNet": "ddpm", "latent UNet": "ldm"}
 
 
 def diffusers(device):
-    """A network, its loss of images x, and a function that draws."""
+    """(network, loss(images), function() that samples)."""
     import torch
     from diffusers import DDPMPipeline, DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
 
@@ -31,8 +31,10 @@ def diffusers(device):
         down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"), norm_num_groups=8,
     ).to(device)  # fmt: skip
-    noising = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
-    pipeline = DDPMPipeline(network, DPMSolverMultistepScheduler.from_config(noising.config))
+    diffusion = {"beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+    noising = DDPMScheduler(**diffusion)
+    sampler = DPMSolverMultistepScheduler(**diffusion, timestep_spacing="trailing")  # as ours
+    pipeline = DDPMPipeline(network, sampler)
     pipeline.set_progress_bar_config(disable=True)
 
     def loss(x):
@@ -44,7 +46,7 @@ def diffusers(device):
 
 
 def lucidrains(device):
-    """A network, its loss of images x, and a function that draws."""
+    """(network, loss(images), function() that samples)."""
     from denoising_diffusion_pytorch import GaussianDiffusion, Unet
 
     network = Unet(dim=28, dim_mults=(1, 2, 4), channels=1, flash_attn=False)
@@ -53,7 +55,7 @@ def lucidrains(device):
 
 
 def build_peer(make, where):
-    """A peer's training step and sampling, as functions that return how many images they went through."""
+    """{"training", "sampling": function() -> number of images done} of a peer."""
     import torch
 
     from device import Device
@@ -83,7 +85,7 @@ def build_peer(make, where):
 
 
 def build_limit(name, where):
-    """Calls of one of our networks, or the matrix product: a function that returns how many GFLOP it went through."""
+    """{"limits": function() -> GFLOP done} of one of our networks, or of the matrix product."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -114,7 +116,7 @@ def build_limit(name, where):
 
 
 def main(options):
-    """Measure training and sampling beside the peers, and the networks beside the machine's limit; write it down."""
+    """Compare training and sampling with the peers, and the networks with the machine's limit; write it down."""
     from device import Device
 
     where = Where(device=options.device)

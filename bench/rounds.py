@@ -1,4 +1,4 @@
-"""Interleaved rounds: each contestant, a process of its own, works in turn, so that a machine that drifts hits all."""
+"""Interleaved rounds: contestants, a process each, work in turn, so that drift of the machine affects all alike."""
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +20,7 @@ from publish import spread  # noqa: E402
 from publish.speed import cells  # noqa: E402
 
 RESULTS = ROOT / "asset" / "bench.json"
-WORKS = {}  # of the contestant whose process this is, by name
+WORKS = {}  # {name: work} of the contestant whose process this is
 
 
 @options_class
@@ -28,16 +28,16 @@ class Rounds:
     rounds: Count = 7
     """Rounds of two seconds each."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where to compute."""
+    """Device to compute on."""
 
 
 def begin(build, *arguments):
-    """In a contestant's process: make its works."""
+    """In a contestant's process: build its works."""
     WORKS.update(build(*arguments))
 
 
 def speed(work, seconds=2):
-    """In a contestant's process: how much of a work it does per second."""
+    """In a contestant's process: the amount of a work done per second."""
     start, done = time.perf_counter(), 0
     while time.perf_counter() - start < seconds:
         done += WORKS[work]()
@@ -45,10 +45,10 @@ def speed(work, seconds=2):
 
 
 def compete(contestants, works, rounds, ratio=lambda first, other: other / first):
-    """Let contestants {name: (build, *arguments)} do each work in turn, round after round, the first only to warm up.
+    """Let contestants {name: (build, *arguments)} do each work in turn, for some rounds after one to warm up.
 
-    build(*arguments) -> {work: function without arguments that returns how much it did}. Prints and returns
-    {work: {name: {"speed": spread, "ratio": spread}}}; ratio: of the first contestant's speed and another's."""
+    build(*arguments) -> {work: function() -> amount of work done}. Prints and returns
+    {work: {name: {"speed": spread, "ratio": spread}}}; ratio(speed of the first contestant, speed of another)."""
     results, spawn = {}, get_context("spawn")
     with ExitStack() as stack:
         processes = [stack.enter_context(ProcessPoolExecutor(1, spawn, begin, how)) for how in contestants.values()]
@@ -64,10 +64,10 @@ def compete(contestants, works, rounds, ratio=lambda first, other: other / first
     return results
 
 
-def write(part, options, results, **about):
-    """Put the results of one script into asset/bench.json, from which `python -m publish.report` makes the tables."""
-    if options.rounds < 7:
-        return print(f"fewer than 7 rounds: {RESULTS} stays as it is")
+def write(part, options, results, least=7, **about):
+    """Write one script's results to asset/bench.json, from which `python -m publish.report` makes the tables."""
+    if options.rounds < least:
+        return print(f"fewer than {least} rounds: {RESULTS} stays as it is")
     before = read_json(RESULTS) if RESULTS.is_file() else {}
     hardware = f"{cpu_name()}, {cores()} cores" if options.device == "cpu" else options.device
     about |= {"hardware": hardware, "rounds": options.rounds, "date": date.today().isoformat(), "results": results}

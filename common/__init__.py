@@ -1,1 +1,1 @@
-"""What both trees share: whatever is not framework code."""
+"""What both trees share: everything that needs no framework."""

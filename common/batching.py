@@ -1,4 +1,4 @@
-"""Work on many samples, so many at a time."""
+"""Work on many samples, a batch at a time."""
 import numpy as np
 from tqdm import tqdm
 
@@ -9,6 +9,6 @@ def batches_of(num, batch_size):
 
 
 def in_batches(work, num, batch_size, title):
-    """work(indices) -> an array (len(indices), ...), called on 0 to num - 1 in batches; the whole (num, ...)."""
+    """Call work(indices) -> (len(indices), ...) on 0 to num - 1 in batches; returns one array (num, ...)."""
     bar = tqdm(batches_of(num, batch_size), desc=title, unit="batch", leave=False, disable=None)  # not in a log file
     return np.concatenate([work(indices) for indices in bar])

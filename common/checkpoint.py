@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file, whose header carries the rest as JSON. Nothing is ever unpickled.
+"""A checkpoint is one safetensors file, whose header holds everything else as JSON. Nothing is ever unpickled.
 
-One file and one rename make a checkpoint atomic: after a kill at any moment the last whole one is still there.
-Its tensors: `model.*`, the averaged weights, which draw samples; of a latent model `vae.*` and
-`latent.mean`, `latent.std`; of a run `train.*`, what training needs to go on."""
+It is written under a temporary name, then renamed: after a kill at any moment, the last whole one is still there.
+Tensors: `model.*`, the averaged weights, which samples are drawn from; in a latent model `vae.*`, `latent.mean` and
+`latent.std`; in a run `train.*`, the training state that --resume needs."""
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from pydantic_core import to_jsonable_python
 from safetensors import safe_open
-from safetensors.numpy import save
 
 from common.data.spec import Spec
 from common.errors import UserError
-from common.files import CHECKPOINT, DAMAGE, run_folder, shipped_weights, write_atomically
+from common.files import CHECKPOINT, DAMAGE, run_folder, shipped_weights, write_tensors
 from common.options.networks import VAEConfig
 from common.options.recipes import RECIPES, undistilled
 from common.training.clock import Progress
@@ -28,15 +27,15 @@ PREFIXES = ("model.", "train.", "vae.", "latent.")
 class Checkpoint:
     """A model, how it was trained, and on what."""
 
-    options: Any  # its recipe's, one of RECIPES
+    options: Any  # an instance of one of RECIPES
     spec: Spec
     tensors: dict[str, np.ndarray]
     progress: Progress = field(default_factory=Progress)
-    vae: VAEConfig | None = None  # of a latent model: the size of the autoencoder that it carries
+    vae: VAEConfig | None = None  # of a latent model: the size of its autoencoder
     path: Path | None = None
 
     def take(self, prefix, shapes):
-        """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError where they differ."""
+        """The tensors under a prefix as {name: array}, checked against {name: shape}; UserError if they differ."""
         found = {name.removeprefix(prefix): a for name, a in self.tensors.items() if name.startswith(prefix)}
         for name in sorted(shapes.keys() | found.keys()):
             full = prefix + name
@@ -54,13 +53,13 @@ class Checkpoint:
         return found
 
     def fill(self, module, prefix, device):
-        """Put the tensors under a prefix into a module of either framework; UserError unless they fit."""
+        """Load the tensors under a prefix into a module of either framework; returns it. UserError unless they fit."""
         shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
         return device.fill(module, self.take(prefix, shapes))
 
 
 def save_checkpoint(path, checkpoint: Checkpoint):
-    """Write whole or not at all: a temporary name beside it, flushed to the disk, renamed."""
+    """Write a checkpoint atomically: under a temporary name, flushed to the disk, then renamed."""
     header = {
         "format": FORMAT,
         "kind": checkpoint.options.kind,
@@ -69,12 +68,11 @@ def save_checkpoint(path, checkpoint: Checkpoint):
         "progress": to_jsonable_python(checkpoint.progress),
         "vae": checkpoint.vae and to_jsonable_python(checkpoint.vae),
     }
-    tensors = {name: np.ascontiguousarray(array) for name, array in checkpoint.tensors.items()}
-    write_atomically(path, save(tensors, metadata={"simple_ldm": json.dumps(header)}))
+    write_tensors(path, checkpoint.tensors, {"simple_ldm": json.dumps(header)})
 
 
 def find_checkpoint(path, tree, kind):
-    """The checkpoint named, else that of the tree's last run of a kind, else the shipped one."""
+    """The given path, else the checkpoint of the tree's last run of this kind, else the shipped weights."""
     if path is not None:
         return path
     run, shipped = run_folder(tree, kind) / CHECKPOINT, shipped_weights(tree, kind)
@@ -86,7 +84,7 @@ def find_checkpoint(path, tree, kind):
 
 
 def load_checkpoint(path, kind=None) -> Checkpoint:
-    """Read a run's folder or a file; UserError unless it holds a whole model, of this kind (or distilled from it)."""
+    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)
@@ -104,6 +102,9 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             names = file.keys()
             if unknown := [name for name in names if not name.startswith(PREFIXES)]:
                 raise ValueError(f"a tensor of no use, {unknown[0]}")
+            kinds = {name: file.get_slice(name).get_dtype() for name in names}
+            if other := [name for name in names if kinds[name] not in ("F16", "F32")]:
+                raise ValueError(f"{other[0]} is of {kinds[other[0]]}, and weights are of F16 or F32")
             if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
                 raise ValueError("a latent model, and no other, carries its VAE")
             return Checkpoint(
@@ -120,11 +121,11 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
 
 
 def carries(latent, vae):
-    """Whether a latent model's checkpoint carries this VAE's weights."""
+    """Whether a latent model's checkpoint holds the same VAE weights as a VAE's checkpoint."""
     names = [name for name in vae.tensors if name.startswith("model.")]
     return all(np.array_equal(vae.tensors[name], latent.tensors.get(name.replace("model", "vae", 1))) for name in names)
 
 
 def retrain(kind):
-    """What helps where a checkpoint is missing or of no use."""
+    """The cure in messages about a missing or unusable checkpoint."""
     return f"run {RECIPES[kind].script}, or name another checkpoint" if kind else "train it again"

@@ -1,4 +1,4 @@
-"""From a model to pictures, whatever its framework: for the tst scripts and for what training shows."""
+"""From a model of either framework to pictures, for the tst scripts and the previews of training."""
 import sys
 import time
 
@@ -10,60 +10,69 @@ from common.data.prompt import parse
 from common.diffusion.noise import SampleNoise
 from common.diffusion.space import Latents, reconstruct
 from common.errors import UserError
-from common.files import run_folder
+from common.files import remove_left, run_folder
 from common.images import grid, pairs, save_gif, save_png, to_uint8
 
 
 def labels_of(indices, spec, label=None):
-    """The class of each sample, (N,) int64: the one given, or each in turn. UserError where there is no such class."""
-    check_label(label, spec)
+    """The class of each sample, (N,) int64: `label` for all, or each class in turn if it is None."""
     return indices % len(spec.classes) if label is None else np.full(len(indices), label)
 
 
-def check_label(label, spec):
-    """UserError where a class is named that the data does not have."""
-    if label is not None and label >= len(spec.classes):
-        raise UserError(f"--digit {label}: {spec.name} has the classes 0 to {len(spec.classes) - 1}")
+def class_number(name, spec):
+    """The index of the class that --label names or numbers; None for None. UserError if there is no such class."""
+    if name is None or name in spec.classes:
+        return None if name is None else spec.classes.index(name)
+    names = [known.casefold() for known in spec.classes]
+    if name.casefold() in names:
+        return names.index(name.casefold())
+    if name.isdecimal() and int(name) < len(names) and not all(map(str.isdecimal, names)):  # else numbers are names
+        return int(name)
+    raise UserError(f"--label {name}: {spec.name} has the classes {spec.few_classes}")
 
 
-def asked_for(model, ask):
-    """The class and the values {measure: value} that a script's options ask for, its prompt's words among them.
+def chosen_conditions(model, ask):
+    """(class index or None, {measure: value}) to condition on, from a script's options and its prompt.
 
-    UserError where the model does not know them, or --prompt tells what another option tells. Warns of values that
-    fewer than 2 in 100 such training images have."""
-    measures, words = model.spec.measures, parse(ask.prompt) if ask.prompt else {}
-    named = {name: getattr(ask, name) for name in ("digit", *MEASURES) if getattr(ask, name) is not None}
-    for name in named.keys() & words.keys():
-        raise UserError(f"--prompt and --{name} both tell the {name}: leave one out")
-    for name in (named | words).keys() - {"digit", *measures}:
-        raise UserError(f"{model.checkpoint.path} learned no {name}: leave it out, or name another --checkpoint")
-    label = named.pop("digit", words.pop("digit", None))
-    check_label(label, model.spec)
-    told = {name: measures[name].at(p, label) if p else 0.0 for name, p in words.items()}  # no percentile: upright
-    values = told | named
+    UserError if the model did not learn a measure, or two options set the same one. Warns of values outside the 1st to
+    99th percentile of the training images of that class."""
+    measures, words = model.spec.measures, parse(ask.prompt, model.spec) if ask.prompt else {}
+    named = {name: getattr(ask, name) for name in MEASURES if getattr(ask, name) is not None}
+    if ask.label is not None:
+        named["label"] = class_number(ask.label, model.spec)
+    for first, second, option in ((named, ask.ask, "ask"), (named | ask.ask, words, "prompt")):
+        for name in first.keys() & second.keys():
+            raise UserError(f"--{option} and another option both set the {name}: leave one out")
+    named |= ask.ask
+    for name in (named | words).keys() - {"label", *measures}:
+        learned = f"it learned {', '.join(measures)}" if measures else "leave it out"
+        raise UserError(f"{model.checkpoint.path} learned no {name}: {learned}, or name another --checkpoint")
+    label = named.pop("label", words.pop("label", None))
+    prompted = {name: measures[name].at(p, label) if p else 0.0 for name, p in words.items()}  # None: upright, 0
+    values = prompted | named
     for name, value in values.items():
         low, high = (measures[name].at(percentile, label) for percentile in (1, 99))
         if not low <= value <= high:
-            what = f"{name} of 98 % of such training digits is {low:g} to {high:g} {measures[name].unit}"
-            print(f"warning: the {what}, not {value:g}: what is drawn may be anything", file=sys.stderr)
+            usual = f"{name} of 98 % of such training images is {low:g} to {high:g} {measures[name].unit}"
+            print(f"warning: the {usual}, not {value:g}: samples may not follow it", file=sys.stderr)
     return label, values
 
 
 def sample_images(model, sampler, seed, y, batch_size=500):
-    """The images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, C, H, W) float32 in [-1, 1]."""
+    """Sample images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, C, H, W) float32 in [-1, 1]."""
     return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
 
 
 def process_grid(model, sampler, seed, y, columns=10):
-    """The denoising of a seed's first samples under conditions y, a row each from noise to image: uint8 (H, W)."""
+    """The denoising of a seed's first samples under conditions y, a row each from noise to image: a grid, uint8."""
     states = model.denoising(sampler, seed, np.arange(len(y)), y, columns)
     return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
 
 
 def sweep_grid(model, sampler, seed, columns=8):
-    """A block per measure, which goes from its 2nd to its 98th percentile; a row per class, of the same noise."""
+    """A grid, uint8: a block per measure, from its 2nd to its 98th percentile; a row per class, of the same noise."""
     blocks, classes = [], np.arange(min(len(model.spec.classes), 10))
-    labels = np.repeat(classes, columns)  # which are the noise's numbers too
+    labels = np.repeat(classes, columns)  # also the indices of the noise, so that a row shares its noise
     for name, measure in model.spec.measures.items():
         low, high = ([measure.at(percentile, label) for label in classes] for percentile in (2, 98))
         y = model.conditions(labels, {name: np.linspace(low, high, columns, axis=1).ravel()})
@@ -72,23 +81,24 @@ def sweep_grid(model, sampler, seed, columns=8):
 
 
 def sample_grid(model, seed):
-    """A hundred samples of each class in turn by the model's own sampler: a grid, uint8 (H, W)."""
+    """A hundred samples, each class in turn, by the model's own sampler: a grid, uint8."""
     y = model.conditions(labels_of(np.arange(100), model.spec))
     return grid(sample_images(model, model.sampler, seed, y), columns=10)
 
 
 def output_folder(out, tree, name):
-    """Where a tst script writes: --out, or the folder of this name among the tree's runs. It is made."""
+    """Make and return the folder that a tst script writes to: --out, or runs/NAME of the tree."""
     folder = out or run_folder(tree, name)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_left(folder)
     return folder
 
 
 def write_pictures(model, options):
-    """Write samples.png, a grid, and process.png, a row per sample from noise to image; print where they are.
+    """Write samples.png, a grid, and process.png, a row per sample from noise to image; print their paths.
 
-    Of a model that knows measures sweep.png too."""
-    label, values = asked_for(model, options.ask)
+    With measures also sweep.png, and with --gif process.gif."""
+    label, values = chosen_conditions(model, options.ask)
     sampler, seed = model.choose_sampler(options.sampler), options.drawing.seed
     y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
     folder = output_folder(options.which.out, model.device.tree, f"pictures-{model.recipe.kind}")
@@ -104,14 +114,14 @@ def write_pictures(model, options):
         states = model.denoising(sampler, seed, np.arange(len(y)), y, 50)
         save_gif(folder / "process.gif", [grid(state, columns=10) for state in states])
         print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")
-    if model.spec.measures:
+    if model.spec.measures and options.sweep:
         save_png(folder / "sweep.png", sweep_grid(model, sampler, seed))
         print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from little to much")
 
 
 def write_reconstructions(vae, images, device, options):
-    """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above what the VAE makes of them, and
-    prior.png, decoded noise; print where they are. All reconstructions, uint8."""
+    """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above their reconstructions, and
+    prior.png, decoded noise; print their paths. Returns all reconstructions, uint8."""
     space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
     decoded = reconstruct(space, images, device, options.drawing.batch_size)
     with device.inference():

@@ -1,57 +1,89 @@
-"""The work of edit_mnist.py but for the networks: digits and masks in, grids and animations out."""
+"""What edit_mnist.py does: read images and masks, edit, write grids and animations."""
+from dataclasses import replace
+
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from common.batching import in_batches
 from common.data.dataset import data_of
+from common.data.pictures import fitted, opened
+from common.data.spec import MNIST
 from common.diffusion import edit
 from common.diffusion.schedule import resampled, sampler_timesteps
-from common.draw import asked_for, output_folder
+from common.draw import chosen_conditions, output_folder
 from common.errors import UserError
 from common.files import damage_told
 from common.images import from_uint8, grid, save_gif, save_png
 from common.options.editing import Morph, Repaint, Vary
 
-PARTS = ("left", "right", "top", "bottom", "centre")  # that can be drawn anew
+PARTS = ("left", "right", "top", "bottom", "centre")  # names of masks
 
 
-def open_grey(path, cure="name another picture"):
-    """A picture as grey levels, uint8 (H, W), what is transparent white; UserError where it is none."""
-    with damage_told(path, cure), Image.open(path) as opened:
-        rgba = ImageOps.exif_transpose(opened).convert("RGBA")  # a phone's picture may lie on its side
-        return np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("L"))
+def open_grey(path, cure="name another picture", paper="white"):
+    """Read a picture as grey levels, uint8 (H, W), on paper of this colour where transparent; UserError if it is none.
+    """
+    with damage_told(path, cure):
+        return np.asarray(opened(path, paper=paper).convert("L"))
+
+
+def read_picture(path, spec):
+    """Read a picture, uint8 of the Spec's shape, preprocessed as its data's pictures were."""
+    if spec.digest == MNIST:
+        return np.repeat(read_digit(path, spec.shape), spec.shape[0], axis=0)
+    with damage_told(path, "name another picture"):
+        return fitted(opened(path), replace(spec.preprocessing, channels=spec.shape[0]))
 
 
 def read_digit(path, shape):
-    """A picture of a digit, uint8 of this shape (1, H, W), made as MNIST's were (LeCun et al. 1998, section III.A).
+    """Read a picture of a digit, uint8 (1, H, W), preprocessed like MNIST (LeCun et al. 1998, section III.A).
 
-    Light on dark; fitted into 20x20 pixels, its proportions kept; centre of mass at pixel 14, 14 of 28x28; resized.
-    UserError where nothing stands out from the background."""
-    grey = open_grey(path).astype(np.float32)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    ink = np.abs(grey - np.median(border))
-    if ink.max() < 50 or (ink > 0.3 * ink.max()).mean() > 0.6:
+    Light on dark; scaled to fit 20x20 pixels, proportions kept; centre of mass at pixel 14, 14 of 28x28; resized to
+    `shape` (C, H, W). UserError if nothing stands out from the background."""
+    ink = ink_of(max((open_grey(path, paper=paper) for paper in ("white", "black")), key=np.std))
+    if ink is None:
         raise UserError(f"{path} shows no digit that stands out from its background: draw it darker, or with a margin")
-    ink = np.where(ink < 0.2 * ink.max(), 0, ink) * (255 / ink.max())
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8))
+    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     scale = 20 / max(digit.size)
     small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.LANCZOS))
-    if not small.any():
+    if small.max() < 10:
         raise UserError(f"{path} shows specks, but no digit: name another picture")
+    small = small.clip(0) * (255 / small.max())  # thin strokes became grey
     centre = [(small.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / small.sum() for axis in (0, 1)]
     top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(centre, small.shape))
     whole = np.zeros((28, 28), np.uint8)
-    whole[top : top + small.shape[0], left : left + small.shape[1]] = small
+    whole[top : top + small.shape[0], left : left + small.shape[1]] = small.round()
     return np.asarray(Image.fromarray(whole).resize(shape[:0:-1], Image.Resampling.BILINEAR))[None]
 
 
+def ink_of(grey):
+    """How much each pixel of a picture (H, W) differs from the paper: float32, 0 to 255, 0 where that is noise. None if
+    nothing stands out. The paper's brightness, which shadows change, is fitted as a quadratic polynomial."""
+    from skimage.filters import apply_hysteresis_threshold  # slow to import
+
+    image = Image.fromarray(grey)
+    image.thumbnail((400, 400), Image.Resampling.LANCZOS)
+    grey = np.asarray(image, np.float32)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape), indexing="ij")
+    terms = np.stack([x**0, x, y, x * x, x * y, y * y], axis=-1)
+    paper = np.pad(np.zeros((grey.shape[0] - 2, grey.shape[1] - 2), bool), 1, constant_values=True)
+    for _ in range(5):  # first of the border, then of all that is near to the last one
+        known = terms[paper]
+        ink = np.abs(grey - terms @ np.linalg.lstsq(known.T @ known, known.T @ grey[paper], rcond=None)[0])
+        chance = 4 * np.median(ink[paper]) + 3
+        paper = ink < chance
+    if ink.max() < 50 or (ink > 0.3 * ink.max()).mean() > 0.6:
+        return None
+    strokes = apply_hysteresis_threshold(ink, max(0.2 * ink.max(), chance), 0.5 * ink.max())
+    return np.where(strokes, ink, 0) * (255 / ink.max())
+
+
 def digits_of(model, options):
-    """The digits to edit, uint8 (N, C, H, W), and their classes (N,), NaN where not known: test images of the model's
-    own data, or a picture."""
+    """The images to edit, uint8 (N, C, H, W), and their classes (N,), NaN if unknown: test images of the model's data,
+    or the user's picture."""
     image = getattr(options, "drawing", None) and options.drawing.image
     if image:
-        return read_digit(image, model.spec.shape)[None], np.full(1, np.nan)
+        return read_picture(image, model.spec)[None], np.full(1, np.nan)
     test, index = data_of(model.checkpoint, options.which.data).test, options.which.index
     if not index or max(index) >= len(test.labels):
         raise UserError(f"--index: name one or more of 0 to {len(test.labels) - 1}")
@@ -59,26 +91,26 @@ def digits_of(model, options):
 
 
 def read_mask(name, shape):
-    """What is kept of images (C, H, W), bool (1, H, W); UserError where the mask is none, or leaves nothing to keep or
-    to draw."""
+    """The mask of images (C, H, W): bool (1, H, W), True where pixels are kept; UserError if it is not a mask, or keeps
+    all or nothing."""
     height, width = shape[1:]
     y, x = np.ogrid[:height, :width]
     if name in PARTS:
         centre = (abs(2 * x + 1 - width) <= width / 2) & (abs(2 * y + 1 - height) <= height / 2)
-        anew = (2 * x < width, 2 * x >= width, 2 * y < height, 2 * y >= height, centre)[PARTS.index(name)]
-        return ~np.broadcast_to(anew, (1, height, width))
+        region = (2 * x < width, 2 * x >= width, 2 * y < height, 2 * y >= height, centre)[PARTS.index(name)]
+        return ~np.broadcast_to(region, (1, height, width))
     grey = open_grey(name, f"--mask takes {', '.join(PARTS)}, or a PNG")
     if grey.shape != (height, width):
         raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: {width}x{height} pixels are needed")
     kept = grey < 128
     if kept.all() or not kept.any():
-        raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: what is white is drawn anew")
+        raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: white is repainted, black kept")
     return kept[None]
 
 
 def edited(model, draw, images, labels, options):
-    """draw(images, seed, indices, y) for `num` samples of each image: (N, num, C, H, W) in [-1, 1]."""
-    label, values = asked_for(model, options.ask)
+    """Call draw(images, seed, indices, y) in batches for `num` samples per image: (N, num, C, H, W) in [-1, 1]."""
+    label, values = chosen_conditions(model, options.ask)
     num, drawing = options.drawing.num, options.drawing
     classes = np.repeat(labels if label is None else np.full(len(labels), label), num)
     y, repeated = model.conditions(classes, values), np.repeat(images, num, axis=0)
@@ -88,14 +120,14 @@ def edited(model, draw, images, labels, options):
 
 
 def repainted(model, images, labels, kept, options):
-    """The completions of images whose part outside `kept`, bool (1, H, W), is drawn anew: (N, num, C, H, W)."""
+    """Images repainted where `kept`, bool (1, H, W), is False: (N, num, C, H, W) in [-1, 1]."""
     timesteps = resampled(sampler_timesteps(model.timesteps, options.sampler), options.resample)
     draw = lambda x, *which: edit.repaint(model, options.sampler, x, kept, timesteps, *which)
     return edited(model, draw, images, labels, options)
 
 
 def repaint(model, options):
-    """A row per digit: itself, what is kept of it, and its completions."""
+    """A row per image: the image, its kept part, and its completions."""
     images, labels = digits_of(model, options)
     kept = read_mask(options.mask, model.spec.shape)
     inputs = [from_uint8(images), np.where(kept, from_uint8(images), -0.5)]
@@ -103,27 +135,27 @@ def repaint(model, options):
 
 
 def vary(model, options):
-    """A row per digit: itself, and its variations."""
+    """A row per image: the image and its variations."""
     images, labels = digits_of(model, options)
     draw = lambda x, *which: edit.vary(model, options.sampler, x, options.strength, *which)
     return np.concatenate([from_uint8(images)[:, None], edited(model, draw, images, labels, options)], axis=1)
 
 
 def morph(model, options):
-    """A row per pair of neighbours: the frames from one to the other."""
+    """A row per pair of neighbouring images: the frames from one to the other."""
     images, _ = digits_of(model, options)
     if len(images) < 2:
-        raise UserError("morph goes from one digit to another: name two or more with --index")
+        raise UserError("morph needs images to go between: name two or more with --index")
     return edit.morph(model, options.sampler, images, options.num)
 
 
-WAYS = {Repaint: repaint, Vary: vary, Morph: morph}
+EDITS = {Repaint: repaint, Vary: vary, Morph: morph}
 
 
 def write_edit(model, options):
-    """Do what the options say; write a grid, and say where it is."""
+    """Edit as the options say, write a grid, and print its path."""
     model.check_guidance(options.sampler)
-    rows = WAYS[type(options)](model, options)
+    rows = EDITS[type(options)](model, options)
     name = type(options).__name__.lower()
     folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")
     save_png(folder / f"{name}.png", grid(rows.reshape(-1, *model.spec.shape), rows.shape[1]))

@@ -1,4 +1,4 @@
-"""Plots. No global matplotlib state: a Figure is made, drawn and written."""
+"""Plots, without matplotlib's global state."""
 import csv
 import io
 from itertools import cycle
@@ -12,7 +12,7 @@ from common.files import write_atomically
 
 
 def save_figure(path, figure):
-    """Write a figure as a PNG, whole or not at all."""
+    """Write a figure as a PNG, atomically."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
     write_atomically(path, buffer.getvalue())
@@ -31,6 +31,8 @@ def loss_curve(metrics, path, title):
     """Draw the losses of a metrics.csv over the epochs: every step pale, their moving average on top."""
     with open(metrics, newline="") as file:
         rows = list(csv.DictReader(file))
+    if not rows:
+        return  # lost
     columns = [name for name in rows[0] if name not in NOT_LOSSES]
     epochs = np.array([float(row["epoch"]) for row in rows])
     window = min(200, max(1, len(rows) // 20))

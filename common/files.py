@@ -1,4 +1,4 @@
-"""Where things live, and writing them so that a kill or a full disk leaves nothing half written."""
+"""Paths of the repository, and atomic writing: a kill or a full disk leaves no file half written."""
 import contextlib
 import csv
 import hashlib
@@ -6,34 +6,38 @@ import json
 import os
 import zlib
 from pathlib import Path
+from zipfile import BadZipFile
 
+import numpy as np
+import psutil
 from filelock import FileLock, Timeout
 from PIL.Image import DecompressionBombError
 from safetensors import SafetensorError
+from safetensors.numpy import save
 
 from common.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "MNIST" / "raw"
-CHECKPOINT = "checkpoint.safetensors"  # of a run, in its folder
-DAMAGE = (  # what reading a file raises that is not what it should be; SyntaxError: by Pillow
+CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
+DAMAGE = (  # raised in reading a file with unexpected content; SyntaxError: by Pillow
     OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, csv.Error, zlib.error, SafetensorError,
-    DecompressionBombError, RecursionError,
+    DecompressionBombError, RecursionError, BadZipFile,
 )  # fmt: skip
 
 
 def run_folder(tree, name):
-    """Where a tree's scripts write, unless --out names another folder."""
+    """The folder that a tree's scripts write to without --out."""
     return tree / "runs" / name
 
 
 def shipped_weights(tree, kind):
-    """Where a tree keeps its trained model of a kind; the recipe (.json) and the losses (.csv) lie beside it."""
+    """The file of a tree's shipped weights of a kind; beside it are the recipe (.json) and the losses (.csv)."""
     return tree / "weights" / f"{kind}.safetensors"
 
 
 def write_atomically(path, data: bytes, durable=True):
-    """Write whole or not at all. durable: also after a failure of the machine, at some milliseconds per file."""
+    """Write a file whole or not at all. durable: even if the machine fails, for some milliseconds per file."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -45,7 +49,7 @@ def write_atomically(path, data: bytes, durable=True):
                     os.fsync(file.fileno())
             os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # it was moved, or never begun
+        with contextlib.suppress(OSError):  # it was renamed, or never made
             temporary.unlink()
     if not durable:
         return
@@ -55,19 +59,34 @@ def write_atomically(path, data: bytes, durable=True):
         os.close(folder)
 
 
+def remove_left(folder):
+    """Remove the temporary files that killed processes left in a folder."""
+    for path in Path(folder).glob("*.tmp"):
+        process = path.stem.rpartition(".")[2]
+        if process.isdecimal() and not psutil.pid_exists(int(process)):
+            path.unlink(missing_ok=True)
+
+
+def write_tensors(path, tensors, metadata=None):
+    """Write arrays {name: array} as safetensors, atomically. They are made contiguous first: safetensors 0.8.0 ignores
+    the strides of a transposed array."""
+    contiguous = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    write_atomically(path, save(contiguous, metadata=metadata))
+
+
 def write_json(path, value):
-    """Write a value as indented JSON, whole or not at all."""
+    """Write a value as indented JSON, atomically."""
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def digest(path):
-    """Which file this is: the first 16 digits of its sha256."""
+    """The first 16 digits of a file's sha256."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
 def os_errors_about(path):
-    """While inside, an OSError names this file: a failed write knows no name, a temporary file's says little."""
+    """Context manager: an OSError names this path, where it would name a temporary file or, after a write, none."""
     try:
         yield
     except OSError as error:
@@ -77,7 +96,7 @@ def os_errors_about(path):
 
 @contextlib.contextmanager
 def damage_told(path, cure=None):
-    """While inside, what reading this file raises becomes a UserError. cure: None for a file of the repository's."""
+    """Context manager: errors in reading this file become a UserError. cure: None for a file of the repository."""
     try:
         yield
     except DAMAGE as error:
@@ -87,13 +106,14 @@ def damage_told(path, cure=None):
 
 
 def read_json(path, cure=None):
-    """A dictionary that write_json wrote; UserError, with this cure, where it is damaged or gone."""
+    """Read a dictionary that write_json wrote; UserError, with this cure, if it is damaged or gone."""
     with damage_told(path, cure):
         return dict(json.loads(path.read_text()))
 
 
 def lock(folder):
-    """Hold a folder until this process ends, however it ends; keep what this returns. UserError where another does."""
+    """Lock a folder until this process ends; keep the returned lock. UserError if another process has locked it."""
+    remove_left(folder)
     held = FileLock(folder / ".lock")
     try:
         held.acquire(timeout=0)

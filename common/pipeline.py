@@ -1,15 +1,17 @@
-"""From a checkpoint to a model that draws, and from a training's options to the space that it trains in."""
-from dataclasses import dataclass
+"""From a checkpoint to a model ready to sample, and from training options to the data and the space of x_0."""
+from dataclasses import dataclass, replace
 
 from common.checkpoint import carries, find_checkpoint, load_checkpoint
+from common.data.dataset import data_as_it_is, open_dataset
 from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
 from common.errors import UserError
+from common.files import CHECKPOINT, run_folder
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The classes of a tree that models are made of."""
+    """A tree's classes that models are built from."""
 
     device: type
     diffusion: type
@@ -17,11 +19,11 @@ class Pipeline:
     vae: type
 
     def build_unet(self, config, space, spec):
-        """The network of this size, for x_0 in this space and the classes and measures of this data."""
+        """A UNet of this size for x_0 in this space and the classes and measures of this Spec."""
         return self.unet(config, space.shape, len(spec.classes), len(spec.measures))
 
     def open(self, path, kind, device):
-        """The checkpoint named, else the tree's own of this kind; prints which."""
+        """Load the checkpoint at a path (None: the tree's own of this kind), and print which it is."""
         checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
         if device.is_main_process:
             about = f"{checkpoint.options.kind}, {checkpoint.progress.epoch:.3g} epochs of {checkpoint.spec.name}"
@@ -29,7 +31,7 @@ class Pipeline:
         return checkpoint
 
     def load_model(self, path, kind, where):
-        """The diffusion model of the checkpoint named, else the tree's own of this kind, ready to draw."""
+        """The diffusion model of a checkpoint (None: the tree's own of this kind), ready to sample."""
         device = self.device(where)
         checkpoint = self.open(path, kind, device)
         space = self.load_space(checkpoint, device)
@@ -39,13 +41,13 @@ class Pipeline:
         return Model(device, unet, diffusion, space, checkpoint.spec, checkpoint.options, checkpoint)
 
     def load_vae(self, path, device):
-        """The VAE of the checkpoint named, else the tree's own, ready to use; and that checkpoint."""
+        """(VAE, ready to use; its checkpoint) from a path (None: the tree's own)."""
         checkpoint = self.open(path, "vae", device)
         vae = self.vae(checkpoint.options.vae, checkpoint.spec.shape)
         return device.freeze(checkpoint.fill(vae, "model.", device)), checkpoint
 
     def load_space(self, checkpoint, device):
-        """The space of a diffusion model's x_0: latents, if its checkpoint carries their VAE and their statistics."""
+        """The space of a diffusion model's x_0: Latents if its checkpoint holds a VAE, else Pixels."""
         if not checkpoint.vae:
             return Pixels(checkpoint.spec.shape)
         vae = self.vae(checkpoint.vae, checkpoint.spec.shape)
@@ -53,24 +55,43 @@ class Pipeline:
         shape = (checkpoint.vae.latent_channels,)
         return latents(vae, **checkpoint.take("latent.", {"mean": shape, "std": shape}), device=device)
 
-    def open_space(self, run, images):
-        """The space a run trains in, and a function indices -> x_0 for its images (N, C, H, W) uint8.
+    def open_data(self, options, device):
+        """(the training data, with measures; the shape of x_0); prints what was found in the data.
 
-        A resumed run has its own VAE. UserError if the named VAE is another one or was trained on other data."""
+        If options name no data: that of the run to resume, else of a latent model's VAE, else MNIST."""
+        training, latent, measures = options.training, not options.pixels, options.measures
+        own = (training.out or run_folder(device.tree, options.kind)) / CHECKPOINT
+        known = load_checkpoint(own, options.kind) if training.resume and own.is_file() else None
+        if known:
+            data = data_as_it_is(known, training.data, "resume with that")
+            data = replace(data, spec=replace(data.spec, classes=known.spec.classes))
+            measures = tuple(known.spec.measures) if measures is None else measures
+        elif latent:
+            known = load_checkpoint(find_checkpoint(options.vae_checkpoint, device.tree, "vae"), "vae")
+            cure = "train a VAE on that, or name its VAE with --vae-checkpoint"
+            data = data_as_it_is(known, training.data, cure)
+        else:
+            data = open_dataset(training.data, options.preprocessing)
+        if device.is_main_process:
+            print(data)
+        vae = (known.vae or known.options.vae).fitted(data.spec.shape) if latent else None
+        return data.measured(measures), vae.latent_shape(data.spec.shape) if vae else data.spec.shape
+
+    def open_space(self, run, images):
+        """(the space of a run's x_0; a function Batch -> x_0 for its images (N, C, H, W) uint8).
+
+        A resumed run keeps its own VAE; UserError if --vae-checkpoint names another."""
         device, options, classes = run.device, run.options, len(run.spec.classes)
         if options.pixels:
             options.unet.check_data(run.spec.shape, classes)
             space = Pixels(run.spec.shape)
-            return space, space.batches(images, device)
+            return space, space.batches(images, device, options.training)
         named = options.vae_checkpoint
         if run.resumed:
             vae = self.load_space(run.resumed, device).vae
             if named and named.exists() and not carries(run.resumed, load_checkpoint(named, "vae")):
                 raise UserError(f"{run.checkpoint} has another VAE than {named}: leave --vae-checkpoint out")
         else:
-            vae, checkpoint = self.load_vae(named, device)
-            if checkpoint.spec.digest != run.spec.digest:
-                problem = f"{checkpoint.path} learned {checkpoint.spec.name}, not {run.spec.name}"
-                raise UserError(f"{problem}: train a VAE on that, or name its VAE with --vae-checkpoint")
+            vae, _ = self.load_vae(named, device)
         options.unet.check_data(vae.latent_shape, classes)
-        return fit_latents(vae, images, device)
+        return fit_latents(vae, images, device, options.training)

@@ -1,10 +1,11 @@
-"""Where to compute, in which precision, and how arrays get there and back."""
+"""The device: where to compute, in which precision, and conversion between arrays and tensors."""
 import os
-from contextlib import nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+import bf16
 from common.errors import UserError
 from common.machine import cores, cpu_name
 from common.options.where import Where
@@ -12,39 +13,42 @@ from environment import jt
 
 
 class Device:
-    """This process's device and rank; and the way to tensors and back. accelerate's names, which knows PyTorch only."""
+    """Device and rank of this process, and conversion between arrays and tensors, under the names of accelerate."""
 
     tree = Path(__file__).resolve().parent  # its runs/ and weights/
 
     def __init__(self, where: Where):
-        """auto: CUDA where jittor has it, else the CPU. UserError where there is no such device, and for bf16."""
+        """auto: CUDA if jittor has it, else CPU; bf16 on a CPU that multiplies it. UserError for a missing device,
+        and for bf16 elsewhere."""
         here = {"cuda": bool(jt.has_cuda), "mps": False}
         device, precision = where.device, where.precision
         if not here.get(device, True):
             raise UserError(f"--device {device}: jittor finds none here; leave the option out, or use --device cpu")
-        if precision == "bf16":
-            raise UserError("--precision bf16: jittor computes in float32 only; leave the option out")
         self.device = "cuda" if here["cuda"] and device in ("auto", "cuda") else "cpu"
-        self.process_index, self.num_processes = jt.rank, jt.world_size  # of those that mpirun started
+        possible = self.device == "cpu" and bf16.available()
+        if precision == "bf16" and not possible:
+            raise UserError("--precision bf16: jittor has it only on processors that multiply it; leave the option out")
+        self.bf16 = possible and precision != "fp32"
+        self.process_index, self.num_processes = jt.rank, jt.world_size  # of the processes that mpirun started
         self.is_main_process = jt.rank == 0
         jt.flags.use_cuda = int(self.device == "cuda")
 
     def describe(self):
-        """What computes, for a result.json."""
+        """A description of the hardware and software, for result.json."""
         return {
             "framework": f"jittor {jt.__version__}",
             "device": self.device,
             "hardware": "CUDA" if self.device == "cuda" else cpu_name(),
-            "dtype": "fp32",
+            "dtype": "bf16" if self.bf16 else "fp32",
             "threads": int(os.environ.get("OMP_NUM_THREADS", cores())),
         }
 
     def tensor(self, array):
-        """A numpy array on the device."""
+        """A numpy array as a tensor on the device."""
         return jt.array(array)
 
     def array(self, tensor):
-        """A tensor as a numpy array of float32, wherever it was."""
+        """A tensor on any device as a numpy array of float32."""
         return tensor.numpy()
 
     def arrays(self, module):
@@ -52,38 +56,41 @@ class Device:
         return {name: self.array(value) for name, value in module.state_dict().items()}
 
     def fill(self, module, arrays):
-        """Put weights {name: array} into a module, and that on the device."""
+        """Load weights {name: array} into a module and move it to the device."""
         module.load_state_dict({name: jt.array(array.astype(np.float32)) for name, array in arrays.items()})
         return module
 
     def freeze(self, module):
-        """A module that is drawn with, not trained."""
+        """Make a module ready for inference: no gradients, evaluation mode."""
         return module.eval()
 
     def seed(self, seed):
-        """Of the weights that modules start with."""
-        jt.set_global_seed(seed, different_seed_for_mpi=False)  # the same weights everywhere
+        """Seed the initial weights of modules."""
+        own = seed % (2**31 - 2) + 1  # Jittor takes seeds 0 and 1 for the same, and so every 2**31 - 1
+        jt.set_global_seed(own, different_seed_for_mpi=False)  # the same weights in every process
 
+    @contextmanager
     def inference(self, exact=False):
-        """While inside, no gradients are kept."""
-        return jt.no_grad()
+        """Context manager: no gradients; networks compute in the device's precision, or, if exact, in float32."""
+        with jt.no_grad(), bf16.autocast(self.bf16 and not exact):
+            yield
 
     def total(self, numbers):
-        """Element-wise sum over the processes of a list of numbers."""
+        """The element-wise sum of a list of numbers over all processes."""
         return self.reduce(jt.array(np.array(numbers, np.float32)), "sum").tolist()
 
     def autocast(self):
-        """float32 throughout: Jittor's bf16 and fp16 lead to NaN within a few steps."""
-        return nullcontext()
+        """Context manager: layers multiply in this precision, by bf16.py, as Jittor's own bf16 soon gives NaN."""
+        return bf16.autocast(self.bf16)
 
     def prepare(self, model):
-        """The model as it is: its optimiser takes the mean of the processes' gradients."""
+        """The model itself: its optimizer averages gradients over the processes."""
         return model
 
     def reduce(self, tensor, reduction):
-        """The sum of a tensor over the processes."""
+        """The sum of a tensor over all processes."""
         return tensor.mpi_all_reduce("add") if self.num_processes > 1 else tensor
 
     def wait_for_everyone(self):
-        """Go on when every process has come here."""
+        """Wait until every process has called this."""
         self.reduce(jt.zeros((1,)), "sum").sync()

@@ -1,26 +1,29 @@
-"""Settles what Jittor 1.3.11 wants before its import. A variable that the user has set wins.
+"""Set up what Jittor 1.3.11 needs before its import. A variable that the user has set takes precedence.
 
-Without this, on a plain machine, `import jittor` dies where it finds an nvcc without a working CUDA, dies where it
-cannot download oneDNN (without which a convolution is 90 times slower), imports torch, and keeps a cache for each
-git branch."""
+Without this, `import jittor` fails if there is an nvcc without a working CUDA, or if it cannot download oneDNN (without
+which a convolution is 90 times slower); it also imports torch, and keeps a separate cache for each git branch."""
 import atexit
 import ctypes
+import errno
 import os
+import re
 import shutil
 import signal
 import ssl
 import sys
 import sysconfig
+from contextlib import contextmanager
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import PLACE, UserError, told
 
 
 def cuda_works():
-    """Whether there is an nvcc whose runtime loads, and a driver that starts."""
+    """Whether an nvcc is found whose CUDA runtime loads, and the driver starts."""
     nvcc = os.environ.get("nvcc_path") or shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
     try:
         ctypes.CDLL(Path(nvcc).resolve().parents[1] / "lib64" / "libcudart.so")
@@ -30,7 +33,16 @@ def cuda_works():
 
 
 def find_compiler():
-    """g++ and this Python's headers, with which Jittor compiles. UserError where one is missing."""
+    """Check for g++ and this Python's headers, which Jittor compiles with. UserError if one is missing, or if a path
+    has a character that the shell interprets: Jittor does not quote all of its commands."""
+    cures = {
+        home(): "name another folder with the variable JITTOR_HOME",
+        sys.executable: "make the virtual environment in another folder",
+        find_spec("jittor_utils").origin: "install it in another folder",
+    }
+    for path, cure in cures.items():
+        if special := re.search(r"[^\w@%+=:,./~^-]", path):
+            raise UserError(f"Jittor cannot compile with {special[0]!r} in a path, as in {path}: {cure}")
     if sys.platform == "linux" and not (os.environ.get("cc_path") or shutil.which("g++")):
         raise UserError("Jittor compiles itself and its kernels with g++, which is not here: apt install g++")
     config = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}-config")
@@ -40,9 +52,14 @@ def find_compiler():
         raise UserError("Jittor compiles against Python's headers, which are not here: apt install python3-dev")
 
 
+def onednn(cache):
+    """The folder in which Jittor looks for oneDNN before it downloads it."""
+    return cache / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp"
+
+
 def lay_out_onednn(cache):
-    """Put oneDNN, from its PyPI wheels, where Jittor looks before it downloads. One that is there already stays."""
-    folder = cache / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp"
+    """Copy oneDNN from its PyPI wheels to where Jittor looks for it, unless it is there already."""
+    folder = onednn(cache)
     library = folder / "lib" / "libmkldnn.so"
     if library.is_file():
         return
@@ -61,23 +78,25 @@ def lay_out_onednn(cache):
 
 
 def home():
-    """In which folder Jittor keeps what it compiles."""
-    return os.environ.get("JITTOR_HOME", str(Path.home()))
+    """The folder in which Jittor keeps its cache: JITTOR_HOME, else the user's home."""
+    return os.path.abspath(os.environ.get("JITTOR_HOME") or Path.home())
 
 
-def import_utils():
-    """jittor_utils, which makes a folder in HOME for what Jittor compiles, or in JITTOR_HOME, if that is set."""
-    usual = os.environ.get("HOME")
-    os.environ["HOME"] = home()  # else it wants the usual one as well
+@contextmanager
+def in_home():
+    """While inside, HOME is home(): else Jittor needs the usual one as well, and writes JITTOR_HOME into a file there,
+    for good."""
+    usual, os.environ["HOME"] = os.environ.get("HOME"), home()
     try:
-        import jittor_utils
+        yield
     finally:
         os.environ["HOME"] = usual or home()
-    return jittor_utils
 
 
-def import_quietly():
-    """Import jittor: silent unless it fails, with torch, signal handlers and certificate checks as they were."""
+def settle():
+    """Set the environment variables that Jittor reads. UserError if it cannot work here."""
+    if sys.platform == "win32":
+        raise UserError("Jittor's tree needs Linux: use pytorch/ here, or Linux within Windows (WSL)")
     if sys.version_info >= (3, 13):
         raise UserError("Jittor needs numpy below 2, which is not made for Python 3.13: use 3.11 or 3.12, or pytorch/")
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
@@ -91,6 +110,11 @@ def import_quietly():
     find_compiler()
     if not cuda_works():
         os.environ.setdefault("nvcc_path", "")
+
+
+def import_quietly():
+    """Import jittor: silent unless it fails, with torch, signal handlers and certificate checks as they were."""
+    settle()
     talkative = "log_silent" in os.environ
     os.environ.setdefault("log_silent", "1")
     checked_https = ssl._create_default_https_context
@@ -98,12 +122,19 @@ def import_quietly():
     for dtype in (np.float32, np.float64):  # numpy measures them once; Jittor's -Ofast flushes the smallest to zero
         np.finfo(dtype)
 
-    jittor_utils = import_utils()
-    if os.environ.get("use_mkl", "1") == "1":
-        lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
-    if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):
-        print("Jittor compiles itself for this machine, once: some minutes.", file=sys.stderr, flush=True)
-    import jittor
+    with in_home():
+        import jittor_utils
+
+        if os.environ.get("use_mkl", "1") == "1":
+            lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
+        if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):
+            print("Jittor compiles itself for this machine, once: some minutes.", file=sys.stderr, flush=True)
+        try:
+            import jittor
+        except SystemExit:  # 0, silently: its first part was there, but not whole, or of another folder
+            raise UserError("Jittor compiled a part of itself anew: the same command again goes on") from None
+    if "JITTOR_HOME" in os.environ:  # for the shell that compiles a kernel
+        jittor.flags.python_path = f"HOME={home()};{jittor.flags.python_path}"
 
     if jittor_utils.pool_size:  # of processes that looked whether Jittor itself is compiled: Ctrl-C would kill them,
         atexit.unregister(jittor_utils.pool_cleanup)  # and this one would wait for ever for their orderly end
@@ -121,8 +152,10 @@ def import_quietly():
 try:
     import_quietly()
 except OSError as error:
-    cure = "name a folder that can be written with the variable JITTOR_HOME"
-    raise UserError(f"Jittor cannot keep what it compiles in {home()} ({error.strerror or error}): {cure}") from error
-import jittor as jt  # noqa: E402, F401, for the other modules, which import it from here
+    reason = told(error, "with the variable JITTOR_HOME", (*PLACE, errno.ENOENT))
+    raise UserError(f"Jittor cannot keep what it compiles in {home()}: {reason}") from error
+import jittor as jt  # noqa: E402, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401
 from jittor.nn import interpolate, silu, softmax, softplus  # noqa: E402, F401
+
+ONEDNN = onednn(Path(jt.compile_extern.jit_utils.home()) / ".cache" / "jittor")

@@ -1,4 +1,4 @@
-"""Muon for matrices, Adam for all else."""
+"""The optimizer: Muon for matrices, Adam for all other weights."""
 import math
 
 from environment import jt
@@ -9,9 +9,9 @@ STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 
 def orthogonalize(x):
-    """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small: five steps of
-    Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets are multiplied as
-    small square matrices and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
+    """Replace the singular values of x (n, m), very small ones aside, by about 0.7 to 1.2: five Newton-Schulz steps
+    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets, small square matrices, are multiplied
+    first and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (jt.sqrt(row_sums(x * x, x.shape[1]).sum()) + 1e-7)
@@ -24,10 +24,10 @@ def orthogonalize(x):
 
 
 class Muon(jt.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
+    """Muon (Jordan et al. 2024) for weights of two or more axes, as matrices (outputs, all else); Adam for the others.
 
-    A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4): one rate, and one decoupled decay, serves both. matrices: False for Adam alone."""
+    A matrix's update is as large as Adam's, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
+    equation 4): both share a learning rate and a decoupled weight decay. matrices: False uses Adam for all weights."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
         super().__init__(model.parameters(), lr=0)
@@ -40,13 +40,13 @@ class Muon(jt.optim.Optimizer):
         self.state = {name: getattr(self, name) for name in STATE}
 
     def restore(self, part, arrays):
-        """Put arrays {name: array} into a part of the state."""
+        """Load arrays {name: array} into a part of the state, one of STATE."""
         for name, array in arrays.items():
             self.state[part][name].update(jt.array(array))
-        jt.sync_all()  # else the first step's kernels are fused with these arrays, and round otherwise
+        jt.sync_all()  # or the first step's kernels fuse with these arrays and round differently
 
     def backward(self, loss, device):
-        """The loss's gradient to these weights alone, its mean over the processes."""
+        """Compute the loss's gradient for these weights alone, averaged over the processes."""
         super().backward(loss)
 
     def clip(self, max_norm, device):
@@ -59,7 +59,7 @@ class Muon(jt.optim.Optimizer):
         return norm
 
     def step(self, rate):
-        """Move the weights by their gradients, at `scale` times the rate."""
+        """Update the weights with their gradients, at `scale` times the learning rate."""
         self.steps["all"].update(self.steps["all"] + 1)
         rate = rate * self.scale
         for name, weight in self.weights.items():
@@ -68,7 +68,7 @@ class Muon(jt.optim.Optimizer):
         self.zero_grad()
 
     def average_into(self, ema, decay):
-        """The moving average of the weights, in a module of its own."""
+        """Update the exponential moving average of the weights, kept in the module ema."""
         with jt.no_grad():
             for average, weight in zip(ema.parameters(), self.weights.values()):
                 average.update(average + (1 - decay) * (weight - average))
@@ -79,13 +79,13 @@ class Muon(jt.optim.Optimizer):
         return averages[name]
 
     def matrix(self, name, grad):
-        """Muon's step for rate 1: Nesterov momentum, orthogonalised."""
+        """Muon's update at rate 1: Nesterov momentum, orthogonalised."""
         mean = self.average(self.exp_avg, name, grad, MOMENTUM)
         x = (MOMENTUM * mean + (1 - MOMENTUM) * grad).reshape(grad.shape[0], -1)
         return 0.2 * math.sqrt(max(x.shape)) * orthogonalize(x).reshape(grad.shape)
 
     def vector(self, name, grad):
-        """Adam's step for rate 1 (Kingma and Ba 2015, algorithm 1)."""
+        """Adam's update at rate 1 (Kingma and Ba 2015, algorithm 1)."""
         beta_1, beta_2 = self.betas
         mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])
         mean_sq = self.average(self.exp_avg_sq, name, grad * grad, beta_2) / (1 - beta_2 ** self.steps["all"])

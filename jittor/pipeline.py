@@ -1,4 +1,4 @@
-"""This tree's classes, of which models are made of checkpoints."""
+"""This tree's classes, from which a checkpoint is turned into a model."""
 from common.pipeline import Pipeline
 from device import Device
 from model.ddpm import GaussianDiffusion

@@ -1,4 +1,4 @@
-"""What maintainers run: weights, pictures and tables for the repository. Here is what all of it is called."""
+"""Scripts for maintainers, which make weights, pictures and tables of the repository; here, names and formats."""
 import numpy as np
 
 MODELS = {
@@ -9,16 +9,16 @@ SAMPLERS = {"ddpm": "ancestral", "ddim": "DDIM", "dpmpp_2m": "DPM-Solver++", "co
 
 
 def table(rows, header):
-    """Rows of cells as Markdown, under a header."""
+    """A Markdown table of rows of cells, under a header."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def spread(values):
-    """Numbers as what is reported of them."""
+    """The summary of numbers that is reported: median, min, max."""
     return {"median": float(np.median(values)), "min": float(min(values)), "max": float(max(values))}
 
 
 def spread_text(numbers):
-    """The same in words: median (least-greatest)."""
+    """A spread() as text: median (min-max)."""
     return "{median:.2f} ({min:.2f}-{max:.2f})".format(**numbers)

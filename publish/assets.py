@@ -1,7 +1,7 @@
-"""Every picture and table that the README shows, from the shipped weights: python -m publish.assets
+"""Make every picture and table of the README from the shipped weights: python -m publish.assets
 
-Draws the pictures of both trees, makes the page's files, runs the notebook, scores every sampler setting (two hours on
-one core; a setting with a result is not drawn again), then writes the tables and the plot as publish.report does."""
+Draws both trees' pictures, makes the page's files, runs the notebook, scores every sampler setting that has no result
+yet (two hours on one core for all), then writes tables and plots as publish.report does."""
 import shutil
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from common.options.fields import Count, options_class
 from publish import FRAMEWORKS, MODELS, export, report
 from publish.report import ASSET
 
-PICTURES = {  # of each kind: the script that draws them, their names
+PICTURES = {  # {kind: (script that draws them, their names)}
     "ddpm": ("tst_mnist", "samples", "sweep", "process"),
     "vae": ("tst_mnist_vae --num 50", "reconstructions", "prior"),
     "ldm": ("tst_mnist_ldm", "samples", "sweep", "process"),
@@ -22,11 +22,11 @@ PICTURES = {  # of each kind: the script that draws them, their names
 }
 EDITS = {("pytorch", "ldm"): {
     "repaint.png": "repaint",
-    "vary.png": "vary --digit 8 --strength 0.8",
+    "vary.png": "vary --label 8 --strength 0.8",
     "morph.gif": "morph --gif --index 3 2 1 18 4 8 11 0 61 7",
 }}
-SEEDS = 1, 2, 3  # of a model's own setting, the headline; others were and are chosen with other seeds, and --real train
-OTHERS = {  # settings beside a model's own and --labels test, with the first seed
+SEEDS = 1, 2, 3  # for a model's own setting; settings are chosen with other seeds and --real train
+OTHERS = {  # further settings besides --labels test, scored with the first seed
     ("pytorch", "ddpm"): ["--steps 5"],
     ("pytorch", "ldm"): [
         "--steps 4", "--steps 10", "--steps 20", "--shift 1", "--sampler ddim --steps 10", "--sampler ddpm --steps 20",
@@ -34,7 +34,7 @@ OTHERS = {  # settings beside a model's own and --labels test, with the first se
     ],
     ("jittor", "ldm"): ["--steps 4", "--steps 10"],
 }  # fmt: skip
-LAUNCHERS = {  # of several processes
+LAUNCHERS = {  # how to start several processes
     "pytorch": [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "{}"],
     "jittor": ["env", "OMP_NUM_THREADS=1", "mpirun", "-np", "{}", sys.executable],
 }
@@ -49,11 +49,11 @@ class Assets:
     scores: bool = True
     """Score every setting that has no result yet."""
     processes: Count = 1
-    """Processes of one thread each that draw what is scored: they share cores better than threads do."""
+    """Processes with one thread each that sample the scored images, faster than as many threads."""
 
 
 def call(tree, kind, folder, command, processes=1):
-    """Run a tree's script, a command, on the shipped weights of a kind, in several processes if told."""
+    """Run a command, a tree's script and its options, on the shipped weights of a kind, in so many processes."""
     script, *words = command.split()
     launcher = [sys.executable] if processes == 1 else [part.format(processes) for part in LAUNCHERS[tree]]
     files = "--checkpoint", shipped_weights(ROOT / tree, kind), "--out", folder
@@ -61,7 +61,7 @@ def call(tree, kind, folder, command, processes=1):
 
 
 def run_notebook(path=ROOT / "tutorial.ipynb"):
-    """Run the notebook, and keep what it shows but for what compilers say."""
+    """Run the notebook and save its outputs, without stderr, which compilers write to."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -76,7 +76,7 @@ def run_notebook(path=ROOT / "tutorial.ipynb"):
 
 
 def draw(tree, kind):
-    """The pictures of a shipped model, its losses, and edits with it."""
+    """Draw the pictures of a shipped model, its losses, and edits with it."""
     script, *names = PICTURES[kind]
     folder, weights = run_folder(ROOT / tree, "pictures") / kind, shipped_weights(ROOT / tree, kind)
     call(tree, kind, folder, script)
@@ -90,7 +90,7 @@ def draw(tree, kind):
 
 
 def score(tree, kind, processes):
-    """Every setting of a shipped diffusion model, and its edits, that have no result of these weights yet."""
+    """Score the settings and edits of a shipped diffusion model that have no result with these weights yet."""
     stem = f"{kind}-{digest(shipped_weights(ROOT / tree, kind))[:6]}"
     folder = run_folder(ROOT / tree, f"edits-{stem}")
     if kind in ("ddpm", "ldm") and not (folder / "edits.json").is_file():
@@ -109,7 +109,8 @@ def main(options: Assets):
     if options.pictures:
         for tree, kind in shipped:
             draw(tree, kind)
-        export.main(export.Export())
+        models = (shipped_weights(ROOT / "pytorch", kind) for kind in ("ldm", "ldm-distilled"))
+        export.export_model(export.WEB / "model" / "mnist", *models, title="MNIST")
         run_notebook()
     for tree, kind in shipped:
         if options.scores and kind != "vae":

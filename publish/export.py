@@ -1,102 +1,172 @@
-"""What the page draws with, web/model/, from the latent models' shipped weights: python -m publish.export
+"""Export a trained model as a web page, for any static host: python -m publish.export --checkpoint pytorch/runs/ldm
 
-Either tree's weights will do. They are stored in half precision, which halves what a visitor downloads; arithmetic is
-in single. Needs onnx and onnxscript (requirements-dev.txt)."""
+Takes checkpoints of either tree, in pixels or latents, distilled or not. Weights are stored in half precision, which
+halves the download; arithmetic is in single. Needs requirements-dev.txt and `npm ci --prefix web`."""
+import html
 import json
+import re
+import shutil
 import sys
+import zlib
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from pydantic_core import to_jsonable_python
 
+from common.checkpoint import load_checkpoint
+from common.data.measures import MEASURES
 from common.data.spec import PERCENTILES
-from common.files import ROOT, shipped_weights, write_atomically
+from common.errors import UserError
+from common.files import ROOT, write_atomically
 from common.options.command_line import run
-from common.options.fields import options_class
-from common.options.recipes import Where
+from common.options.fields import Finite, options_class
+from common.options.recipes import Where, undistilled
+from publish.graph import Function
 
 sys.path.insert(0, str(ROOT / "pytorch"))
-WEB = ROOT / "web" / "model"
-KINDS = "ldm", "ldm-distilled"  # many calls, and one
+WEB = ROOT / "web"
+RUNTIME = WEB / "node_modules" / "onnxruntime-web" / "dist"
+LOADED = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"  # of RUNTIME
+CHOICE = re.compile(r'(<select id="model">).*?(</select>)', re.DOTALL)
 
 
 @options_class
 class Export:
-    """Write the page's models."""
+    """Export a trained model as a web page."""
 
-    tree: Literal["pytorch", "jittor"] = "pytorch"
-    """Whose weights."""
-    out: Path = WEB
-    """Folder for the files."""
-
-
-def halved(model):
-    """An ONNX model whose larger weights are in half precision, cast to single where they are used."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    for node in model.graph.node:
-        del node.metadata_props[:]  # which line of which of this machine's files it came from
-
-    for tensor in list(model.graph.initializer):
-        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= 64:
-            array, name = numpy_helper.to_array(tensor), tensor.name
-            tensor.CopyFrom(numpy_helper.from_array(array.astype(np.float16), f"{name}_half"))
-            model.graph.node.insert(0, helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    return model
+    checkpoint: Path
+    """Run folder or checkpoint file of the diffusion model, of either tree."""
+    distilled: Path | None = None
+    """Run folder or checkpoint file of a model distilled from it, used for one network call."""
+    out: Path = Path("site")
+    """Output folder."""
+    title: str | None = None
+    """Name of the model on the page (None: the name of its data)."""
+    guidance: Finite | None = None
+    """Initial guidance scale on the page (None: the model's own)."""
+    strokes: bool | None = None
+    """Visitors draw with a pen instead of uploading a picture (None: if the model has stroke measures)."""
 
 
-def onnx_of(module, inputs):
-    """A module as an ONNX file's bytes. inputs {name: example, its first axis the batch, of any size}."""
+def unet_function(model):
+    """The network of x_t, t and y, whose tokens are interpolated towards those of conditions `to` by `share`."""
     import torch
 
-    program = torch.onnx.export(
-        module.eval(), tuple(torch.tensor(array) for array in inputs.values()), dynamo=True, verbose=False,
-        input_names=list(inputs), output_names=["output"],
-        dynamic_shapes=tuple({0: torch.export.Dim.DYNAMIC} for _ in inputs),
-    )  # fmt: skip
-    return halved(program.model_proto).SerializeToString()
+    network = model.network
+
+    def compute(x_t, t, y, to, share):
+        tokens = torch.lerp(network.tokens(y), network.tokens(to), share)
+        return network.unet.features(x_t, t, tokens)[-1]
+
+    x_t, y = np.zeros((3, *model.space.shape), np.float32), model.spec.conditions(np.zeros(3))
+    inputs = {"x_t": x_t, "t": np.zeros(1, np.int64), "y": y, "to": y, "share": np.zeros(1, np.float32)}
+    return Function(compute, network, inputs, ("x_t", "y", "to"))
 
 
-def files_of(checkpoint):
-    """The page's files for one model: their bytes by name."""
-    import torch
+def files_of(model, distilled, title=None, guidance=None, strokes=None):
+    """{name: bytes} of the page's files for a model and one distilled from it (or None). model.json, the last, has the
+    checksums of the others."""
+    spec, space = model.spec, model.space
+    networks = {"unet": model, **({"distilled": distilled} if distilled else {})}
+    functions = {name: unet_function(each) for name, each in networks.items()}
+    if space.vae:
+        z, images = (np.zeros((3, *shape), np.float32) for shape in (space.shape, spec.shape))
+        functions["encoder"] = Function(space.encode, space.vae, {"x": images}, ("x",))
+        functions["decoder"] = Function(space.decode, space.vae, {"x": z}, ("x",))
+    files, sizes = {}, {}
+    for name, function in functions.items():
+        files[f"{name}.onnx"], files[f"{name}.f16"], sizes[name] = function.to_files(name)
+    measures = spec.measures.items()
+    known = {
+        "title": title or spec.name,
+        "shape": spec.shape,
+        "classes": spec.classes,
+        "measures": {name: {"unit": m.unit, "at": dict(zip(PERCENTILES, m.rows[-1]))} for name, m in measures},
+        "fit": spec.preprocessing.fit,
+        "strokes": any(name in MEASURES for name in spec.measures) if strokes is None else strokes,
+        "x_0": space.shape,
+        "latent": bool(space.vae),
+        "diffusion": model.diffusion.config,
+        "networks": [network(name, each, guidance) for name, each in networks.items()],
+        "sizes": sizes,
+        "files": {name: f"{zlib.crc32(content):08x}" for name, content in files.items()},
+    }
+    return {**files, "model.json": json.dumps(to_jsonable_python(known), indent=1).encode()}
 
+
+def network(name, model, guidance):
+    """A network's entry in model.json: its name, its sampler, and whether it can sample without a class."""
+    optional = model.recipe.label_dropout > 0
+    sampler = model.sampler if guidance is None or not optional else replace(model.sampler, guidance=guidance)
+    return {"name": name, "sampler": sampler, "optional": optional}
+
+
+def opened(checkpoint):
+    """Load the diffusion model of a checkpoint with PyTorch's tree."""
     from pipeline import pipeline
 
-    class Function(torch.nn.Module):
-        """A function of the model's space and the VAE that it needs, as a module."""
+    if load_checkpoint(checkpoint).options.kind == "vae":
+        raise UserError(f"{checkpoint} holds a VAE: name the diffusion model that was trained on its latents")
+    return pipeline.load_model(checkpoint, None, Where(device="cpu", precision="fp32"))
 
-        def __init__(self, function):
-            super().__init__()
-            self.function, self.vae = function, model.space.vae
 
-        def forward(self, x):
-            return self.function(x)
+def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, strokes=None):
+    """Write the page's files for a model, and for one distilled from it, to a folder; returns the model's Spec.
+    UserError if the two differ in data, diffusion process or VAE."""
+    model, one = opened(checkpoint), distilled and opened(distilled)
+    if one and not same_data(model, one):
+        raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or name that model")
+    files = files_of(model, one, title, guidance, strokes)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return model.spec
 
-    model = pipeline.load_model(checkpoint, "ldm", Where(device="cpu", precision="fp32"))
-    z, images = (np.zeros((3, *shape), np.float32) for shape in (model.space.shape, model.spec.shape))
-    known = {
-        "spec": model.spec,
-        "percentiles": PERCENTILES,
-        "shape": model.space.shape,
-        "diffusion": model.diffusion.config,
-        "sampler": model.sampler,
-    }
-    return {
-        "unet.onnx": onnx_of(model.network, {"x_t": z, "t": np.arange(3), "y": model.conditions(np.arange(3))}),
-        "encoder.onnx": onnx_of(Function(model.space.encode), {"x": images}),
-        "decoder.onnx": onnx_of(Function(model.space.decode), {"x": z}),
-        "model.json": json.dumps(to_jsonable_python(known), indent=1).encode(),
-    }
+
+def same_data(a, b):
+    """Whether two models have the same data, diffusion process and space."""
+    known = lambda model: (
+        undistilled(model.recipe.kind), model.spec.digest, model.spec.classes, model.spec.measures,
+        model.diffusion.config,
+    )  # fmt: skip
+    tensors = [{n: x for n, x in m.checkpoint.tensors.items() if n.startswith(("vae.", "latent."))} for m in (a, b)]
+    equal = lambda name: np.array_equal(tensors[0][name], tensors[1][name])
+    return known(a) == known(b) and tensors[0].keys() == tensors[1].keys() and all(map(equal, tensors[0]))
+
+
+def check(out):
+    """UserError if a package or file for the page is missing, or the folder holds other files."""
+    if absent := [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]:
+        raise UserError(f"{absent[0]} is not installed: pip install -r requirements-dev.txt")
+    if missing := [name for name in LOADED if not (RUNTIME / name).is_file()]:
+        raise UserError(f"{RUNTIME / missing[0]} is not there: run `npm ci --prefix web` first")
+    if out.is_dir() and any(out.iterdir()) and not (out / "model" / "model.json").is_file():
+        raise UserError(f"{out} holds other files: name another folder with --out")
+
+
+def copy_page(out, title):
+    """Copy the page and its runtime, for a single model in the folder `model`."""
+    (out / "onnxruntime").mkdir(exist_ok=True)
+    for name in LOADED:
+        shutil.copy(RUNTIME / name, out / "onnxruntime" / name)
+    for path in (*WEB.glob("*.js"), WEB / "style.css"):
+        shutil.copy(path, out / path.name)
+    page = (WEB / "index.html").read_text().replace("node_modules/onnxruntime-web/dist", "onnxruntime")
+    option = f'<option value="model">{html.escape(title)}</option>'
+    write_atomically(out / "index.html", CHOICE.sub(lambda found: found[1] + option + found[2], page).encode())
 
 
 def main(options: Export):
-    for kind in KINDS:
-        (options.out / kind).mkdir(parents=True, exist_ok=True)
-        for name, content in files_of(shipped_weights(ROOT / options.tree, kind)).items():
-            write_atomically(options.out / kind / name, content)
-            print(f"{options.out / kind / name}: {len(content) / 1e6:.1f} MB")
+    out = options.out
+    check(out)
+    model = options.checkpoint, options.distilled
+    spec = export_model(out / "model", *model, options.title, options.guidance, options.strokes)
+    copy_page(out, options.title or spec.name)
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(f"{out}: {size / 1e6:.1f} MB, for any static host")
+    print(f"to look at it: python web/serve.py {out}")
 
 
 if __name__ == "__main__":

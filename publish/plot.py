@@ -1,8 +1,10 @@
-"""The plot of the README: how good the digits are against how long they take."""
+"""The README's plots: quality of the digits against sampling time, and their power spectra."""
+import numpy as np
 from matplotlib.figure import Figure
 
 from common.figure import plain_numbers, save_figure
 from publish import FRAMEWORKS, MODELS, SAMPLERS
+from scoring.texture import BOUNDS
 
 COLORS = {"ddpm": "tab:blue", "ldm": "tab:orange", "ddpm-distilled": "tab:purple", "ldm-distilled": "tab:green"}
 DASHES = {"pytorch": "-", "jittor": "--"}
@@ -10,7 +12,7 @@ MARKERS = {"ddpm": "s", "ddim": "D", "dpmpp_2m": "^", "consistency": "o"}
 
 
 def quality_against_time(results, marks, path):
-    """A point per result: seconds for all its images, and MNIST-FD over its floor; a line per model, tree and sampler.
+    """Plot MNIST-FD / floor against seconds for all images: a point per result, a line per model, tree and sampler.
 
     marks: {text: seconds}, vertical lines."""
     figure = Figure(figsize=(10, 4.5))
@@ -36,5 +38,27 @@ def quality_against_time(results, marks, path):
     axes.set(xscale="log", title="Quality against time on the CPU")
     plain_numbers(axes.xaxis)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside: no mark is behind it
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside the plot
+    save_figure(path, figure)
+
+
+def spectra(results, path):
+    """Plot the power of generated digits over real ones' per octave of frequency, a line per result; grey: the spread
+    between training and test digits. Without results nothing is plotted."""
+    if not results:
+        return
+    figure = Figure(figsize=(10, 4.5))
+    axes = figure.subplots()
+    frequencies = 32 * np.sqrt(BOUNDS[1:] * BOUNDS[:-1])  # the middles of the octaves, in cycles a picture
+    for r in results:
+        style = {"color": COLORS[r["model"]], "linestyle": DASHES[r["tree"]], "linewidth": 1, "marker": "."}
+        label = f"{MODELS[r['model']]}, {FRAMEWORKS[r['tree']]}, {r['steps']} calls"
+        axes.plot(frequencies, np.exp2(r["spectrum"]), label=label, **style)
+    spread = np.array(results[0]["floor"]["spectrum"])
+    axes.fill_between(frequencies, np.exp2(-spread), np.exp2(spread), color="grey", alpha=0.3, label="real digits")
+    axes.set(xlabel="cycles a picture", ylabel="power / real digits' power", title="Power spectra of drawn digits")
+    axes.set_xscale("log")
+    plain_numbers(axes.xaxis)
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside the plot
     save_figure(path, figure)

@@ -1,8 +1,9 @@
-"""The tables and the plot of the READMEs, from every result.json and from asset/bench.json: python -m publish.report
+"""Make the tables and plots of READMEs and docs from every result.json and asset/bench.json: python -m publish.report
 
-Results of 1,000 images or more are copied to asset/results/, and all is drawn from there: results.md, pictures.md and
-quality.png in asset/, the READMEs between their markers. A number that was not measured is not in a table."""
+Results of 1,000 images or more are copied to asset/results/, from which come results.md, pictures.md and the plots in
+asset/, and the READMEs' tables between their markers. A number that was not measured is in no table."""
 from itertools import combinations, product
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -16,46 +17,61 @@ from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import undistilled
 from publish import FRAMEWORKS, MODELS, SAMPLERS, spread, spread_text, table
-from publish.plot import quality_against_time
+from publish.plot import quality_against_time, spectra
 from publish.speed import speeds
 from scoring.classifiers import NAMES
 
 ASSET = ROOT / "asset"
-USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a result, and of one that is shown at all
+USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a usual result, and the fewest of a result that is shown
 PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
-SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # pictures of a model, if it has such
-ORIGINAL = {  # the project that this one began as: an RTX 4090, 10,000 images; seconds and FID
+SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # a model's pictures
+ORIGINAL = {  # the project that this began as, on an RTX 4090: (seconds for 10,000 images, FID)
     ("ddpm", "pytorch"): (1597, 32.66),
     ("ddpm", "jittor"): (2231, 42.18),
     ("ldm", "pytorch"): (219, 128.87),
     ("ldm", "jittor"): (244, 112.82),
 }
+SHORT = ("model, network calls", "framework", "seconds for 10,000", "MNIST-FD / floor")
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / floor", "precision", "recall", "on")
 NOTES = """\
-Seconds: 10,000 images, generation alone, the fastest of the seeds' runs. MNIST-FD: Frechet distance of classifiers'
-features against the 10,000 test images, over what 10,000 training images score; of several seeds the median
-(least-greatest). Precision and recall: Kynkäänniemi et al. 2019.
+Seconds: sampling 10,000 images, without writing them; the fastest of the seeds' runs. MNIST-FD / floor: Frechet
+distance of classifiers' features to the 10,000 test images, over that of 10,000 training images; for several seeds the
+median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
 """
 LEGEND = """\
-Right halves of the first 200 test digits drawn anew: the share that classifiers see as their class, told it or not; how
-far ten completions of each of ten digits lie apart, beside any two test digits. Morphs are between twenty digits.
+Right halves of the first 200 test digits, repainted: the fraction that classifiers assign to the original class, given
+as a condition (told) or not; the RMS distance between ten completions of each of ten digits, beside that between test
+digits. Morphs are between twenty digits.
 
 """
-OTHERS = "\n`weights 012345`: by other weights than those in the repository, named by their hash.\n"
-FEWER = "\n`num 1000`: so many images, scored against as many real ones: to be compared among themselves.\n"
+CONTROL = """\
+10,000 digits, sampled with the classes and measures of test digits (`tst_mnist_ldm_fid.py --labels test`) and measured.
+r: Pearson's correlation of requested and measured values. Error: mean absolute error in standard deviations of test
+digits. Leak: the largest partial correlation of a requested measure with another measured one. Class: the fraction that
+classifiers assign to the requested class.
+
+"""
+TEXTURE = """\
+Power of generated over real digits in octaves of frequency, in cycles per image: log2 of the ratio, 0 if equal; grey
+levels: distance between the histograms, 0 to 1; pieces: the fraction of digits in more than one piece.
+
+"""
+OCTAVES = "1-3", "3-6", "6-11", "11-16", "16-23"  # of scoring.texture's, at 32x32
+OTHERS = "\n`weights 012345`: other weights than those in the repository, by their hash.\n"
+FEWER = "\n`num 1000`: so many images, against as many real ones; comparable only with each other.\n"
 
 
 def weights_of(result):
-    """The file of the shipped model that a result names."""
+    """The file of the shipped weights for a result's tree and kind."""
     return shipped_weights(ROOT / result["tree"], result["model"])
 
 
 def described(result):
-    """A result beside its model's own setting: `unusual`, what its sampler and network calls do not tell, as words;
-    `headline`, whether it is that setting."""
+    """A result with `unusual`, words for the settings but sampler and calls that differ from its model's own, and
+    `headline`, whether all settings, sampler and calls too, are the model's own."""
     weights = weights_of(result)
     usual = {"num": USUAL_NUM, **read_json(weights.with_suffix(".json"))["recipe"]["sampler"]}
-    usual |= {"digit": None, "labels": "train", "real": "test"}
+    usual |= {"label": None, "labels": "train", "real": "test"}
     own = usual.pop("name"), usual.pop("steps")
     words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
     if digest(weights) != result["checkpoint"]:
@@ -65,24 +81,24 @@ def described(result):
 
 
 def file_stem(result):
-    """What a result is of: the name of its file in asset/results/."""
+    """The stem of a result's file in asset/results/: its tree, kind and setting."""
     parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *result["unusual"]]
     parts += [result["device"]] if result["device"] != "cpu" else []
     return "-".join(parts).replace(" ", "")
 
 
 def summary(results):
-    """Results that differ in their seeds as one: that of median distance, `over_floor` of all, and the least seconds,
-    which other work on the machine touched least."""
+    """Combine results that differ in seeds: the one of median distance, with the spread of `over_floor`, and the fewest
+    seconds, which other work on the machine disturbed least."""
     results = sorted(results, key=lambda r: r["over_floor"])
     distances = spread([r["over_floor"] for r in results])
-    whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # one that was interrupted did not measure all
+    whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # an interrupted one timed only a part
     seconds, seeds = min(whole, default=None), sorted(r["seed"] for r in results)
     return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
 
 
 def gather(folders):
-    """Collect the results under these folders in asset/results/, a file for all seeds of a setting."""
+    """Copy the results below these folders to asset/results/, a file per setting for all its seeds."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
     found = {}
@@ -109,13 +125,13 @@ def measured():
 
 
 def names(result, words):
-    """Model, framework, sampler and calls of a result, and words, as cells."""
+    """A result's cells for model, framework, and sampler with calls and words."""
     setting = ", ".join([SAMPLERS[result["sampler"]], str(result["steps"]), *words])
     return MODELS[result["model"]], FRAMEWORKS[result["tree"]], setting
 
 
 def row(result):
-    """A result as the cells of HEADER."""
+    """A result's cells below HEADER."""
     count, distance = result["processes"] * result["threads"], result["over_floor"]
     threads = f"{count} thread{'s' * (count > 1)}"
     if result["processes"] > 1:
@@ -128,8 +144,14 @@ def row(result):
     return *names(result, result["unusual"]), seconds, fid, distance, *others, hardware
 
 
+def short(results):
+    """The README's table: each model at the scripts' own setting, as Markdown."""
+    rows = [(f"{MODELS[r['model']]}, {r['steps']}", *itemgetter(1, 3, 5)(row(r))) for r in results if r["headline"]]
+    return table(rows, SHORT)
+
+
 def tables(results):
-    """The headline table, each model and framework at the scripts' own setting beside the original, and all results."""
+    """(the original's results beside each model's at the scripts' own setting, all results), as Markdown."""
     headline = []
     for (model, tree), (seconds, fid) in ORIGINAL.items():
         cells = (MODELS[model], FRAMEWORKS[tree], "the original's", str(seconds), f"{fid:.2f}", *[""] * 3, "RTX 4090")
@@ -143,7 +165,7 @@ def tables(results):
 
 
 def trainings():
-    """What the shipped weights took, as Markdown."""
+    """The training time of the shipped weights, as Markdown."""
     rows = []
     for kind, tree in PLACES:
         path = shipped_weights(ROOT / tree, kind).with_suffix(".json")
@@ -172,17 +194,31 @@ def controls(results):
 
 
 def ranks(results):
-    """How the classifiers rank the results: Spearman's correlation of any two of them, and each's distance over its
-    floor, as Markdown."""
-    each = {name: [r["mnist_fd"][name] / r["floor"]["mnist_fd"][name] for r in results] for name in NAMES}
+    """How classifiers rank the results: Spearman's correlation per pair, and each one's distance / floor, as Markdown.
+    """
+    fd = lambda found: found.get("fd") or found["mnist_fd"]  # the key in older results
+    each = {name: [fd(r)[name] / fd(r["floor"])[name] for r in results] for name in NAMES}
     pairs = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
     rows = [(file_stem(r), *(f"{each[name][i]:.2f}" for name in NAMES)) for i, r in enumerate(results)]
     agreement = table(pairs, ("classifier", "classifier", "rank correlation"))
     return agreement + "\n" + table(rows, ("result", *NAMES))
 
 
+def textures(results):
+    """Texture, grey levels and pieces of generated digits beside real ones', as Markdown; "" if no result has them."""
+    def cells(found):
+        octaves = (f"{octave:+.2f}" for octave in found["spectrum"])
+        return *octaves, f"{found['levels']:.3f}", f"{found['pieces']:.3f}"
+
+    found = [r for r in results if "spectrum" in r]
+    rows = [(*names(r, r["unusual"]), *cells(r)) for r in found]
+    rows += [("training digits, either way", "", "", *cells(r["floor"])) for r in found[:1]]
+    header = ("model", "framework", "sampler, calls", *OCTAVES, "grey levels", "pieces")
+    return TEXTURE + table(rows, header) if rows else ""
+
+
 def edits():
-    """How well digits are repainted, inverted and morphed, as Markdown."""
+    """The scores of repainting, inversion and morphing, as Markdown."""
     rows = []
     for kind, tree in PLACES:
         path = ASSET / "edits" / f"{tree}-{kind}.json"
@@ -199,7 +235,7 @@ def edits():
 
 
 def pictures():
-    """What there is in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
+    """The pictures in asset/, a row per model and picture, the frameworks side by side, as Markdown."""
     rows = []
     for kind, name in product(MODELS, SHOWN):
         paths = [ASSET / f"{tree}-{kind}-{name}.png" for tree in FRAMEWORKS]
@@ -209,7 +245,7 @@ def pictures():
 
 
 def between(text, marker, content):
-    """text with what stands between <!-- marker --> and <!-- /marker --> replaced."""
+    """text with the content between <!-- marker --> and <!-- /marker --> replaced."""
     begin, end = f"<!-- {marker} -->\n", f"<!-- /{marker} -->"
     if begin not in text or end not in text:
         raise UserError(f"the README lacks the lines {begin.strip()} and {end}: put them where its table belongs")
@@ -217,29 +253,28 @@ def between(text, marker, content):
 
 
 def texts(results):
-    """What the README files and the tables in asset/ say of these results, {path: text}."""
+    """{path: new text} of the READMEs and asset/'s tables for these results."""
     headline, everything = tables(results)
     bench = read_json(ASSET / "bench.json", "run peers.py, frameworks.py and page.py in bench/")
-    made = {"results": headline, "control": controls(results), "training": trainings()}
     parts = {
         "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
-        "Thickness, slant, width": made["control"], "Repaint, vary, morph": edits(), **speeds(bench),
+        "Texture": textures(results), "Thickness, slant, width": CONTROL + controls(results),
+        "Repaint, vary, morph": edits(), "Training": trainings(), **speeds(bench),
     }  # fmt: skip
     found = {ASSET / "pictures.md": f"# Pictures\n\n{pictures()}"}
-    found[ASSET / "results.md"] = "\n".join(f"## {title}\n\n{content}" for title, content in parts.items())[1:]
+    sections = [f"## {title}\n\n{content}" for title, content in parts.items() if content]
+    found[ASSET / "results.md"] = "\n".join(sections)[1:]
     for path in ROOT.glob("README*.md"):
-        found[path] = path.read_text()
-        for marker, content in made.items():
-            found[path] = between(found[path], marker, content)
+        found[path] = between(path.read_text(), "results", short(results))
     return found
 
 
 @options_class
 class Report:
-    """Collect every result.json and draw the tables and the plot."""
+    """Collect every result.json, and make the tables and plots."""
 
     folders: Positional[tuple[Path, ...]] = (ROOT / "pytorch" / "runs", ROOT / "jittor" / "runs")
-    """Where results are looked for, below asset/results."""
+    """Folders to search for results."""
 
 
 def main(options: Report):
@@ -252,6 +287,7 @@ def main(options: Report):
         path.write_text(text)
     originals = {f"original {MODELS[model]}, RTX 4090": ORIGINAL[model, "pytorch"][0] for model in ("ddpm", "ldm")}
     quality_against_time(usual, originals, ASSET / "quality.png")
+    spectra([r for r in results if r["headline"] and "spectrum" in r], ASSET / "spectra.png")
     print(f"{ASSET / 'results.md'}, {ASSET / 'quality.png'}: {len(results)} results")
 
 

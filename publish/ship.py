@@ -1,7 +1,7 @@
-"""From a finished run to the weights in the repository: python -m publish.ship pytorch/runs/ldm
+"""Ship a finished run's weights with the repository: python -m publish.ship pytorch/runs/ldm
 
-Writes weights/NAME.safetensors of the run's tree, the averaged weights in half precision; beside it NAME.json, the
-recipe and what it took, and NAME.csv, the losses, 500 rows."""
+Writes weights/KIND.safetensors in the run's tree, the averaged weights in half precision; beside it KIND.json, the
+recipe and the training time, and KIND.csv, the losses in 500 rows."""
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
@@ -21,11 +21,21 @@ ROWS = 500
 
 
 def thin(source, target):
-    """Copy a metrics.csv as the means of 500 stretches of it."""
+    """Copy a metrics.csv, averaged to at most 500 rows."""
     with open(source) as file:
         header, rows = file.readline().strip(), np.loadtxt(file, delimiter=",", ndmin=2)
     means = [part.mean(axis=0) for part in np.array_split(rows, min(ROWS, len(rows)))]
     np.savetxt(target, means, "%.5g", ",", header=header, comments="")
+
+
+def part_done(options, progress):
+    """The fraction of its training that a run has done; without epochs and minutes, by the number of images."""
+    training = options.training
+    epochs = progress.epoch / training.epochs if training.epochs else 0.0
+    minutes = progress.seconds / 60 / training.minutes if training.minutes else 0.0
+    if training.epochs or training.minutes:
+        return max(epochs, minutes)
+    return progress.step * training.batch_size / options.images
 
 
 @options_class
@@ -33,16 +43,16 @@ class Ship:
     """Put the models of finished runs into their tree's weights/ folder."""
 
     runs: Positional[tuple[Path, ...]]
-    """Folders of the runs, inside a tree's runs/."""
+    """Run folders, inside a tree's runs/."""
     hardware: str = field(default_factory=cpu_name)
-    """That they were trained on, if not here."""
+    """Hardware that they were trained on, if not this machine."""
 
 
 def main(options: Ship):
     for folder in options.runs:
         checkpoint = load_checkpoint(folder)
-        training, progress = checkpoint.options.training, checkpoint.progress
-        if progress.epoch < training.epochs and progress.seconds < 60 * (training.minutes or float("inf")):
+        progress = checkpoint.progress
+        if part_done(checkpoint.options, progress) < 1:
             raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
         path = shipped_weights(folder.resolve().parents[1], checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)

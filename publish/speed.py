@@ -1,4 +1,4 @@
-"""The tables of speed, from asset/bench.json, which the scripts in bench/ write."""
+"""The tables of speed from asset/bench.json, which the scripts in bench/ write."""
 from publish import MODELS, spread_text, table
 
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
@@ -9,12 +9,12 @@ Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the 
 
 
 def cells(result):
-    """A contestant's speed and, if it was compared, the ratio."""
+    """Cells for a contestant's speed, and for the ratio if there is one."""
     return f"{result['speed']['median']:.0f}", spread_text(result["ratio"]) if "ratio" in result else ""
 
 
 def speeds(bench):
-    """What was measured, as Markdown, {title: table}."""
+    """{title: Markdown table} of the measured speeds."""
     peers, frameworks, page = (bench[part] for part in ("peers", "frameworks", "page"))
     training, sampling, limits = (peers["results"][work] for work in ("training", "sampling", "limits"))
     of_peers = [(name, *cells(training[name]), *cells(sampling[name])) for name in training]

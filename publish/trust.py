@@ -1,34 +1,54 @@
-"""Whether the offline metric deserves trust: what it says of damaged real digits.
+"""A check of the offline metric: its values for real images that are damaged in known ways.
 
-    python -m publish.trust     # some minutes; writes asset/metric.md"""
+    python -m publish.trust     # takes minutes; writes asset/metric.md, or with --data X asset/metric-X.md"""
+import sys
+from dataclasses import field
 from functools import reduce
+from itertools import combinations
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
+from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from common.data.dataset import open_dataset
+from common.data.pictures import Preprocessing
+from common.diffusion.space import Latents, reconstruct
+from common.files import ROOT, shipped_weights
+from common.images import read_images, to_uint8
 from common.options.command_line import run
 from common.options.fields import options_class
+from common.options.where import Flat, Where
 from publish import table
 from publish.report import ASSET
-from scoring.classifiers import NAMES, classify
-from scoring.metric import floor, mnist_fd, over_floor
+from scoring.classifiers import NAMES, classes
+from scoring.metric import distances, floor, moments_by, over_floor, real_picks
+from scoring.texture import texture
 
-COUNT, SEED = 10_000, 100  # training digits that are damaged, others than the floor's
-SAMPLES = 5  # of undamaged ones
-HEAD = f"""\
-# What the offline metric sees
+COUNT, SEED = 10_000, 100  # training images to damage, not those of the floor
+SAMPLES = 5  # samples of undamaged images
+HEAD = """\
+# What the offline metric sees: {name}
 
-Each classifier's distance over its floor, and the mean of the three, of {COUNT:,} real training digits, damaged in
-known ways, against the test digits. Half a pixel to the right, or of stroke, also blurs.
-How the classifiers rank drawn digits is in [results.md](results.md#classifier-beside-classifier).
+Each classifier's distance over its floor, and the mean of the three, of {count:,} real training images, damaged in
+known ways, against {reals:,} other {part} images. Then their texture: the octave of the spectrum that differs most
+(log2 of the ratio of power), the distance between the histograms of grey levels, and for grey images the fraction in
+more than one piece. Half a pixel of shift or of stroke width also blurs. Rank correlations of the classifiers: {ranks}.
 
 """
+DRAWN = """
+## Generated images
+
+The same for samples of one model with several settings. Rank correlations of the classifiers: {ranks}.
+
+"""
+HEADER = ("damage", *NAMES, "mean", "octave", "levels", "pieces")
 
 
 def moved(images, right, down=0.0):
-    """Images moved by so many pixels, linearly between them; what leaves at one side, black, comes in at the other."""
+    """Images shifted by so many pixels with linear interpolation, cyclically."""
     for axis, step in ((3, right), (2, down)):
         whole, part = int(np.floor(step)), np.float32(step - np.floor(step))
         images = (1 - part) * np.roll(images, whole, axis) + part * np.roll(images, whole + 1, axis)
@@ -36,62 +56,120 @@ def moved(images, right, down=0.0):
 
 
 def thickened(images, width):
-    """Strokes so many pixels wider (below 0: narrower): each edge moves by half of it, in 16 directions."""
+    """Images with strokes `width` pixels wider (below 0: narrower): each edge moves by half of it, in 16 directions."""
     angles = np.arange(16) * np.pi / 8
     copies = (moved(images, width / 2 * np.cos(angle), width / 2 * np.sin(angle)) for angle in angles)
     return reduce(np.maximum if width > 0 else np.minimum, copies, images.astype(np.float32))
 
 
+def blurred(images, sigma):
+    return gaussian_filter(images.astype(np.float32), (0, 0, sigma, sigma))
+
+
 def replaced(images, chosen, share, others=None):
-    """This share of the chosen images (numbers) replaced by others (None: by copies of those that stay)."""
+    """Images with a share of those at indices `chosen` replaced by others (None: by copies of the remaining ones)."""
     rng, result = np.random.default_rng(SEED), images.copy()
     chosen = rng.permutation(chosen)[: round(share * len(chosen))]
     others = np.delete(images, chosen, axis=0) if others is None else others
-    result[chosen] = rng.choice(others, len(chosen), replace=False)
+    result[chosen] = rng.choice(others, len(chosen), replace=len(chosen) > len(others))
     return result
 
 
-def without(images, share):
-    """This share of the digits 5 replaced by other training digits, which are of the other classes."""
-    train = open_dataset().train
-    fives = np.flatnonzero(classify(NAMES[0], images)[1].argmax(axis=1) == 5)
-    return replaced(images, fives, share, train.images[train.labels != 5])
+def without(images, share, data):
+    """Images with a share of the middle class (for digits the 5) replaced by training images of other classes."""
+    seen, others = classes(images, data), data.train.sample(COUNT, SEED + SAMPLES)
+    middle = (seen.max() + 1) // 2
+    return replaced(images, np.flatnonzero(seen == middle), share, others[classes(others, data) != middle])
 
 
-DAMAGES = {  # how, with which strengths
-    "blurred, sigma {} pixels": (lambda x, s: gaussian_filter(x.astype(np.float32), (0, 0, s, s)), 0.4, 0.6),
-    "strokes {} pixels wider": (thickened, 0.25, 0.5, 1.0),
-    "strokes {} pixels narrower": (lambda x, width: thickened(x, -width), 0.25, 0.5, 1.0),
-    "{} pixels to the right": (moved, 0.5, 1.0, 2.0),
-    "noise of {} grey levels": (lambda x, sigma: x + np.random.default_rng(SEED).normal(0, sigma, x.shape), 4, 8, 16),
-    "of the digits 5, {} missing": (without, 0.25, 0.5, 1.0),
-    "{} of them copies of others": (lambda x, share: replaced(x, np.arange(len(x)), share), 0.1, 0.2, 0.5),
+DAMAGES = {  # {name: (function(images, strength, data), strengths)}
+    "blurred, sigma {} pixels": (lambda x, sigma, data: blurred(x, sigma), 0.4, 0.6),
+    "sharpened by {}": (lambda x, s, data: x + s * (x.astype(np.float32) - blurred(x, 1)), 0.1, 0.2, 0.4),
+    "black raised by {} levels": (lambda x, level, data: np.maximum(x, level), 2),
+    "strokes {} pixels wider": (lambda x, width, data: thickened(x, width), 0.25, 0.5, 1.0),
+    "strokes {} pixels narrower": (lambda x, width, data: thickened(x, -width), 0.25, 0.5, 1.0),
+    "{} pixels to the right": (lambda x, right, data: moved(x, right), 0.5, 1.0, 2.0),
+    "noise of {} grey levels": (lambda x, s, data: x + np.random.default_rng(SEED).normal(0, s, x.shape), 4, 8, 16),
+    "of one class, {} missing": (without, 0.25, 0.5, 1.0),
+    "{} of them copies of others": (lambda x, share, data: replaced(x, np.arange(len(x)), share), 0.1, 0.2, 0.5),
 }
 
 
-def damaged(images, damage, strength):
-    """Images (N, 1, 32, 32) uint8, damaged, uint8."""
-    return np.round(np.clip(damage(images, strength), 0, 255)).astype(np.uint8)
+def damaged(images, damage, strength, data):
+    """Apply a damage to images (N, C, H, W) uint8; returns uint8."""
+    return np.round(np.clip(damage(images, strength, data), 0, 255)).astype(np.uint8)
+
+
+def through_vae(images, path):
+    """Encode and decode images by the VAE of a PyTorch checkpoint; returns uint8."""
+    sys.path.insert(0, str(ROOT / "pytorch"))
+    from device import Device
+    from pipeline import pipeline
+
+    device = Device(Where())
+    return to_uint8(reconstruct(Latents(pipeline.load_vae(path, device)[0], 0.0, 1.0), images, device))
+
+
+def damaged_sets(data, count, exclude, vae):
+    """Yield (name of a damage, `count` training images with it, (N, C, H, W) uint8); never images in `exclude`."""
+    images, *others = (data.train.images[data.train.picks(count, SEED + i, exclude=exclude)] for i in range(SAMPLES))
+    for i, sample in enumerate((images, *others)):
+        yield f"none, sample {i + 1}", sample
+    if vae:
+        yield "through the VAE", through_vae(images, vae)
+    for text, (damage, *strengths) in DAMAGES.items():
+        for strength in strengths:
+            yield text.format(strength), damaged(images, damage, strength, data)
 
 
 @options_class
 class Trust:
-    """Measure what the offline metric sees, and write asset/metric.md."""
+    """Measure how the offline metric reacts to known damages, and write a table."""
+
+    data: Path | None = None
+    """Data set (None: MNIST)."""
+    preprocessing: Flat[Preprocessing] = Preprocessing()
+    part: Literal["test", "train"] = "test"
+    """Part that damaged images are compared with; the test part of small data sets is too small."""
+    drawn: list[Path] = field(default_factory=list)
+    """Output folders of scoring scripts whose fake/ images are measured too, in a table of their own."""
+    vae: Path | None = None
+    """Run folder or checkpoint of a PyTorch VAE to reconstruct images with (None: the shipped one for MNIST)."""
+
+
+def measured(sets, real, data, part):
+    """(Markdown table of the scores of sets (name, images (N, C, H, W) uint8) against real images of a part, text with
+    Spearman's rank correlations between the classifiers over the sets)."""
+    rows, each, of_real = [], [], moments_by(real, data)
+    for text, images in sets:
+        floors = floor((len(images), COUNT), data, part)["fd"]
+        found, seen = distances(moments_by(images, data), of_real), texture(images, real)
+        each.append([found[name] / floors[name] for name in NAMES])
+        cells = (f"{distance:.2f}" for distance in (*each[-1], over_floor(found, floors)))
+        pieces = f"{seen['pieces']:.3f}" if "pieces" in seen else ""
+        rows.append((text, *cells, f"{seen['texture']:+.2f}", f"{seen['levels']:.3f}", pieces))
+    pairs = combinations(zip(NAMES, zip(*each)), 2)
+    ranks = ", ".join(f"{a} and {b} {spearmanr(x, y).statistic:.3f}" for (a, x), (b, y) in pairs)
+    return table(rows, HEADER), ranks
 
 
 def main(options: Trust):
-    data = open_dataset()
-    real, floors = data.test.sample(COUNT), floor(COUNT, data)["mnist_fd"]
-    sets = [(f"none, sample {i + 1}", data.train.sample(COUNT, SEED + i)) for i in range(SAMPLES)]
-    images, rows = sets[0][1], []
-    for text, (damage, *strengths) in DAMAGES.items():
-        sets += [(text.format(strength), damaged(images, damage, strength)) for strength in strengths]
-    for text, pictures in tqdm(sets, unit="damage", dynamic_ncols=True):
-        found = mnist_fd(pictures, real)
-        distances = [*(found[name] / floors[name] for name in NAMES), over_floor(found, floors)]
-        rows.append((text, *(f"{distance:.2f}" for distance in distances)))
-    (ASSET / "metric.md").write_text(HEAD + table(rows, ("damage", *NAMES, "mean")))
-    print(ASSET / "metric.md")
+    data = open_dataset(options.data, options.preprocessing)
+    count = min(COUNT, len(data.train.labels) // 2)
+    split, picks = real_picks(COUNT, data, options.part)
+    real, exclude = split.images[picks], picks if options.part == "train" else ()
+    vae = options.vae or (None if options.data else shipped_weights(ROOT / "pytorch", "vae"))
+    damages = tqdm(damaged_sets(data, count, exclude, vae), unit="damage", dynamic_ncols=True)
+    rows, ranks = measured(damages, real, data, options.part)
+    head = HEAD.format(name=data.spec.name, count=count, reals=len(real), part=options.part, ranks=ranks)
+    text = head + rows
+    if options.drawn:
+        drawn = ((folder.name, read_images(folder / "fake", data.spec.shape)) for folder in options.drawn)
+        rows, ranks = measured(drawn, real, data, options.part)
+        text += DRAWN.format(ranks=ranks) + rows
+    path = ASSET / ("metric.md" if options.data is None else f"metric-{data.spec.name}.md")
+    path.write_text(text)
+    print(path)
 
 
 if __name__ == "__main__":

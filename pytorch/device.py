@@ -1,5 +1,5 @@
-"""Where to compute, in which precision, and how arrays get there and back."""
-from contextlib import contextmanager, nullcontext
+"""The device: where to compute, in which precision, and conversion between arrays and tensors."""
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +12,18 @@ from common.options.where import Where
 
 
 class Device(Accelerator):
-    """accelerate's view of this process: its device, its autocast, its rank; and the way to tensors and back."""
+    """accelerate's device, autocast and rank of this process, and conversion between arrays and tensors."""
 
     tree = Path(__file__).resolve().parent  # its runs/ and weights/
 
     def __init__(self, where: Where):
-        """auto: CUDA, MPS, then CPU; bf16 where the hardware multiplies it. UserError where there is no such device."""
+        """auto: CUDA, MPS, then CPU; bf16 if the hardware multiplies it. UserError if there is no such device."""
         here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device, precision = where.device, where.precision
         if not here.get(device, True):
             raise UserError(f"--device {device}: torch finds none here; leave the option out, or use --device cpu")
         if precision == "auto":
-            cpu = torch.cpu.get_capabilities()  # where it does not multiply bf16 itself, autocast only slows it down
+            cpu = torch.cpu.get_capabilities()  # without instructions for bf16, autocast only slows it down
             bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")
             if here["cuda"] and device in ("auto", "cuda"):
                 bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -32,7 +32,7 @@ class Device(Accelerator):
         super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
 
     def describe(self):
-        """What computes, for a result.json."""
+        """A description of the hardware and software, for result.json."""
         on_cuda = self.device.type == "cuda"
         return {
             "framework": f"torch {torch.__version__}",
@@ -43,11 +43,11 @@ class Device(Accelerator):
         }
 
     def tensor(self, array):
-        """A numpy array on the device."""
+        """A numpy array as a tensor on the device."""
         return torch.from_numpy(array).to(self.device)
 
     def array(self, tensor):
-        """A tensor as a numpy array of float32, wherever it was."""
+        """A tensor on any device as a numpy array of float32."""
         return tensor.detach().float().cpu().numpy()
 
     def arrays(self, module):
@@ -55,24 +55,25 @@ class Device(Accelerator):
         return {name: self.array(value) for name, value in module.state_dict().items()}
 
     def fill(self, module, arrays):
-        """Put weights {name: array} into a module, and that on the device."""
+        """Load weights {name: array} into a module and move it to the device."""
         module.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})
         return module.to(self.device)
 
     def freeze(self, module):
-        """A module that is drawn with, not trained."""
+        """Make a module ready for inference: no gradients, evaluation mode."""
         return module.requires_grad_(False).eval()
 
     def seed(self, seed):
-        """Of the weights that modules start with."""
+        """Seed the initial weights of modules."""
         torch.manual_seed(seed)
 
     @contextmanager
     def inference(self, exact=False):
-        """While inside, no gradients are kept, and networks compute in this precision, or exactly, in float32."""
-        with torch.no_grad(), nullcontext() if exact else self.autocast():
+        """Context manager: no gradients; networks compute in the device's precision, or, if exact, in float32."""
+        exactly = torch.autocast(self.device.type, enabled=False)  # also within an autocast of the training loop
+        with torch.no_grad(), exactly if exact else self.autocast():
             yield
 
     def total(self, numbers):
-        """Element-wise sum over the processes of a list of numbers."""
+        """The element-wise sum of a list of numbers over all processes."""
         return self.reduce(torch.tensor(numbers, device=self.device), "sum").tolist()

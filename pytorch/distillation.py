@@ -1,5 +1,5 @@
-"""One network call from a diffusion model: first consistency training from its weights (Song et al. 2023, Consistency
-Models; Geng et al. 2024, Consistency Models Made Easy, but with a constant step), then a discriminator besides."""
+"""Distil a diffusion model to one network call: first consistency training from its weights (Song et al. 2023,
+Consistency Models; Geng et al. 2024, Consistency Models Made Easy, with a constant step), then also a discriminator."""
 import math
 from functools import partial
 
@@ -10,18 +10,18 @@ from common.diffusion.schedule import lognormal_timesteps
 from model.discriminator import adversarial_losses
 from optimizer import Muon
 
-GENERATOR = partial(Muon, betas=(0.0, 0.99), matrices=False)  # with a discriminator Adam without momentum does better
-DISCRIMINATOR = partial(GENERATOR, scale=4)  # its rate, times the generator's
+GENERATOR = partial(Muon, betas=(0.0, 0.99), matrices=False)  # Adam without momentum is better with a discriminator
+DISCRIMINATOR = partial(GENERATOR, scale=4)  # at 4 times the generator's learning rate
 CONSISTENCY_LEVELS, ADVERSARIAL_LEVELS = (-0.4, 2.0), (-1.2, 1.2)  # mean, std of log(sigma_t / alpha_t), per loss
-STEP = 2  # t - r, the time steps between a consistency pair
-CONSISTENCY_SHARE = 1 / 4  # of a batch, used for consistency and penalty in the adversarial phase, to save time
+STEP = 2  # t - r of a consistency pair, in time steps
+CONSISTENCY_SHARE = 1 / 4  # of the batch, for consistency and gradient penalty beside the discriminator: cheaper steps
 
 
 def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
-    """Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, with
-    the same x_0 and eps for both (Song et al., equation 10; Geng et al., section 3).
+    """Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, and
+    x_t, x_r have the same x_0 and eps (Song et al., equation 10; Geng et al., section 3).
 
-    r = -1 is the clean image, where f is x_0; f(x_r, r) is clipped as in sampling."""
+    f(x_r, r), the target, is clipped as in sampling; r = -1 is the clean image, where f is x_0."""
     x_t, x_r = diffusion.q_sample(x_0, t, eps), diffusion.q_sample(x_0, r, eps)
     alpha, sigma = diffusion.alpha_sigma(t, x_0)
     with torch.no_grad():
@@ -32,11 +32,11 @@ def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
 
 
 def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
-    """The players' losses on real x_0 (B, C, H, W) under y (B, 1 + A), and the part that is consistency: scalars.
+    """({"model": loss, "discriminator": loss}, {"consistency": its part}), scalars, of x_0 (B, C, H, W), y (B, 1 + A).
 
-    adversarial: False during the warm-up, which is of consistency alone."""
+    adversarial: whether the discriminator has joined; before, there is the consistency loss alone."""
     generator, diffusion = modules["model"], teacher.diffusion
-    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: keep the order
+    normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: order matters
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)
     count = math.ceil(len(x_0) * (CONSISTENCY_SHARE if adversarial else 1))
     t = time_steps(CONSISTENCY_LEVELS)
@@ -53,5 +53,5 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
         return teacher.network.features(x_s, torch.tensor(s[: len(x_0)], device=x_0.device), y[: len(x_0)])[:-1]
 
     deceive, discriminate = adversarial_losses(modules["discriminator"], features, x_0, fake, normal()[:count])
-    generated = deceive + consistency  # which holds the generator to what it knows of rare digits
+    generated = deceive + consistency  # consistency keeps the generator from losing rare digits
     return {"model": generated, "discriminator": discriminate}, {"consistency": consistency}

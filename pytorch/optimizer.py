@@ -1,4 +1,4 @@
-"""Muon for matrices, Adam for all else."""
+"""The optimizer: Muon for matrices, Adam for all other weights."""
 import math
 
 import torch
@@ -8,9 +8,9 @@ STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 
 def orthogonalize(x):
-    """x (n, m) with singular values of about 0.7 to 1.2 in place of its own, but for the very small: five steps of
-    Newton-Schulz, X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets are multiplied as
-    small square matrices and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
+    """Replace the singular values of x (n, m), very small ones aside, by about 0.7 to 1.2: five Newton-Schulz steps
+    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets, small square matrices, are multiplied
+    first and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (x.norm() + 1e-7)
@@ -23,10 +23,10 @@ def orthogonalize(x):
 
 
 class Muon:
-    """Muon (Jordan et al. 2024) for weights of two and more axes, as matrices (outputs, all else); Adam for the rest.
+    """Muon (Jordan et al. 2024) for weights of two or more axes, as matrices (outputs, all else); Adam for the others.
 
-    A matrix moves by as much as Adam would move it, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM
-    Training, equation 4): one rate, and one decoupled decay, serves both. matrices: False for Adam alone."""
+    A matrix's update is as large as Adam's, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
+    equation 4): both share a learning rate and a decoupled weight decay. matrices: False uses Adam for all weights."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
         self.weight_decay, self.betas, self.scale = weight_decay, betas, scale
@@ -38,12 +38,12 @@ class Muon:
         self.state = {name: getattr(self, name) for name in STATE}
 
     def restore(self, part, arrays):
-        """Put arrays {name: array} into a part of the state."""
+        """Load arrays {name: array} into a part of the state, one of STATE."""
         for name, array in arrays.items():
             self.state[part][name].data.copy_(torch.from_numpy(array))
 
     def backward(self, loss, device):
-        """The loss's gradient to these weights alone, its mean over the processes."""
+        """Compute the loss's gradient for these weights alone, averaged over the processes."""
         device.backward(loss, inputs=[*self.weights.values()])
 
     def clip(self, max_norm, device):
@@ -52,7 +52,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, rate):
-        """Move the weights by their gradients, at `scale` times the rate."""
+        """Update the weights with their gradients, at `scale` times the learning rate."""
         self.steps["all"] += 1
         rate = rate * self.scale
         for name, weight in self.weights.items():
@@ -62,7 +62,7 @@ class Muon:
 
     @torch.no_grad()
     def average_into(self, ema, decay):
-        """The moving average of the weights, in a module of its own."""
+        """Update the exponential moving average of the weights, kept in the module ema."""
         for average, weight in zip(ema.parameters(), self.weights.values()):
             average.lerp_(weight, 1 - decay)
 
@@ -71,13 +71,13 @@ class Muon:
         return averages[name]
 
     def matrix(self, name, grad):
-        """Muon's step for rate 1: Nesterov momentum, orthogonalised."""
+        """Muon's update at rate 1: Nesterov momentum, orthogonalised."""
         mean = self.average(self.exp_avg, name, grad, MOMENTUM)
         x = (MOMENTUM * mean + (1 - MOMENTUM) * grad).reshape(grad.shape[0], -1)
         return 0.2 * math.sqrt(max(x.shape)) * orthogonalize(x).reshape(grad.shape)
 
     def vector(self, name, grad):
-        """Adam's step for rate 1 (Kingma and Ba 2015, algorithm 1)."""
+        """Adam's update at rate 1 (Kingma and Ba 2015, algorithm 1)."""
         beta_1, beta_2 = self.betas
         mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])
         mean_sq = self.average(self.exp_avg_sq, name, grad * grad, beta_2) / (1 - beta_2 ** self.steps["all"])

@@ -1,1 +1,1 @@
-"""How good drawn and edited digits are: the classifiers, the measures, and the work of the *_fid scripts."""
+"""Scoring of sampled and edited images: classifiers, the metric, and what the *_fid scripts do."""

@@ -1,63 +1,148 @@
-"""The digit classifiers whose features the offline metric compares: python -m scoring.classifiers trains them anew."""
+"""The classifiers whose features the offline metric compares: three per data set.
+
+    python -m scoring.classifiers --data X    # train them in advance; without --data MNIST's, again
+
+MNIST's are in scoring/weights/. Those of other data are trained when it is first scored, in minutes, and cached with
+the prepared data. Without labels they learn clusters of pixels instead."""
 import json
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save
+from filelock import FileLock
 
+from common.data import prepared
 from common.data.dataset import open_dataset
-from common.files import ROOT, digest, write_atomically
+from common.data.pictures import Preprocessing
+from common.errors import UserError
+from common.files import ROOT, digest, write_tensors
 from common.options.command_line import run
 from common.options.fields import options_class
+from common.options.where import Flat
 
 NAMES = ("pooled", "residual", "patches")  # of scoring.networks
-WEIGHTS = ROOT / "scoring" / "weights"
-FLOORS = WEIGHTS / "floors.json"  # what real digits reach by these classifiers
-RECIPE = {"epochs": 12, "batch_size": 128, "learning_rate": 3e-3}  # the peak, which decays along a cosine to 0
+MNIST = "649ad68afef80c09"  # digest of the repository's MNIST
+WEIGHTS = ROOT / "scoring" / "weights"  # MNIST's classifiers, and its floors
+EPOCHS = 60  # for data other than MNIST
+CLUSTERS = 20  # for data without labels
+SEEN = 40_000, 240_000  # fewest and most images in training, repeats counted: ten minutes for three on one core
 
 
-def classify(name, images):
-    """By a classifier, of images (N, 1, 32, 32) uint8: rescaled features (N, D), the classes' probabilities (N, 10)."""
+def own_folder(data):
+    """The cache folder of a data set's classifiers and floors, by its digest, channels and cropping."""
+    spec = data.spec
+    return prepared.PREPARED / "judges" / f"{spec.digest}-{spec.shape[0]}{'-pad' * (spec.preprocessing.fit == 'pad')}"
+
+
+def folder_of(data):
+    """The folder of a data set's classifiers: the repository's for MNIST, else own_folder()."""
+    return WEIGHTS if (data.spec.digest, data.spec.shape[0]) == (MNIST, 1) else own_folder(data)
+
+
+def labelled(data):
+    """Whether a data set has several classes; if not, classifiers learn clusters()."""
+    return len(data.spec.classes) > 1
+
+
+@contextmanager
+def keeping(data):
+    """Context manager: own_folder(data) exists, and only this process writes the data's classifiers and floors.
+    UserError if the folder cannot be written."""
+    try:
+        own_folder(data).mkdir(parents=True, exist_ok=True)
+        with FileLock(own_folder(data) / ".lock"):
+            yield
+    except OSError as error:
+        advice = "make it writable, or name another folder by the environment variable SIMPLE_LDM_PREPARED"
+        raise UserError(f"{error.filename} cannot be written ({error.strerror}): {advice}") from error
+
+
+def classify(name, images, data):
+    """(rescaled features (N, D), class probabilities (N, classes)) of images (N, C, H, W) uint8, from a classifier of
+    this data, which is trained first if it is missing."""
     from scoring.networks import run_network, trained  # torch is imported where it is needed
 
-    network, mean, matrix = trained(WEIGHTS / f"{name}.safetensors")
+    path, cure = folder_of(data) / f"{name}.safetensors", None
+    if path.parent != WEIGHTS:
+        cure = "delete it, and it is trained again"
+        if not path.is_file():
+            with keeping(data):  # one process trains, the others wait
+                if not path.is_file():
+                    train_classifier(path, data)
+    network, mean, matrix = trained(path, cure)
     features, probabilities = run_network(network, images)
     return (features - mean) @ matrix, probabilities
 
 
-def classes(images):
-    """The class that the classifiers together see in each of images (N, 1, 32, 32) uint8, (N,)."""
-    return sum(classify(name, images)[1] for name in NAMES).argmax(axis=1)
+def classes(images, data):
+    """The predicted class of images (N, C, H, W) uint8, by the classifiers' summed probabilities: (N,)."""
+    return sum(classify(name, images, data)[1] for name in NAMES).argmax(axis=1)
+
+
+def features(images, data):
+    """The features of all classifiers of this data, concatenated: (N, 512)."""
+    return np.hstack([classify(name, images, data)[0] for name in NAMES])
 
 
 def rescaling(features):
-    """The mean (D,) and the map (D, D) after which each principal direction's variance is the root of what it was.
+    """(mean (D,), matrix (D, D)) of a map that takes the square root of the variance along each principal direction.
 
-    As they are, 128 features have an effective dimension of 7, and the differences between classes drown all others;
-    of the same variance in each direction, noise drowns a class that is missing."""
+    Unscaled, 128 features have an effective dimension of 7, and differences between classes hide all others; fully
+    whitened, noise hides a missing class."""
     values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
-    return features.mean(axis=0), vectors / values**0.25
+    return features.mean(axis=0), vectors / np.maximum(values, 1e-6 * values[-1]) ** 0.25  # few images: some are 0
+
+
+def clusters(data):
+    """k-means clusters of the pixels of training and test images, (N,) each, which stand in for missing labels (after
+    Caron et al. 2018, Deep Clustering for Unsupervised Learning, section 3)."""
+    from sklearn.cluster import MiniBatchKMeans  # slow to import
+
+    flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
+    some = flat(data.train.sample(20_000))
+    kmeans = MiniBatchKMeans(min(CLUSTERS, len(some) // 2), random_state=0, n_init=3).fit(some)
+    pieces = lambda images: (images[start : start + 10_000] for start in range(0, len(images), 10_000))
+    near = lambda images: np.concatenate([kmeans.predict(flat(piece)) for piece in pieces(images)]).astype(np.int64)
+    return near(data.train.images), near(data.test.images)
+
+
+def train_classifier(path, data):
+    """Train a classifier on the training part, resized to 32x32; rescale its features, write it in half precision, and
+    print its test accuracy."""
+    from scoring.networks import SIZE, run_network, train
+
+    print(f"training a classifier to score {data.spec.name}, once: it is saved as {path}")
+    small = open_dataset(data.place, replace(data.spec.preprocessing, size=SIZE))
+    images = small.train.images
+    labels, of_test = (small.train.labels, small.test.labels) if labelled(data) else clusters(small)
+    epochs = 12 if path.parent == WEIGHTS else max(1, int(np.clip(EPOCHS * len(images), *SEEN)) // len(images))
+    recipe = {"epochs": epochs, "batch_size": 128, "learning_rate": 3e-3}  # peak rate, which decays to 0
+    network = train(path.stem, images, labels, len(data.spec.classes) if labelled(data) else CLUSTERS, **recipe)
+    mean, matrix = rescaling(run_network(network, small.train.sample(60_000))[0])
+    right = (run_network(network, small.test.images)[1].argmax(axis=1) == of_test).mean()
+    parts = {**network.cpu().state_dict(), "rescale.mean": mean, "rescale.map": matrix}
+    halves = {key: np.asarray(part).astype(np.float16) for key, part in parts.items()}
+    write_tensors(path, halves, {"recipe": json.dumps(recipe)})
+    print(f"{path}: {100 * right:.2f} % of the test images, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
 
 
 @options_class
 class TrainClassifiers:
-    """Train the classifiers of the offline metric and write them to scoring/weights/."""
+    """Retrain the classifiers that score a data set, and delete the floors of the old ones."""
+
+    data: Path | None = None
+    """Data set (None: MNIST, whose classifiers are in scoring/weights/)."""
+    preprocessing: Flat[Preprocessing] = Preprocessing()
 
 
 def main(options: TrainClassifiers):
-    """Train on the training digits, rescale the features, write in half precision, test; forget the others' floors."""
-    from scoring.networks import run_network, train
-
-    digits, test = open_dataset().train, open_dataset().test
-    for name in NAMES:
-        network = train(name, digits.images, digits.labels, **RECIPE)
-        mean, matrix = rescaling(run_network(network, digits.images)[0])
-        parts = {**network.cpu().state_dict(), "rescale.mean": mean, "rescale.map": matrix}
-        halves = {key: np.asarray(part).astype(np.float16, order="C") for key, part in parts.items()}  # for safetensors
-        path = WEIGHTS / f"{name}.safetensors"
-        write_atomically(path, save(halves, metadata={"recipe": json.dumps(RECIPE)}))
-        right = (classify(name, test.images)[1].argmax(axis=1) == test.labels).mean()
-        print(f"{path}: {100 * right:.2f} % of the test digits, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
-    FLOORS.unlink(missing_ok=True)
+    data = open_dataset(options.data, options.preprocessing)
+    for folder in (own_folder(data), folder_of(data)):
+        (folder / "floors.json").unlink(missing_ok=True)
+    with keeping(data):
+        for name in NAMES:
+            train_classifier(folder_of(data) / f"{name}.safetensors", data)
 
 
 if __name__ == "__main__":

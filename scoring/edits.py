@@ -11,10 +11,10 @@ from common.draw import output_folder
 from common.edit import read_mask, repainted
 from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
-from common.options.editing import Drawn, Morph, Repaint
-from scoring.classifiers import classes
+from common.options.editing import EditSampling, Morph, Repaint
+from scoring.classifiers import classes, labelled
 
-COMPLETIONS = 10  # of each of the first digits, that are compared with each other
+COMPLETIONS = 10  # per digit, compared with each other, of as many digits
 
 
 def rms(a, b, axis=None):
@@ -22,12 +22,13 @@ def rms(a, b, axis=None):
     return np.sqrt(((a - b) ** 2).mean(axis=axis))
 
 
-def score_repainting(model, images, labels, drawing):
-    """The right halves of digits drawn anew: is it the same digit again, told or not told; how much do they differ."""
+def score_repainting(model, images, labels, data, drawing):
+    """Repaint the right halves of images: how often the class stays the same, with (told) and without (untold) the
+    class as a condition, if there are classes; how far completions of an image lie apart (RMS)."""
     kept = read_mask("right", model.spec.shape)
 
     def draw(images, labels, num=1):
-        options = Repaint(drawing=Drawn(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
+        options = Repaint(drawing=EditSampling(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
         return to_uint8(repainted(model, images, labels, kept, options))
 
     told = draw(images, labels)[:, 0]
@@ -35,16 +36,16 @@ def score_repainting(model, images, labels, drawing):
     many = draw(images[:COMPLETIONS], labels[:COMPLETIONS], COMPLETIONS)
     right, many = (from_uint8(x)[..., ~kept[0, 0]] for x in (images, many))
     apart = [rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in combinations(range(COMPLETIONS), 2)]
+    found = {"told": told, "untold": untold} if labelled(data) else {}
     return {
-        "same_class_told": float((classes(told) == labels).mean()),
-        "same_class_untold": float((classes(untold) == labels).mean()),
+        **{f"same_class_{name}": float((classes(drawn, data) == labels).mean()) for name, drawn in found.items()},
         "completions_apart": float(np.mean(apart)),
         "test_digits_apart": float(rms(right[1:], right[:-1], axis=(1, 2, 3)).mean()),
     }
 
 
 def score_inversion(model, images, drawing):
-    """From an image to its noise and back; and between neighbours, the largest step of a morph over the mean one."""
+    """The error of inverting images and sampling from that noise; the largest step of a morph over the mean step."""
     usual = Morph()
 
     def there_and_back(part):
@@ -63,13 +64,14 @@ def score_inversion(model, images, drawing):
 
 
 def score_edits(model, options):
-    """Measure all of it on the first `num` test images, print it, and write it to edits.json."""
-    test = data_of(model.checkpoint, options.which.data).test
-    images, labels = test.images[: options.num], test.labels[: options.num].astype(np.float32)
+    """Score inversion, morphing and repainting on the first `num` test images; print and write edits.json."""
+    data = data_of(model.checkpoint, options.which.data)
+    images, labels = data.test.images[: options.num], data.test.labels[: options.num].astype(np.float32)
     kind = model.recipe.kind
     result = {
         "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": options.num,
-        **score_inversion(model, images, options.drawing), **score_repainting(model, images, labels, options.drawing),
+        **score_inversion(model, images, options.drawing),
+        **score_repainting(model, images, labels, data, options.drawing),
     }  # fmt: skip
     folder = output_folder(options.which.out, model.device.tree, f"edits-{kind}")
     write_json(folder / "edits.json", result)

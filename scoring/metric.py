@@ -1,128 +1,193 @@
-"""How good drawn digits are: FID as the field measures it, and a measure that needs neither download nor GPU.
+"""The quality of generated images: the usual FID, and an offline metric that needs no download and no GPU.
 
-    python -m scoring.metric FAKE REAL    # two folders of 32x32 PNGs, anyone's; torch is imported where it is needed"""
+    python -m scoring.metric FAKE REAL    # any two folders of PNGs; torch is imported where it is needed"""
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pydantic import FilePath
+from tqdm import tqdm
 from tyro.conf import Positional
 
 from common.data.dataset import open_dataset
+from common.data.pictures import Preprocessing
+from common.draw import class_number
 from common.errors import UserError
-from common.files import DATA, digest, read_json, write_atomically, write_json
+from common.files import digest, read_json, write_atomically, write_json
 from common.images import read_images
 from common.options.command_line import run
 from common.options.fields import options_class
-from scoring.classifiers import FLOORS, NAMES, classify
+from common.options.sampling import ClassName
+from common.options.where import Flat
+from scoring.classifiers import NAMES, WEIGHTS, classify, folder_of, keeping, labelled, own_folder
+from scoring.texture import texture, texture_text
 
-INCEPTION = "6726825d"  # how the sha256 of pytorch-fid's weights begins
-NEIGHBOURS = 3  # of precision and recall (Kynkäänniemi et al. 2019, section 3)
-FLOOR_SETS = 3  # random sets of training images whose mean is the floor
-KEPT = 1_000, 10_000  # counts of images whose floors are kept
-MEMORY_SAMPLE = 2000  # images whose nearest training image is searched
+INCEPTION = "6726825d"  # first digits of the sha256 of pytorch-fid's weights
+NEIGHBOURS = 3  # k of precision and recall (Kynkäänniemi et al. 2019, section 3)
+FLOOR_SETS = 3  # random sets of training images, whose mean score is the floor
+SHIPPED = "1000-1000-test-32", "10000-10000-test-32"  # MNIST's floors in the repository
+MEMORY_SAMPLE = 2000  # images used for training_distance
 SHARES = "precision", "recall", "confident"
 
 
 class NotMeasured(Exception):
-    """A measure that this machine cannot take, and why."""
+    """Raised, with the reason, if this machine cannot compute a measure."""
+
+
+def moments(features):
+    """Mean (D,) and covariance (D, D) of features (N, D)."""
+    return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
 def frechet_distance(a, b):
-    """Frechet distance of the Gaussians fitted to two sets of features (N, D) (Heusel et al. 2017, equation 6)."""
-    from pytorch_fid.fid_score import calculate_frechet_distance
+    """Frechet distance of two Gaussians, each (mean (D,), covariance (D, D)) (Heusel et al. 2017, equation 6).
 
-    moments = [part for x in (a, b) for part in (x.mean(axis=0), np.cov(x, rowvar=False))]
-    return float(calculate_frechet_distance(*moments))
-
-
-def over_distances(reduce, a, b, rows=500):
-    """reduce(squared Euclidean distances (up to rows, M) of points a (N, D) to points b (M, D)), in pieces: (N,)."""
-    norms = (b * b).sum(axis=1)
-    pieces = (a[i : i + rows] for i in range(0, len(a), rows))
-    return np.concatenate([reduce(((x * x).sum(axis=1)[:, None] + norms - 2 * x @ b.T).clip(0)) for x in pieces])
+    The trace of sqrt(A B) is the sum of the roots of A B's eigenvalues, which R.T B R shares, where A = R R.T."""
+    values, vectors = np.linalg.eigh(a[1])
+    root = vectors * np.sqrt(values.clip(0))
+    overlap = np.sqrt(np.linalg.eigvalsh(root.T @ b[1] @ root).clip(0)).sum()
+    return float(((a[0] - b[0]) ** 2).sum() + np.trace(a[1]) + np.trace(b[1]) - 2 * overlap)
 
 
 def fraction_in_manifold(points, centres):
-    """Fraction of the points within the manifold of the centres: balls that reach to each centre's 3rd neighbour.
+    """Fraction of points (N, D) inside the manifold of centres (M, D): balls around each centre that reach its 3rd
+    neighbour. Precision: generated points, real centres; recall: real points, generated centres (Kynkäänniemi et al.
+    2019, equation 2).
 
-    Precision: drawn points, real centres; recall: real points, drawn centres (Kynkäänniemi et al. 2019, equation 2)."""
-    k = min(NEIGHBOURS, len(centres) - 1)  # 0 is the centre itself
-    radii = over_distances(lambda squares: np.partition(squares, k, axis=1)[:, k], centres, centres)
-    return float(over_distances(lambda squares: (squares <= radii).any(axis=1), points, centres).mean())
+    One nearest-neighbour search tests all balls: an added axis moves a centre of radius r by sqrt(R^2 - r^2), where R
+    is the largest r, so that a point is inside a ball if its new distance to the centre is at most R."""
+    from sklearn.metrics import pairwise_distances_argmin_min  # slow to import
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=min(NEIGHBOURS, len(centres) - 1), algorithm="brute").fit(centres)
+    radii = search.kneighbors()[0][:, -1]  # a centre is not its own neighbour
+    squares = radii**2
+    largest = squares.max()  # radii.max() ** 2 may be rounded to less
+    moved = np.column_stack([centres, np.sqrt(largest - squares)])
+    points = np.column_stack([points, np.zeros(len(points))])
+    return float((pairwise_distances_argmin_min(points, moved, metric="sqeuclidean")[1] <= largest).mean())
 
 
-def distance_to_training(images, data):
-    """Mean distance of images to their nearest training image, in the pixels' units; of the first 2,000 images."""
-    points, training = (x.reshape(len(x), -1).astype(np.float32) for x in (images[:MEMORY_SAMPLE], data.train.images))
-    return float(np.sqrt(over_distances(lambda squares: squares.min(axis=1), points, training)).mean())
+def distance_to_training(images, data, piece=10_000):
+    """Mean Euclidean distance, in grey levels, from the first 2,000 images to their nearest training images."""
+    from sklearn.metrics import pairwise_distances_argmin_min
+
+    flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
+    points, training = flat(images[:MEMORY_SAMPLE]), data.train.images
+    pieces = (flat(training[start : start + piece]) for start in range(0, len(training), piece))
+    return float(np.min([pairwise_distances_argmin_min(points, x)[1] for x in pieces], axis=0).mean())
 
 
-def mnist_fd(fake, real):
-    """The Frechet distance of images (N, 1, 32, 32) uint8 to real ones by each classifier's features."""
-    return {name: frechet_distance(classify(name, fake)[0], classify(name, real)[0]) for name in NAMES}
+def moments_by(images, data):
+    """{classifier: moments of its features} of images (N, C, H, W) uint8."""
+    return {name: moments(classify(name, images, data)[0]) for name in NAMES}
 
 
-def compare(fake, real):
-    """By each classifier `mnist_fd`; on their average the SHARES and the probabilities of the classes (N, 10)."""
-    distances, others = {}, []
+def distances(a, b):
+    """{classifier: Frechet distance} between two results of moments_by()."""
+    return {name: frechet_distance(a[name], b[name]) for name in NAMES}
+
+
+def compare(fake, real, data):
+    """({"fd": {classifier: Frechet distance}, SHARES}, class probabilities (N, classes)) of images (N, C, H, W) uint8;
+    all but fd averaged over the classifiers."""
+    fd, others = {}, []
     for name in NAMES:
-        (a, probabilities), (b, _) = classify(name, fake), classify(name, real)
-        distances[name] = frechet_distance(a, b)
+        (a, probabilities), (b, _) = classify(name, fake, data), classify(name, real, data)
+        fd[name] = frechet_distance(moments(a), moments(b))
         confident = (probabilities.max(axis=1) > 0.9).mean()
         others.append((fraction_in_manifold(a, b), fraction_in_manifold(b, a), confident, probabilities))
     *shares, probabilities = (sum(parts) / len(NAMES) for parts in zip(*others))
-    return {"mnist_fd": distances, **dict(zip(SHARES, map(float, shares)))}, probabilities
+    return {"fd": fd, **dict(zip(SHARES, map(float, shares)))}, probabilities
 
 
-def floor(count, data):
-    """What real images reach: the mean of what random sets of so many training images score against as many test ones;
-    training_distance: how far test images are from training images. It takes minutes; of our MNIST it is kept."""
-    ours = data.folder == DATA and data.spec.shape == (1, 32, 32)
-    kept = read_json(FLOORS) if ours and FLOORS.is_file() else {}
-    if str(count) in kept:
-        return kept[str(count)]
-    real = data.test.sample(count)
-    found = [compare(data.train.sample(count, seed), real)[0] for seed in range(FLOOR_SETS)]
-    mean = {name: float(np.mean([each[name] for each in found])) for name in SHARES}
-    mean["training_distance"] = distance_to_training(data.test.sample(min(count, MEMORY_SAMPLE)), data)
-    mean["mnist_fd"] = {name: float(np.mean([each["mnist_fd"][name] for each in found])) for name in NAMES}
-    if ours and count in KEPT:
-        write_json(FLOORS, kept | {str(count): mean})
-    return mean
+def real_picks(count, data, part, label=None):
+    """(part, indices) of `count` real images to compare fake ones with: of "test" or "train", of one class (an index)
+    or of all. Of training images at most half are taken, as the others set the floor. UserError if there are fewer than
+    two."""
+    split = data.train if part == "train" else data.test
+    most = len(split.picks(None, label=label)) // (2 if part == "train" else 1)
+    if most < 2:
+        what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
+        raise UserError(f"{data.place} has {most} {part} images {what} to compare with: two are the least")
+    return split, split.picks(min(count, most), label=label)
 
 
-def over_floor(distances, floors):
-    """MNIST-FD in units of what real digits score: the mean over the classifiers of distance over floor."""
-    return float(np.mean([distances[name] / floors[name] for name in NAMES]))
+def mean(parts):
+    """The mean absolute value of corresponding numbers in nested dictionaries and lists."""
+    if isinstance(parts[0], dict):
+        return {name: mean([part[name] for part in parts]) for name in parts[0]}
+    return np.abs(parts).mean(axis=0).tolist()
 
 
-def mnist_fd_over_floor(fake, real, data):
-    """MNIST-FD of images (N, 1, 32, 32) uint8 against real ones, over its floor."""
-    return over_floor(mnist_fd(fake, real), floor(len(fake), data)["mnist_fd"])
+def floor(counts, data, part="test", label=None):
+    """The scores of real images for counts (fake, real): the mean of what compare() and texture() give for FLOOR_SETS
+    random sets of training images against other images of a part and a class (real_picks). Cached; takes minutes.
+
+    training_distance: that of test images to training images."""
+    split, picked = real_picks(counts[1], data, part, label)
+    exclude = picked if part == "train" else ()
+    sets = [data.train.picks(counts[0], seed, label, exclude) for seed in range(FLOOR_SETS)]
+    counts = len(sets[0]), len(picked)
+    key = "-".join(map(str, (*counts, part, data.spec.shape[1], *(() if label is None else (label,)))))
+    path = (folder_of(data) if key in SHIPPED else own_folder(data)) / "floors.json"
+    kept = lambda: read_json(path, "delete it, and it is measured again") if path.is_file() else {}
+    if key not in kept():
+        real, found = split.images[picked], []
+        for numbers in tqdm(sets, desc="what real images reach", unit="set", leave=False, disable=None):
+            images = data.train.images[numbers]
+            found.append(texture(images, real) | compare(images, real, data)[0])
+        few = min(counts[0], MEMORY_SAMPLE)
+        test = data.test.sample(few, label=label if label in data.test.labels else None)
+        measured = {"counts": counts, **mean(found), "training_distance": distance_to_training(test, data)}
+        with keeping(data):
+            write_json(path, kept() | {key: measured})
+    return kept()[key]
 
 
-def offline_metric(fake, real, data):
-    """Compare images (N, 1, 32, 32) uint8 by the features of digit classifiers.
+def over_floor(fd, floors):
+    """The mean over the classifiers of Frechet distance / floor; 1 for real images."""
+    return float(np.mean([fd[name] / floors[name] for name in NAMES]))
 
-    `over_floor`: MNIST-FD over its floor, 1 for real digits; `mnist_fd`: the Frechet distance by each classifier;
-    `precision` and `recall`; `confident`: the share of fake images whose class is sure (> 0.9); `classes`: how many of
-    each; `training_distance`: to the nearest training image, in units of how far test images are (well below 1:
-    memorised); `floor`: what real digits reach in all of these, and the unit of training_distance."""
-    measures, probabilities = compare(fake, real)
-    floors = floor(len(fake), data)
+
+def offline_metric(fake, real, data, part="test", label=None):
+    """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all.
+
+    `over_floor`: mean Frechet distance / floor, 1 for real images; `fd`: Frechet distance by each classifier;
+    `precision`, `recall`; `confident`: fraction of fake images with a class probability above 0.9; `classes`: images
+    per predicted class, or per cluster of data without labels; the results of texture(); `training_distance`: distance
+    to the nearest training image over that of test images (well below 1: memorised); `floor`: the scores of real
+    images, and their training_distance in grey levels."""
+    floors = floor((len(fake), len(real)), data, part, label)
+    measures, probabilities = compare(fake, real, data)
     return {
-        "over_floor": over_floor(measures["mnist_fd"], floors["mnist_fd"]),
-        **measures,
-        "classes": np.bincount(probabilities.argmax(axis=1), minlength=10).tolist(),
-        "training_distance": distance_to_training(fake, data) / floors["training_distance"],
-        "floor": floors,
-    }
+        "over_floor": over_floor(measures["fd"], floors["fd"]), **measures,
+        "classes": np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]).tolist(),
+        **texture(fake, real),
+        "training_distance": distance_to_training(fake, data) / (floors["training_distance"] or 1), "floor": floors,
+    }  # fmt: skip
+
+
+def print_measures(found, data, counts, part):
+    """Print the result of offline_metric() for counts = (fake, real) images, beside the floor."""
+    floors, title = found["floor"], "MNIST-FD / floor" if folder_of(data) == WEIGHTS else "FD / floor"
+    against = "{:,} against {:,}".format
+    print(f"{'images':23}{against(*counts)} {part} images; the floor: {against(*floors['counts'])}")
+    each = ", ".join(f"{name} {found['fd'][name] / floors['fd'][name]:.2f}" for name in NAMES)
+    print(f"{title:20}{found['over_floor']:9.2f}   real images 1; by each classifier: {each}")
+    for name in SHARES:
+        print(f"{name:20}{found[name]:9.4f}   real images {floors[name]:.4f}")
+    what = "classes" if labelled(data) else "clusters"
+    print(f"{what:23}{' '.join(map(str, found['classes'][:20]))}{' ...' * (len(found['classes']) > 20)}")
+    print(f"{'texture':23}{texture_text(found)}")
+    print(f"{'of real images':23}{texture_text(floors)}")
+    print(f"{'training_distance':20}{found['training_distance']:9.4f}   held-out images 1; well below: copies")
 
 
 def cache_inception_weights(path=None):
-    """Have pytorch-fid's Inception weights in torch's cache: there already, copied from path, or downloaded. UserError
-    where the file is another; NotMeasured where there is none and it cannot be downloaded."""
+    """Put pytorch-fid's Inception weights into torch's cache: copied from path, or downloaded if they are missing.
+    UserError if the file is not theirs; NotMeasured if there is none and the download fails."""
     import torch
     from pytorch_fid.inception import FID_WEIGHTS_URL
 
@@ -133,7 +198,7 @@ def cache_inception_weights(path=None):
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(FID_WEIGHTS_URL, cached, hash_prefix=INCEPTION)
-        except (OSError, RuntimeError) as error:  # no network; a file cut short
+        except (OSError, RuntimeError) as error:  # no network, or a truncated file
             advice = f"download {FID_WEIGHTS_URL}\nand put it at {cached}, or name it with --inception-weights"
             raise NotMeasured(f"Inception's weights are not here ({error}): {advice}") from error
     if not digest(path or cached).startswith(INCEPTION):
@@ -144,27 +209,25 @@ def cache_inception_weights(path=None):
 
 
 def fid(fake, real, weights=None):
-    """Frechet Inception distance of two folders of PNGs, by pytorch-fid, on CUDA where there is one."""
+    """Frechet Inception distance of two folders of PNGs, by pytorch-fid's network, on CUDA if there is a GPU."""
     cache_inception_weights(weights)
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # nothing in the file is unpickled
     import torch
-    from pytorch_fid import fid_score
+    from pytorch_fid.fid_score import compute_statistics_of_path
+    from pytorch_fid.inception import InceptionV3
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = min(50, len(list(Path(fake).glob("*.png"))))  # a larger one than the folder makes it print a warning
-    return float(fid_score.calculate_fid_given_paths([str(fake), str(real)], size, device, 2048, num_workers=0))
+    size = min(50, len(list(Path(fake).glob("*.png"))))  # a batch larger than the folder makes it print a warning
+    network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).to(device)
+    of = lambda folder: compute_statistics_of_path(str(folder), network, size, 2048, device, num_workers=0)
+    return frechet_distance(of(fake), of(real))
 
 
-def score_folders(fake, real, data, with_fid=True, weights=None):
-    """Every measure of two folders of PNGs, FID among them or null with the reason; printed as it comes."""
-    result = offline_metric(read_images(fake, data.spec.shape), read_images(real, data.spec.shape), data)
-    floors = result["floor"]
-    each = ", ".join(f"{name} {result['mnist_fd'][name] / floors['mnist_fd'][name]:.2f}" for name in NAMES)
-    print(f"{'MNIST-FD / floor':20}{result['over_floor']:9.2f}   real digits 1; by each classifier: {each}")
-    for name in SHARES:
-        print(f"{name:20}{result[name]:9.4f}   real digits {floors[name]:.4f}")
-    print(f"{'training_distance':20}{result['training_distance']:9.4f}   held-out digits 1")
-    print(f"{'classes 0 to 9':23}{' '.join(map(str, result['classes']))}")
+def score_folders(fake, real, data, with_fid=True, weights=None, part="test", label=None):
+    """Compute and print all measures of two folders of PNGs; if fid is None, fid_note says why."""
+    images = [read_images(folder, data.spec.shape) for folder in (fake, real)]
+    result = offline_metric(*images, data, part, label)
+    print_measures(result, data, [*map(len, images)], part)
     result |= {"fid": None, "fid_note": None if with_fid else "not measured: left out"}
     try:
         result["fid"] = fid(fake, real, weights) if with_fid else None
@@ -177,25 +240,32 @@ def score_folders(fake, real, data, with_fid=True, weights=None):
 
 @options_class
 class Metric:
-    """Score a folder of drawn digits against a folder of real ones, 32x32 PNGs."""
+    """Score a folder of generated PNGs against a folder of real ones."""
 
     fake: Positional[Path]
-    """Folder of the drawn images."""
+    """Folder of generated images."""
     real: Positional[Path]
-    """Folder of the real ones."""
+    """Folder of real images."""
     fid: bool = True
-    """Compute FID too, where pytorch-fid's weights can be had."""
+    """Also compute FID, if pytorch-fid's weights can be had."""
     inception_weights: FilePath | None = None
-    """A local copy of pytorch-fid's weights."""
+    """Local copy of pytorch-fid's weights."""
     data: Path | None = None
-    """Folder of the data set that the floor is taken from (None: MNIST)."""
+    """Data set of the images (None: MNIST), whose classifiers and floors are used, or made first."""
+    preprocessing: Flat[Preprocessing] = Preprocessing()
+    part: Literal["test", "train"] = "test"
+    """Part of the data set that the real images are from."""
+    label: ClassName = None
+    """Class of all the images, by name or number (None: classes as in the data)."""
     json: Path | None = None
-    """Write the numbers to this file too."""
+    """Also write the numbers to this file."""
 
 
 def main(options: Metric):
-    data = open_dataset(options.data)
-    result = score_folders(options.fake, options.real, data, options.fid, options.inception_weights)
+    data = open_dataset(options.data, options.preprocessing)
+    label = class_number(options.label, data.spec)
+    weights = options.inception_weights
+    result = score_folders(options.fake, options.real, data, options.fid, weights, options.part, label)
     if options.json:
         write_json(options.json, result)
 

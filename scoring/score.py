@@ -1,4 +1,4 @@
-"""The work of the tst_*_fid scripts, for either framework: draw fake/, export real/, score them, write result.json."""
+"""What the tst_*_fid scripts do, in either framework: sample fake/, export real/, compare them, write result.json."""
 import platform
 import time
 from dataclasses import replace
@@ -8,20 +8,21 @@ import numpy as np
 from tqdm import tqdm
 
 from common.batching import batches_of
+from common.data.columns import columns_of
 from common.data.dataset import data_of
 from common.data.strokes import measure
 from common.diffusion.noise import random_picks
 from common.diffusion.space import reconstruct
-from common.draw import labels_of, output_folder
+from common.draw import class_number, labels_of, output_folder
 from common.errors import UserError
-from common.files import digest, lock, read_json, write_json
+from common.files import digest, lock, read_json, remove_left, write_json
 from common.images import image_path, read_images, to_uint8, write_images
-from scoring.classifiers import classes
-from scoring.metric import score_folders
+from scoring.classifiers import classes, features, labelled
+from scoring.metric import real_picks, score_folders
 
 
 def settings(model, sampler, options):
-    """What decides which images are drawn, and with what: the same for every part of an interrupted run."""
+    """All that determines the sampled images, and the hardware; an interrupted run must resume with the same."""
     checkpoint, named = model.checkpoint, dict(vars(sampler))
     return {
         "tree": model.device.tree.name,
@@ -34,49 +35,51 @@ def settings(model, sampler, options):
         "sampler": named.pop("name"),
         **named,
         "seed": options.drawing.seed,
-        **{name: getattr(options, name) for name in ("num", "digit", "labels", "real")},
+        **{name: getattr(options, name) for name in ("num", "label", "labels", "real")},
     }
 
 
 def claim(folder, settings):
-    """Make the folder this run's while the lock that this returns is held. UserError where it holds images of other
-    settings, or another process is at it."""
-    held = lock(folder)
+    """Lock a folder for this run and return the lock. UserError if it holds images of other settings, or another
+    process uses it."""
+    folder_lock = lock(folder)
     path = folder / "settings.json"
     before = read_json(path, f"delete {folder}, or name another --out") if path.exists() else settings
-    if changed := [f"{name}={before.get(name)}" for name in settings if before.get(name) != settings[name]]:
+    known = settings | before
+    if changed := [f"{name}={before.get(name)}" for name in known if before.get(name) != settings.get(name)]:
         raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")
     for name in ("fake", "real"):
         (folder / name).mkdir(exist_ok=True)
+        remove_left(folder / name)
     write_json(path, settings)
-    return held
+    return folder_lock
 
 
 def requests(num, test):
-    """Classes (num,) and values {measure: (num,)} of the test images, in their order, from the first one again."""
+    """(classes (num,), {measure: (num,)}) of the test images, in their order, repeated if there are fewer than num."""
     chosen = np.arange(num) % len(test.labels)
     return test.labels[chosen], {name: values[chosen] for name, values in test.values.items()}
 
 
 def conditions_to_draw(model, data, options):
-    """y (num, 1 + A) of the samples, by --labels: the classes of training images picked at random, each class in turn
-    or one, or all that test images have."""
+    """The conditions y (num, 1 + A) of the samples, by --labels: classes of random training images, each class in turn
+    or one, or the classes and measures of test images."""
     if options.labels == "test":
         if not model.spec.measures:
-            raise UserError(f"{model.checkpoint.path} learned no measures, which --labels test asks for: leave it out")
+            raise UserError(f"{model.checkpoint.path} learned no measures, which --labels test scores: leave it out")
         return model.conditions(*requests(options.num, data.test))
     indices = np.arange(options.num)
-    if options.labels == "even" or options.digit is not None:
-        return model.conditions(labels_of(indices, model.spec, options.digit))
+    if options.labels == "even" or options.label is not None:
+        return model.conditions(labels_of(indices, model.spec, class_number(options.label, model.spec)))
     labels = data.train.labels
     return model.conditions(labels[random_picks(options.drawing.seed, indices, len(labels))])
 
 
 def draw_fake(model, sampler, options, folder, y):
-    """Draw the images of conditions y that are not in the folder yet, whole batches at a time; how long that took.
+    """Sample the images of conditions y that are not in the folder yet, in whole batches; returns counts and times.
 
-    Several processes take the batches in turn. `seconds` is the computation of the first, whose share is the largest;
-    what is counted apart: three steps of a batch before, for the frameworks' kernels, and writing PNGs."""
+    Several processes take batches in turn. `seconds` is the sampling time of the first, which has the most batches;
+    counted apart are a warm-up of up to 3 steps, which compiles kernels, and writing PNGs."""
     device, seed = model.device, options.drawing.seed
     batches = batches_of(options.num, options.drawing.batch_size)
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
@@ -100,18 +103,20 @@ def draw_fake(model, sampler, options, folder, y):
 
 
 def following(labels, asked, measured):
-    """How measured values follow those asked for, both {measure: (N,)}, of digits that have all of them.
+    """How measured values follow requested ones, both {measure: (N,)}, over images that have all of them.
 
-    `r`: Pearson's; `error`: the mean absolute error over the standard deviation of what was asked for; `partial`: their
-    correlation, a row per measure asked for, where the class and the other requests are held fixed by regression."""
+    `r`: Pearson's correlation; `error`: mean absolute error over the standard deviation of the requested values;
+    `partial`: partial correlations, a row per requested measure, controlling for class and other requests."""
+    if not asked:
+        return {"r": {}, "error": {}, "partial": []}
     whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
     asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]
     partial = []
     for name in asked:
-        held = np.column_stack([one_hot, *(x for other, x in asked.items() if other != name)])
+        controls = np.column_stack([one_hot, *(x for other, x in asked.items() if other != name)])
         found = np.column_stack([asked[name], *measured.values()])
-        residuals = found - held @ np.linalg.lstsq(held, found, rcond=None)[0]
+        residuals = found - controls @ np.linalg.lstsq(controls, found, rcond=None)[0]
         partial.append(np.corrcoef(residuals, rowvar=False)[0, 1:].tolist())
     return {
         "r": {name: float(np.corrcoef(asked[name], measured[name])[0, 1]) for name in asked},
@@ -120,40 +125,70 @@ def following(labels, asked, measured):
     }
 
 
-def control(model, images, test):
-    """following() of images (N, 1, 32, 32) uint8 drawn as requests() asks; `accuracy`: how many of them have the class
-    asked for; `ceiling`: the same of test images through the model's space and back; `shuffled`: of other requests."""
-    labels, asked = requests(len(images), test)
-    best = to_uint8(reconstruct(model.space, test.images[: len(images)], model.device))
-    measured, of_best = ({name: found[name] for name in asked} for found in map(measure, (images, best)))
+def measuring(data):
+    """A function: images (N, C, H, W) uint8 -> their measures, {name: (N,)}. Stroke measures are computed; columns of
+    measures.csv are predicted from features() by ridge regression on training images, or left out if the data has no
+    labels."""
+    from sklearn.linear_model import RidgeCV  # slow to import
+
+    names, columns, train = data.spec.measures, columns_of(data.place), data.train
+    strokes = [name for name in names if name not in columns]
+    others = [name for name in names if name in columns and labelled(data)]
+    picks, fits = train.picks(20_000), {}
+    known = features(train.images[picks], data) if others else None
+    for name in others:
+        values = train.values[name][picks]
+        given = np.isfinite(values)
+        fits[name] = RidgeCV(np.logspace(-1, 5, 7)).fit(known[given], values[given])
+
+    def measured(images):
+        found, seen = measure(images) if strokes else {}, features(images, data) if others else None
+        return {name: found[name] for name in strokes} | {name: fits[name].predict(seen) for name in others}
+
+    return measured
+
+
+def control(model, images, data):
+    """following() for images (N, C, H, W) uint8 sampled with requests(); `accuracy`: the fraction with the requested
+    class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order."""
+    labels, asked = requests(len(images), data.test)
+    best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device))
+    measured, of_best = map(measuring(data), (images, best))
+    asked = {name: asked[name] for name in measured}
     order = np.random.default_rng(0).permutation(len(images))
     return {
         **following(labels, asked, measured),
-        "accuracy": float((classes(images) == labels).mean()),
+        "accuracy": float((classes(images, data) == labels).mean()) if labelled(data) else None,
         "ceiling": following(labels[: len(best)], {name: x[: len(best)] for name, x in asked.items()}, of_best),
         "shuffled": following(labels[order], {name: x[order] for name, x in asked.items()}, measured),
     }
 
 
-def print_control(found):
-    """A line per measure: r and error beside the ceiling's and those of shuffled requests, and the partial row."""
-    print(f"class accuracy {100 * found['accuracy']:.2f} %; measures: drawn (ceiling, shuffled requests)")
+def print_control(found, measures):
+    """Print a line per measure: r and error, beside those of ceiling and shuffled, and the row of partial."""
+    accuracy = "not measured" if found["accuracy"] is None else f"{100 * found['accuracy']:.2f} %"
+    print(f"class accuracy {accuracy}; measures: drawn (ceiling, shuffled requests)")
     parts = found, found["ceiling"], found["shuffled"]
     for name, row in zip(found["r"], found["partial"]):
         r, error = ("{:.3f} ({:.3f}, {:.3f})".format(*(part[key][name] for part in parts)) for key in ("r", "error"))
         moves = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row))
         print(f"{name:9} r {r}, error {error}; moves {moves}")
+    for name in measures:
+        if name not in found["r"] or found["ceiling"]["r"][name] < 0.5:
+            print(f"{name:9} cannot be predicted from images by the data's classifiers: not scored")
 
 
 def score(model, options):
-    """Draw, export, score, and write result.json; an interrupted run goes on from the images that are there."""
+    """Sample, export, score, and write result.json; an interrupted run continues from the images that exist."""
     data = data_of(model.checkpoint, options.data)
     sampler = model.choose_sampler(options.sampler)
     about = settings(model, sampler, options)
     y = conditions_to_draw(model, data, options)
+    label = class_number(options.label, model.spec)
+    split, picks = real_picks(options.num, data, options.real, label)
     folder = output_folder(options.which.out, model.device.tree, f"{about['model']}-{sampler.name}-{sampler.steps}")
     if model.device.is_main_process:
-        held = claim(folder, about)
+        folder_lock = claim(folder, about)
     spent = draw_fake(model, sampler, options, folder / "fake", y)
     if not model.device.is_main_process:
         return
@@ -162,19 +197,18 @@ def score(model, options):
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (warm-up {spent['warm_up_seconds']:.1f} s and PNGs {spent['png_seconds']:.1f} s apart)")
-    elif written.is_file():  # only scored anew: what drawing took is known
+    elif written.is_file():  # only scored again: keep the sampling times
         spent = read_json(written, "delete it")
-    real = (data.train if options.real == "train" else data.test).sample(options.num)
-    write_images(folder / "real", range(len(real)), real)
+    write_images(folder / "real", range(len(picks)), split.images[picks])
     folders = folder / "fake", folder / "real"
-    for path, count in zip(folders, (options.num, len(real))):
+    for path, count in zip(folders, (options.num, len(picks))):
         if (found := len(list(path.glob("*.png")))) != count:
             raise UserError(f"{path} holds {found} PNGs, and {count} were written: delete the others")
-    measures = score_folders(*folders, data, options.fid, options.inception_weights)
+    measures = score_folders(*folders, data, options.fid, options.inception_weights, options.real, label)
     if options.labels == "test":
-        measures["control"] = control(model, read_images(folders[0], model.spec.shape), data.test)
-        print_control(measures["control"])
+        measures["control"] = control(model, read_images(folders[0], model.spec.shape), data)
+        print_control(measures["control"], model.spec.measures)
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
     write_json(written, result)
     print(written)
-    held.release()
+    folder_lock.release()

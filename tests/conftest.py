@@ -7,8 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,16 +18,24 @@ import pytest
 from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.data import prepared
 from common.data.dataset import open_dataset
 from common.diffusion.space import Pixels, latents
 from common.files import DATA, ROOT
 from common.options.networks import UNetConfig, VAEConfig
 from common.options.recipes import TrainDDPM, TrainLDM, Where
+from scoring import classifiers
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
+if "SIMPLE_LDM_PREPARED" not in os.environ:  # of all workers and scripts, which inherit it
+    temporary = tempfile.TemporaryDirectory(prefix="prepared-")
+    os.environ["SIMPLE_LDM_PREPARED"] = temporary.name
+    prepared.PREPARED = Path(temporary.name)  # of this process, which has read the variable
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
-LONGEST = "scripts", "processes", "faults", "runs", "score", "edit", "metric", "readme", "attributes", "export"
+LONGEST = (
+    "scripts", "data", "processes", "faults", "runs", "score", "edit", "metric", "readme", "attributes", "export",
+)  # fmt: skip
 MODULES = [
     "device", "distillation", "model.blocks", "model.ddpm", "model.discriminator", "model.unet", "model.vae",
     "optimizer", "pipeline",
@@ -37,6 +47,11 @@ def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that both workers end at about the same time."""
     place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def pytest_make_parametrize_id(val):
+    """Bytes do not name a test: gzip keeps the time in them, and both workers must collect the same names."""
+    return "bytes" if isinstance(val, bytes) else None
 
 
 def load_tree(name):
@@ -80,6 +95,19 @@ def run_script(tree, script, *arguments, cwd=ROOT):
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900)
 
 
+def run_scripts(tree, *commands):
+    """Run scripts one after the other in one process, each (name, *arguments); returns its CompletedProcess."""
+    folder = ROOT / tree / "script"
+    lines = [[str(folder / script), *map(str, arguments)] for script, *arguments in commands]
+    code = f"""
+import runpy, sys
+sys.path.insert(0, {str(folder)!r})
+for sys.argv in {lines!r}:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+
 def run_on_disk(tmp_path, mount, tree, script, *arguments):
     """Run a script with tmp_path/disk a disk of its own, mounted with these options; stdout ends with what it holds."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
@@ -97,6 +125,18 @@ def wait_for(process, path, newer_than=0):
         time.sleep(0.002)
 
 
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """The files that git tracks or will track, so that nothing is written to this repository."""
+    folder = tmp_path_factory.mktemp("clone")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(lambda name: (ROOT / name).is_file(), listed.splitlines()):  # not what was deleted since
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def few(tmp_path_factory):
     """MNIST's first 400 training and 200 test digits, as a data set of its own: the folder of its four files."""
@@ -106,7 +146,40 @@ def few(tmp_path_factory):
             whole = gzip.decompress((DATA / f"{name}-{part}-ubyte.gz").read_bytes())
             content = whole[:4] + count.to_bytes(4, "big") + whole[8 : header + size * count]
             (folder / f"{name}-{part}-ubyte.gz").write_bytes(gzip.compress(content))
+    lend_classifiers(folder)
     return folder
+
+
+def lend_classifiers(folder):
+    """Have digits of another data set scored by MNIST's classifiers: to train its own takes minutes."""
+    home, ignored = classifiers.own_folder(open_dataset(folder)), shutil.ignore_patterns("floors.json")
+    shutil.copytree(classifiers.WEIGHTS, home, ignore=ignored)
+
+
+@pytest.fixture(scope="session")
+def birds(tmp_path_factory):
+    """A data set in colour: class folders of 12 PNGs each, 20x16, and a measures.csv beside them, which lacks one."""
+    folder, rng = tmp_path_factory.mktemp("data") / "Birds", np.random.default_rng(0)
+    rows = ["picture,age (years),angle"]
+    for label, name in enumerate(("duck", "night heron", "owl")):
+        (folder / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = np.full((16, 20, 3), 30, np.uint8)
+            pixels[3:13, 4 + i % 5 : 16] = rng.integers(60, 256, 3)
+            pixels[6:10, 7 + 2 * label] = 0
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+            rows.append(f"{name}/{i}.png,{i + 10 * label},{'' if i == 3 else -5 * i}")
+    (folder / "measures.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def judged_birds(birds):
+    """The same folder, and classifiers of it that a few steps trained."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifiers, "SEEN", (2000, 2000))
+        classifiers.main(classifiers.TrainClassifiers(data=birds))
+    return birds
 
 
 def read_rows(folder):
@@ -158,9 +231,9 @@ def untrained(trees, tmp_path_factory):
     """Checkpoints of small networks as they start: what they draw is noise, but always the same."""
     small = {"base_channels": 16, "head_dim": 8}
     folder, tree = tmp_path_factory.mktemp("untrained"), trees["pytorch"]
-    spec, unet = open_dataset().spec, {"context_dim": 16, **small}
-    ddpm, ldm = TrainDDPM(unet=UNetConfig(**unet)), TrainLDM(unet=UNetConfig(patch_size=1, **unet))
+    spec, unet = open_dataset().spec, UNetConfig(context_dim=16, **small)
     vae = tree.vae.VAE(VAEConfig(base_channels=8), spec.shape)
+    ddpm, ldm = TrainDDPM(unet=unet.fitted(spec.shape)), TrainLDM(unet=unet.fitted(vae.latent_shape))
     in_latents = latents(vae, np.zeros(4, np.float32), np.ones(4, np.float32), tree.cpu)
     for options, space in ((ddpm, Pixels(spec.shape)), (ldm, in_latents)):
         network = tree.pipeline.build_unet(options.unet, space, spec)

@@ -1,9 +1,13 @@
 """Thickness, slant and width: measured on known shapes, asked for in numbers and in words; how they are followed."""
+import gzip
 import json
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import assert_picture, assert_user_error, run_script
+from conftest import ROOT, assert_picture, assert_user_error, run_script
 from PIL import Image, ImageDraw
 from pydantic_core import to_jsonable_python
 
@@ -11,7 +15,7 @@ from common.checkpoint import load_checkpoint
 from common.data import dataset
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
-from common.data.prompt import WORDS, parse
+from common.data.prompt import FILLERS, parse, vocabulary
 from common.data.spec import PERCENTILES, Measure, Spec, measured
 from common.data.strokes import measure, measure_piece
 from common.diffusion.noise import StepNoise
@@ -42,6 +46,23 @@ def test_a_bar_measures_what_it_is(width, slant):
     assert across == pytest.approx(0.98 * width, abs=0.3)
 
 
+def test_a_program_of_one_s_own_needs_no_main_guard(tmp_path):
+    """The processes that measure do not run it again, and wait for a lock that it holds."""
+    (tmp_path / "own.py").write_text(f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from common.data import strokes
+from common.data.dataset import open_dataset
+print("begun")
+strokes.cores, strokes.PIECE = lambda: 2, 5
+print(*strokes.measure(open_dataset().test.first(10).images)["width"].round())
+""")
+    command = [sys.executable, str(tmp_path / "own.py")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0 and result.stdout.split()[0] == "begun", result.stderr
+    assert len(result.stdout.split()) == 11
+
+
 def test_a_picture_without_strokes_has_no_attributes():
     images = np.stack([np.zeros((1, 32, 32), np.uint8), bar(3, 24)])
     found = np.array(list(measure_piece(images).values()))
@@ -68,6 +89,16 @@ def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
     before = kept.stat().st_mtime_ns
     assert set(open_dataset(few).measured(MEASURES).test.values) == set(MEASURES)
     assert kept.stat().st_mtime_ns == before
+
+
+def test_strokes_are_measured_in_grey_and_light_on_dark(birds, few, tmp_path):
+    dark = shutil.copytree(few, tmp_path / "dark")
+    for path in dark.glob("*images*"):
+        content = gzip.decompress(path.read_bytes())
+        path.write_bytes(gzip.compress(content[:16] + bytes(255 - byte for byte in content[16:])))
+    for place in (birds, dark):
+        with pytest.raises(UserError, match=f"--measures: strokes are measured in grey, light on dark: {place} is not"):
+            open_dataset(place).measured(("width",))
 
 
 ROW = (2, 4, 6, 8, 18, 20, 22)
@@ -141,17 +172,17 @@ def test_conditions_dropped_in_training():
 
 
 @pytest.mark.parametrize("prompt, asked", [
-    ("a thick 7 leaning right", {"thickness": 95, "digit": 7, "slant": 95}),
-    ("Upright, wide THREE.", {"slant": None, "width": 95, "digit": 3}),
+    ("a thick 7 leaning right", {"thickness": 95, "label": 7, "slant": 95}),
+    ("Upright, wide THREE.", {"slant": None, "width": 95, "label": 3}),
     ("leaning left and thin", {"slant": 5, "thickness": 5}),
-    ("向右倾的粗7", {"slant": 95, "thickness": 95, "digit": 7}),
-    ("一个窄而细的八", {"width": 5, "thickness": 5, "digit": 8}),
-    ("一个一", {"digit": 1}),
-    ("a thick, thick 5", {"thickness": 95, "digit": 5}),
+    ("向右倾的粗7", {"slant": 95, "thickness": 95, "label": 7}),
+    ("一个窄而细的八", {"width": 5, "thickness": 5, "label": 8}),
+    ("一个一", {"label": 1}),
+    ("a thick, thick 5", {"thickness": 95, "label": 5}),
     ("", {}),
 ])  # fmt: skip
 def test_prompts(prompt, asked):
-    assert parse(prompt) == asked
+    assert parse(prompt, MNIST.spec) == asked
 
 
 @pytest.mark.parametrize("prompt, words", [
@@ -166,14 +197,42 @@ def test_prompts(prompt, asked):
 ])  # fmt: skip
 def test_prompts_that_make_no_sense(prompt, words):
     with pytest.raises(UserError) as caught:
-        parse(prompt)
-    for word in (*words, "leaning right", "右倾", "seven"):
+        parse(prompt, MNIST.spec)
+    for word in (*words, "leaning right", "右倾", "the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
         assert word in str(caught.value)
 
 
 def test_every_word_is_understood():
-    for word, (name, value) in WORDS.items():
-        assert parse(word) == ({} if name is None else {name: value})
+    for word, (name, value) in vocabulary(MNIST.spec).items():
+        assert parse(word, MNIST.spec) == {name: value}
+    assert parse(" ".join(FILLERS), MNIST.spec) == {}
+
+
+OWN = Spec(
+    name="own", shape=(3, 32, 32), digest="0" * 16,
+    classes=("a", "Night heron", "heron", "T-shirt/top", "12", "B", "b"),
+    measures=dict.fromkeys(("Age", "width"), Measure(unit="", rows=(tuple(map(float, range(7))),) * 8)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prompt, asked", [
+    ("a night  heron of high age", {"label": 1, "Age": 95}), ("the HERON", {"label": 2}), ("t-shirt/top", {"label": 3}),
+    ("a wide 12, low age", {"label": 4, "width": 95, "Age": 5}), ("an a", {"label": 0}), ("a", {"label": 0}),
+])  # fmt: skip
+def test_prompts_of_other_classes_and_measures(prompt, asked):
+    """Names in any case; "a" is a filler, and a class where no other is named."""
+    assert parse(prompt, OWN) == asked
+
+
+@pytest.mark.parametrize("prompt, word", [
+    ("herons", "herons"), ("age", "age"), ("seven", "seven"), ("a b", "b"), ("1", "1"),
+])  # fmt: skip
+def test_prompts_that_other_data_does_not_know(prompt, word):
+    """Nor a name that two classes have, but for the case."""
+    with pytest.raises(UserError, match=f'"{word}" is not among .*, low age, high age, and the classes a, Night heron'):
+        parse(prompt, OWN)
+    with pytest.raises(UserError, match='"heron" and "night heron" contradict'):
+        parse("heron, night heron", OWN)
 
 
 def test_following():
@@ -218,7 +277,7 @@ def trained(tmp_path_factory):
 def test_a_checkpoint_remembers_the_percentiles_of_its_measures(trained):
     """Of the whole training part, for any --limit."""
     checkpoint, part = load_checkpoint(trained), MNIST.train
-    assert list(checkpoint.spec.measures) == list(checkpoint.options.measures) == list(MEASURES)
+    assert list(checkpoint.spec.measures) == list(MEASURES) and checkpoint.options.measures is None
     for name, found in checkpoint.spec.measures.items():
         assert found == measured(MEASURES[name].unit, part.values[name], part.labels, classes=10)
 
@@ -239,10 +298,11 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     words = (tmp_path / "samples.png").read_bytes()
     measures = load_checkpoint(trained).spec.measures
     values = measures["thickness"].at(95, 7), measures["slant"].at(5, 7)
-    result = draw("--digit", 7, "--thickness", values[0], "--slant", values[1])
+    result = draw("--label", 7, "--thickness", values[0], "--ask", f"slant={values[1]}")
     assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
     assert (tmp_path / "samples.png").read_bytes() == words != numbers
-    assert_user_error(draw("--prompt", "a 7", "--digit", 3), "--prompt and --digit both tell the digit")
+    assert_user_error(draw("--prompt", "a 7", "--label", 3), "--prompt and another option both set the label")
+    assert_user_error(draw("--ask", "width=9", "--width", 9), "--ask and another option both set the width")
     assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
 
 

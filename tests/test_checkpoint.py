@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_user_error, run_script
 from pydantic_core import to_jsonable_python
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
 from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
 from common.errors import UserError
+from common.files import write_tensors
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Progress
@@ -97,6 +98,8 @@ DAMAGED = {
     "list": file_of("[]"),
     "deeply nested": file_of("[" * 100_000),
     "tensor of no use": file_of(json.dumps(HEADER), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}),
+    "double precision": file_of(json.dumps(HEADER), {name: a.astype(np.float64) for name, a in TENSORS.items()}),
+    "whole numbers": file_of(json.dumps(HEADER), {name: a.astype(np.int8) for name, a in TENSORS.items()}),
     "unknown option": changed(options={"colour": 3}),
     "huge network": changed(options={"unet": {"base_channels": 10**9}}),
     "wide VAE": changed(kind="ldm", vae={"base_channels": 4096}),
@@ -186,8 +189,28 @@ SHIPPED = sorted(path for tree in ("pytorch", "jittor") for path in (ROOT / tree
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_shipped_weights_have_the_sizes_that_follow_from_their_data(path):
+    checkpoint = load_checkpoint(path)
+    vae = VAEConfig().fitted(checkpoint.spec.shape)
+    if path.stem == "vae":
+        assert checkpoint.options.vae == vae
+        return
+    shape = vae.latent_shape(checkpoint.spec.shape) if checkpoint.vae else checkpoint.spec.shape
+    assert checkpoint.options.unet == UNetConfig().fitted(shape) and checkpoint.vae in (None, vae)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parts[-3]}-{path.stem}")
 def test_shipped_weights_know_their_data(path):
     """The repository's MNIST, and of its measures, if they are conditioned on them, all three."""
     spec, data = load_checkpoint(path).spec, open_dataset().spec
     assert replace(spec, measures={}) == data
     assert list(spec.measures) == ([] if path.stem == "vae" else list(MEASURES))
+
+
+def test_arrays_of_any_layout_are_kept(tmp_path):
+    a = np.arange(24.0).reshape(2, 3, 4)
+    arrays = {"turned": a.T, "sliced": a[:, ::2, 1:], "reversed": a[::-1], "scalar": np.float64(3)}
+    write_tensors(tmp_path / "a.safetensors", arrays)
+    found = load_file(tmp_path / "a.safetensors")
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array, strict=name != "scalar")

@@ -58,18 +58,19 @@ def test_diffusion_stays_on_the_gpu(tree, recipe, shape):
 def test_the_autoencoder_and_distillation_stay_on_the_gpu(tree, adversarial):
     device = SimpleNamespace(tensor=lambda array: torch.from_numpy(array).to(CUDA))
     vae = build(tree.vae.VAE, TrainVAE().vae, PIXELS)
-    loss, parts = tree.vae.vae_loss(vae, drawn(2, *PIXELS), drawn(2, *LATENTS), 1e-4)
+    parts = tree.vae.vae_losses(vae, drawn(2, *PIXELS), drawn(2, *LATENTS))
     space = latents(vae, np.zeros(4, np.float32), np.ones(4, np.float32), device)
     x_0 = space.encode(drawn(2, *PIXELS))
-    unet = build(tree.unet.ConditionalUNet, TrainLDM().unet, LATENTS, CLASSES, MEASURES)
+    config = TrainLDM().unet.fitted(LATENTS)
+    unet = build(tree.unet.ConditionalUNet, config, LATENTS, CLASSES, MEASURES)
     diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=False)
     teacher = SimpleNamespace(network=unet, diffusion=diffusion, device=device, timesteps=1000)
-    modules = {"model": unet, "discriminator": build(tree.discriminator.Discriminator, TrainLDM().unet)}
+    modules = {"model": unet, "discriminator": build(tree.discriminator.Discriminator, config)}
     losses, logged = tree.distillation.distillation_losses(
         teacher, modules, x_0, conditions(2), StepNoise(0, 0, 2), adversarial
     )
     assert set(losses) == ({"model", "discriminator"} if adversarial else {"model"}) and set(logged) == {"consistency"}
-    for tensor in (loss, *parts.values(), x_0, space.decode(x_0), *losses.values(), *logged.values()):
+    for tensor in (*parts.values(), x_0, space.decode(x_0), *losses.values(), *logged.values()):
         assert tensor.device.type == "cuda"
 
 

@@ -1,22 +1,34 @@
 """Data: the pixels that reach a model, what a damaged file leads to, and data sets of other classes than MNIST's."""
 import gzip
 import hashlib
+import importlib.util
+import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torchvision
-from conftest import TREES, assert_picture, run_script
+from conftest import TREES, assert_picture, run_scripts
+from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint
-from common.data.dataset import TABLES, data_of, open_dataset
-from common.draw import labels_of
+from common.data import prepared
+from common.data.augment import augmented
+from common.data.dataset import TABLES, data_of, open_dataset, read_dataset
+from common.data.pictures import Preprocessing
+from common.data.prepared import hold_out, mixed
+from common.data.spec import Spec
+from common.diffusion.noise import StepNoise
+from common.draw import class_number, labels_of
 from common.errors import UserError
-from common.files import DATA
+from common.files import DATA, ROOT
 from common.images import from_uint8, grid, pairs, to_uint8
-from common.options.recipes import TrainVAE
+from common.options.recipes import Training, TrainVAE
+from common.training.batches import Batches
 
 MD5 = {  # as published with the data set
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -71,7 +83,7 @@ def flip_byte(path):
 
 
 @pytest.mark.parametrize("name", MD5)
-@pytest.mark.parametrize("damage", ["missing", "cut short", "altered", "not gzip", "another's"])
+@pytest.mark.parametrize("damage", ["missing", "cut short", "altered", "another's"])
 def test_damaged_file(copy, name, damage):
     path = copy / name
     if damage == "missing":
@@ -80,8 +92,6 @@ def test_damaged_file(copy, name, damage):
         path.write_bytes(path.read_bytes()[:-1])
     elif damage == "altered":
         flip_byte(path)
-    elif damage == "not gzip":
-        path.write_bytes(gzip.decompress(path.read_bytes()))
     else:
         path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
     with pytest.raises(UserError, match=rf"{name} is damaged or gone \(.+\): fetch it again"):
@@ -89,7 +99,8 @@ def test_damaged_file(copy, name, damage):
 
 
 def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
-    monkeypatch.setattr("common.data.dataset.DATA", copy)
+    for module in ("dataset", "readers.idx"):
+        monkeypatch.setattr(f"common.data.{module}.DATA", copy)
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is damaged or gone .*: `git checkout"):
         load(train=False)
@@ -109,16 +120,17 @@ def test_headers_that_lie(copy, shape, content):
         load(True, copy)
 
 
-def test_of_images_that_are_not_square_the_centre_is_taken(copy, capsys):
+def test_of_images_that_are_not_square_the_centre_is_taken(tmp_path):
     """And it is said. Not squashed: columns 14 to 18 of 32 are as bright as columns 16 to 20 of 36 were."""
     images = np.zeros((2, 32, 36), np.uint8)
     images[:, :, 16:20] = 200
-    (copy / "t10k-images-idx3-ubyte.gz").write_bytes(idx(*images.shape, content=images.tobytes()))
-    (copy / "t10k-labels-idx1-ubyte.gz").write_bytes(idx(2, content=bytes(2)))
+    for part in ("train", "t10k"):
+        (tmp_path / f"{part}-images-idx3-ubyte.gz").write_bytes(idx(*images.shape, content=images.tobytes()))
+        (tmp_path / f"{part}-labels-idx1-ubyte.gz").write_bytes(idx(2, content=bytes(2)))
     expected = np.zeros((2, 1, 32, 32), np.uint8)
     expected[..., 14:18] = 200
-    np.testing.assert_array_equal(open_dataset(copy).test.images, expected)
-    assert f"{copy}: of images of 36x32 the square in the centre is taken" in capsys.readouterr().out
+    np.testing.assert_array_equal(open_dataset(tmp_path).test.images, expected)
+    assert "36x32 -> 32x32, light on dark, the centre of those not square" in str(open_dataset(tmp_path))
 
 
 def test_without_measures_nothing_is_measured(few, monkeypatch):
@@ -130,7 +142,7 @@ def test_without_measures_nothing_is_measured(few, monkeypatch):
 
 def test_files_of_two_data_sets(copy):
     shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
-    with pytest.raises(UserError, match="60000 train images and 10000 labels"):
+    with pytest.raises(UserError, match="60000 pictures and 10000 labels"):
         load(True, copy)
 
 
@@ -179,17 +191,22 @@ def own(classes, tmp_path_factory):
 
 
 @pytest.fixture(scope="module", params=TREES)
-def trained(request, own, tmp_path_factory):
-    """A tree's name, and the run of one step that it has trained on that data."""
-    out = tmp_path_factory.mktemp("trained")
-    arguments = (*SMALL, *ONE_STEP, "--data", own, "--measures", "width", "--out", out)
-    result = run_script(request.param, "train_mnist.py", *arguments)
-    assert result.returncode == 0, result.stderr
-    return request.param, out
+def trained(request, own, classes, tmp_path_factory):
+    """What was trained on that data for one step, drawn of its last class and, of 3 classes, distilled: the folders."""
+    out, pictures, student = (tmp_path_factory.mktemp(name) for name in ("trained", "pictures", "student"))
+    few = (*ONE_STEP[-2:], "--num", 4, "--process-rows", 2, "--steps", 2)
+    commands = [
+        ("train_mnist.py", *SMALL, *ONE_STEP, "--data", own, "--measures", "width", "--out", out),
+        ("tst_mnist.py", *few, "--checkpoint", out, "--out", pictures, "--label", classes - 1),
+        ("distill_mnist.py", *ONE_STEP, "--teacher", out, "--out", student),
+    ]
+    result = run_scripts(request.param, *commands[: 3 if classes == 3 else 2])
+    assert result.returncode == 0 and f"epochs of {own.name}" in result.stdout, result.stderr
+    return out, pictures, student
 
 
-def test_data_of_other_classes(own, classes, trained, tmp_path):
-    tree, out = trained
+def test_data_of_other_classes(own, classes, trained):
+    out, pictures, student = trained
     checkpoint, data = load_checkpoint(out, "ddpm"), open_dataset(own)
     spec = checkpoint.spec
     assert checkpoint.progress.step == 1 and list(out.glob("epoch-*.png"))
@@ -198,34 +215,262 @@ def test_data_of_other_classes(own, classes, trained, tmp_path):
     assert list(spec.measures) == ["width"] and len(spec.measures["width"].rows) == classes + 1
     assert len(checkpoint.tensors["model.context.weight"]) == classes + 1
     np.testing.assert_array_equal(labels_of(np.arange(100), spec), np.arange(100) % classes)
-
-    draw = ("tst_mnist.py", "--checkpoint", out, "--out", tmp_path, "--num", 4, "--process-rows", 2, "--steps", 2)
-    result = run_script(tree, *draw, "--digit", classes - 1)
-    assert result.returncode == 0 and f"epochs of {own.name}" in result.stdout, result.stderr
     for name in ("samples.png", "process.png", "sweep.png"):
-        assert_picture(tmp_path / name)
-    with pytest.raises(UserError, match=f"--digit {classes}: {own.name} has the classes 0 to {classes - 1}"):
-        labels_of(np.arange(4), spec, classes)
+        assert_picture(pictures / name)
+    assert labels_of(np.arange(4), spec, class_number(str(classes - 1), spec)).tolist() == [classes - 1] * 4
+    with pytest.raises(UserError, match=f"--label {classes}: {own.name} has the classes 0, 1, "):
+        class_number(str(classes), spec)
+    if classes == 3:  # without --data, the teacher's
+        assert load_checkpoint(student, "ddpm").spec == spec
 
 
-@pytest.mark.parametrize("classes", [3], indirect=True)
-def test_a_model_is_distilled_on_its_own_data(own, trained, tmp_path):
-    """Where no --data is named, the teacher's."""
-    tree, teacher = trained
-    result = run_script(tree, "distill_mnist.py", *ONE_STEP, "--teacher", teacher, "--out", tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert load_checkpoint(tmp_path, "ddpm").spec == load_checkpoint(teacher, "ddpm").spec
-
-
-def test_the_data_of_a_checkpoint(few, copy, tmp_path):
+def test_the_data_of_a_checkpoint(few, tmp_path):
     """Where it was, or where it was moved to; in one line what is gone, or is another."""
-    moved, spec = tmp_path / "moved", open_dataset(copy).spec
+    copy, moved = shutil.copytree(few, tmp_path / "copy"), tmp_path / "moved"
+    spec = open_dataset(copy).spec
     checkpoint = Checkpoint(TrainVAE(), replace(spec, name="mine"), {}, path="model.safetensors")
-    assert data_of(checkpoint).spec == checkpoint.spec and data_of(checkpoint).folder == copy
-    with pytest.raises(UserError, match=rf"^{few} has the digest .*, and model\.safetensors learned mine, .* --data$"):
-        data_of(checkpoint, few)
+    assert data_of(checkpoint).spec == checkpoint.spec and data_of(checkpoint).place == copy
+    with pytest.raises(UserError, match=rf"^{DATA} has the digest .*, and model\.safetensors learned mine, .* --data$"):
+        data_of(checkpoint, DATA)
     copy.rename(moved)
+    read_dataset.cache_clear()  # as in another process
     with pytest.raises(UserError, match=rf"^{copy}, the data of model\.safetensors, is gone: .* --data$"):
         data_of(checkpoint)
     assert data_of(checkpoint, moved).spec == replace(checkpoint.spec, source=moved)
-    assert data_of(checkpoint, os.path.relpath(moved)).folder == moved
+    assert data_of(checkpoint, os.path.relpath(moved)).place == moved
+
+
+def test_what_is_understood_of_pictures_is_said(birds):
+    """In one line; and they are resized, mixed, every 10th held out, whatever their channels and size."""
+    data = open_dataset(birds)
+    assert str(data) == (
+        f"{birds}: 33 training and 3 test images (class folders), 3 classes (duck, night heron, owl), in colour, "
+        "20x16 -> 32x32, light on dark, the centre of those not square, no test part: every 10th held out, "
+        "few: a model may copy them, which training_distance in a score shows"
+    )
+    spec = data.spec
+    assert (spec.name, spec.shape, spec.classes) == ("birds", (3, 32, 32), ("duck", "night heron", "owl"))
+    assert data.train.images.shape == (33, 3, 32, 32) and sorted(data.test.rows(".order")) == [11, 23, 35]
+    assert np.bincount(data.train.labels).tolist() == [11] * 3 and np.diff(data.train.labels).any()
+    for part in (data.train, data.test):
+        np.testing.assert_array_equal(part.labels, part.rows(".order") // 12)
+    form = Preprocessing(size=16, channels=1, fit="pad")
+    small = open_dataset(birds, form)
+    assert (small.spec.shape, small.spec.preprocessing, small.spec.digest) == ((1, 16, 16), form, spec.digest)
+    assert "grey, 20x16 -> 16x16, light on dark, a margin beside those not square" in str(small)
+
+
+def test_measures_of_a_table(birds):
+    """All columns, or those named; of pictures that are held out too, NaN where there is none."""
+    data = open_dataset(birds).measured()
+    assert [(name, m.unit) for name, m in data.spec.measures.items()] == [("age", "years"), ("angle", "")]
+    for part in (data.train, data.test):
+        label, number = np.divmod(part.rows(".order"), 12)
+        np.testing.assert_array_equal(part.values["age"], number + 10 * label)
+        np.testing.assert_array_equal(part.values["angle"], np.where(number == 3, np.nan, -5.0 * number))
+    assert list(open_dataset(birds).measured(("angle",)).spec.measures) == ["angle"]
+    assert open_dataset(birds).measured(()).spec.measures == {}
+    with pytest.raises(UserError, match=rf"--measures height: {birds} has age, angle, thickness, slant, width"):
+        open_dataset(birds).measured(("age", "height"))
+
+
+def write_part(folder, part, labels):
+    """IDX files of 2x2 pictures with these labels."""
+    (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(idx(len(labels), 2, 2, content=bytes(4 * len(labels))))
+    (folder / f"{part}-labels-idx1-ubyte.gz").write_bytes(idx(len(labels), content=bytes(labels)))
+
+
+def test_labels_count_from_0_and_keep_their_names(tmp_path):
+    """Letters are labelled 1 to 26; and of numbers some may be missing."""
+    write_part(tmp_path, "train", [*range(26, 0, -1)] * 2)
+    write_part(tmp_path, "t10k", [26, 3])
+    data = open_dataset(tmp_path)
+    assert data.spec.classes == tuple(str(label) for label in range(1, 27))
+    assert data.train.labels.tolist() == [*range(25, -1, -1)] * 2 and data.test.labels.tolist() == [25, 2]
+    assert class_number("26", data.spec) == 25
+    with pytest.raises(UserError, match=r"--label 0: .* has the classes 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, \.\.\. 26"):
+        class_number("0", data.spec)
+
+
+@pytest.mark.parametrize("train, test, problem", [
+    ([0, 0, 1], [0], "the class 1 has one training picture"),
+    ([0, 0, 2, 2], [0, 1, 2], "test pictures have the label 1, and no training picture has it"),
+])  # fmt: skip
+def test_classes_that_cannot_be_learned(tmp_path, train, test, problem):
+    write_part(tmp_path, "train", train)
+    write_part(tmp_path, "t10k", test)
+    with pytest.raises(UserError, match=f"^{tmp_path}: {problem}"):
+        open_dataset(tmp_path)
+
+
+def test_classes_by_name_or_number():
+    spec = Spec(name="cards", shape=(1, 32, 32), classes=("King", "king", "ace of spades"), digest="0" * 16)
+    names = ("King", "king", "KING", "Ace of Spades", "2", "0", None)
+    assert [class_number(name, spec) for name in names] == [0, 1, 0, 2, 2, 0, None]
+    for name in ("3", "queen", "-1", ""):
+        with pytest.raises(UserError, match=f"^--label {name}: cards has the classes King, king, ace of spades$"):
+            class_number(name, spec)
+
+
+def test_held_out_pictures():
+    """Every 10th of those beyond two of each class; of a few the last; of one none can be."""
+    labels = np.array([1, 0] * 15 + [2] * 9)
+    train, test = hold_out(labels, 39, "here")
+    assert test.tolist() == [13, 23, 35] and sorted([*train, *test]) == list(range(39))
+    assert [part.tolist() for part in hold_out(None, 4, "here")] == [[0, 1, 2], [3]]
+    assert hold_out(None, 25, "here")[1].tolist() == [11, 21]
+    assert mixed(np.arange(6), np.array([0, 0, 0, 1, 1, 1])).tolist() == [3, 2, 5, 4, 0, 1]  # stored class by class
+    assert mixed(np.arange(3), np.array([1, 0, 1])).tolist() == mixed(np.arange(3), None).tolist() == [0, 1, 2]
+    with pytest.raises(UserError, match="here holds 1 pictures: two are the least"):
+        hold_out(None, 1, "here")
+
+
+def test_a_kept_data_set_is_opened_without_its_files(birds, few):
+    """By another process, as long as these are what they were: their contents are not read again."""
+    kept = [open_dataset(place).kept for place in (birds, few)]
+    code = f"""
+import sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+sys.path.insert(0, {str(ROOT)!r})
+from common.data.dataset import open_dataset
+for place in {[str(birds), str(few)]}:
+    data = open_dataset(place)
+    assert len(data.train.images) == len(data.train.labels) and len(data.test.images)
+    print(data.kept)
+print([path for path in opened if path.startswith(({str(birds)!r}, {str(few)!r}))])
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines() == [*map(str, kept), "[]"], result.stderr
+
+
+def test_what_a_kept_data_set_is_known_by(birds, few, tmp_path):
+    """Its digest by contents, of pictures in folders names too; its place by path, sizes, times and preprocessing."""
+    copy = shutil.copytree(birds, tmp_path / "copy")  # with the times
+    before, found = open_dataset(birds), [open_dataset(copy)]
+    (copy / "owl").rename(copy / "eagle")
+    os.utime(copy / "duck" / "0.png")
+    shutil.copy(copy / "duck" / "0.png", copy / "duck" / "1.png")
+    for form in (Preprocessing(), Preprocessing(size=16)):
+        read_dataset.cache_clear()
+        found.append(open_dataset(copy, form))
+    assert found[0].spec.digest == before.spec.digest != found[1].spec.digest == found[2].spec.digest
+    assert len({data.kept for data in (before, *found)}) == 4
+    assert found[1].spec.classes == ("duck", "eagle", "night heron")
+    where = np.argsort(found[1].train.rows(".order"))
+    np.testing.assert_array_equal(*found[1].train.images[where[:2]])
+    moved = shutil.copytree(few, tmp_path / "moved")
+    (moved / "train-labels-idx1-ubyte.gz").touch()
+    assert open_dataset(moved).spec.digest == open_dataset(few).spec.digest
+
+
+def test_a_folder_that_cannot_keep_it(birds, monkeypatch, tmp_path):
+    """A folder that nobody can write to is no matter of --out; what a killed process left is taken away."""
+    monkeypatch.setattr(prepared, "PREPARED", birds / "duck" / "0.png" / "other")
+    with pytest.raises(UserError, match=r"other cannot be written \(Not a directory\): .*SIMPLE_LDM_PREPARED"):
+        prepared.prepare(birds, Preprocessing())
+    monkeypatch.setattr(prepared, "PREPARED", tmp_path)
+    (tmp_path / "left.tmp").mkdir()
+    assert prepared.prepare(birds, Preprocessing()).parent == tmp_path and not (tmp_path / "left.tmp").exists()
+
+
+class Drawn:
+    """The StepNoise of two images, whose integers are told."""
+
+    def __init__(self, *drawn):
+        self.drawn = list(drawn)
+
+    def integers(self, high):
+        found = np.array(self.drawn.pop(0))
+        assert len(found) == 2 and (found < high).all()
+        return found
+
+
+def test_augmented_images():
+    """Mirrored, or shifted by -1 to 1, first down or up, then right or left, the edge repeated."""
+    images = np.arange(18, dtype=np.uint8).reshape(2, 1, 3, 3)
+    mirrored = augmented(images, Drawn([1, 0]), Training(mirror=True))
+    assert mirrored[:, 0].tolist() == [[[2, 1, 0], [5, 4, 3], [8, 7, 6]], images[1, 0].tolist()]
+    shifted = augmented(images, Drawn([0, 2], [1, 0]), Training(shift_pixels=1))
+    assert shifted[:, 0].tolist() == [[[0, 1, 2], [0, 1, 2], [3, 4, 5]], [[12, 12, 13], [15, 15, 16], [15, 15, 16]]]
+    both = augmented(images, Drawn([0, 1], [2, 0], [1, 1]), Training(mirror=True, shift_pixels=1))
+    assert both[:, 0].tolist() == [[[3, 4, 5], [6, 7, 8], [6, 7, 8]], [[11, 10, 9], [11, 10, 9], [14, 13, 12]]]
+
+
+def test_augmentation_is_a_function_of_seed_and_step():
+    """The same for any number of processes; and where nothing is asked for, the noise that follows is as before."""
+    images, training = open_dataset().train.first(40).images, Training(mirror=True, shift_pixels=2)
+    changed = lambda batch: augmented(images[batch.indices], batch.noise, training)
+    whole = Batches(5, 40, 16)[1]
+    found = changed(whole)
+    for part in range(3):
+        np.testing.assert_array_equal(changed(Batches(5, 40, 16, part, 3)[1]), found[part::3])
+    assert (found != images[whole.indices]).any(axis=(1, 2, 3)).mean() > 0.8
+    noise = StepNoise(5, 1, 16)
+    assert augmented(images, noise, Training()) is images
+    np.testing.assert_array_equal(noise.normal(4), StepNoise(5, 1, 16).normal(4))
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_pictures_of_your_own_in_every_script(name, birds, judged_birds, tmp_path):
+    """In colour, 16x16, with measures: told at first, then known by the models. Small as they are, one process does."""
+    folder = lambda kind: tmp_path / kind
+    data, exact, out = ("--data", birds, "--size", 16), ("--precision", "fp32"), tmp_path / "out"
+    step = (*exact, "--batch-size", 33, "--epochs", 1)
+    few = (*exact, "--num", 4, "--steps", 2, "--process-rows", 2, "--out")
+    edit = (*exact, "--checkpoint", folder("ldm"), "--index", 0, 1, "--num", 2, "--steps", 2, "--out", out)
+    score = (*exact, "--num", 12, "--no-fid", "--checkpoint", folder("student"), "--out", tmp_path / "score")
+    result = run_scripts(
+        name,
+        ("train_mnist_vae.py", *data, *step, "--vae.base-channels", 8, "--mirror", "--out", folder("vae")),
+        ("train_mnist.py", *data, *step, *SMALL, "--out", folder("ddpm")),
+        ("train_mnist.py", *step, *SMALL, "--size", 16, "--epochs", 2, "--resume", "--out", folder("ddpm")),
+        ("train_mnist_ldm.py", *step, *SMALL, "--vae-checkpoint", folder("vae"), "--out", folder("ldm")),
+        ("distill_mnist_ldm.py", *step, "--teacher", folder("ldm"), "--out", folder("student")),
+        ("tst_mnist.py", *few, out / "ddpm", "--checkpoint", folder("ddpm"), "--label", "Night Heron"),
+        ("tst_mnist_ldm.py", *few, out, "--checkpoint", folder("ldm"), "--prompt", "an owl of high age", "--ask",
+         "angle=-20"),
+        ("tst_mnist_vae.py", *exact, "--checkpoint", folder("vae"), "--num", 4, "--out", out),
+        ("edit_mnist.py", "repaint", *edit, "--resample", 1),
+        ("edit_mnist.py", "vary", *edit, "--digit", "owl"),
+        ("edit_mnist.py", "morph", *edit),
+        ("edit_mnist.py", "score", *exact, "--checkpoint", folder("ldm"), "--num", 20, "--out", out),
+        ("tst_mnist_ldm_fid.py", *score),
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(str(open_dataset(birds, Preprocessing(size=16)))) == 4  # when it is trained on
+    assert load_checkpoint(folder("ddpm")).progress.step == 2
+    spec = replace(open_dataset(birds).measured().spec, shape=(3, 16, 16), preprocessing=Preprocessing(size=16))
+    for kind in ("vae", "ddpm", "ldm", "student"):
+        expected = replace(spec, measures={}) if kind == "vae" else spec
+        assert load_checkpoint(folder(kind)).spec == expected
+    shapes = {
+        "ddpm/samples": (20, 182), "ddpm/process": (38, 56), "samples": (20, 182), "process": (38, 56),
+        "sweep": (56, 2 * 146), "reconstructions": (38, 182), "prior": (20, 182), "repaint": (38, 74),
+        "vary": (38, 56), "morph": (20, 38),
+    }  # fmt: skip
+    for picture, (height, width) in shapes.items():
+        with Image.open(out / f"{picture}.png") as opened:
+            assert (opened.mode, opened.size) == ("RGB", (2 * width, 2 * height)), picture
+    assert 0 <= json.loads((out / "edits.json").read_text())["same_class_told"] <= 1
+    found = json.loads((tmp_path / "score" / "result.json").read_text())
+    assert (found["data"], found["label"], found["num"]) == (spec.digest, None, 12) and found["training_distance"] > 0
+    assert found["over_floor"] > 0 and found["floor"]["counts"] == [12, 3] and sum(found["classes"]) == 12
+    assert "FD / floor " in result.stdout and "3 reconstructions: spectrum " in result.stdout
+
+
+def test_the_list_of_emoji(tmp_path):
+    """As Unicode writes it: a heading for each group, and what is drawn as a whole, whose name may have a #."""
+    spec = importlib.util.spec_from_file_location("emoji", ROOT / "data" / "emoji.py")
+    emoji = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(emoji)
+    emoji.LIST = tmp_path / "emoji-test.txt"
+    emoji.LIST.write_text("""# group: Smileys & Emotion
+# subgroup: face-smiling
+1F600                     ; fully-qualified     # \U0001F600 E1.0 grinning face
+263A                      ; unqualified         # \u263a E0.6 smiling face
+# group: Symbols
+0023 FE0F 20E3            ; fully-qualified     # #\ufe0f\u20e3 E0.6 keycap: #
+""")
+    found = [("smileys and emotion", "grinning face", "\U0001F600"), ("symbols", "keycap: #", "#\ufe0f\u20e3")]
+    assert list(emoji.emoji()) == found

@@ -1,5 +1,6 @@
 """The scheduler, the denoiser and the samplers: against diffusers, and against data whose best denoiser is known."""
 from dataclasses import FrozenInstanceError
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -97,6 +98,50 @@ def test_ddim_agrees_with_diffusers(tree, schedule, prediction, eta, clip):
 
     ours = trajectory(tree, schedule, prediction, sample_ddim, noise, clip, eta=eta)
     assert_close(ours, follow(scheduler, step))
+
+
+def straight_path():
+    """Of flow matching (Lipman et al. 2023): t in 0..1, and the scale that makes (1 - t) x_0 + t eps of x_t."""
+    abar = alphas_cumprod(DiffusionConfig(schedule="flow"))
+    t = 1 / (1 + np.sqrt(abar / (1 - abar).clip(1e-300)))
+    np.testing.assert_allclose(t[:-1], (np.arange(1000) + 1) / 1000, atol=1e-4)  # the last is short of 1: see betas()
+    return t, np.sqrt((1 - t) ** 2 + t**2)
+
+
+def test_ddim_on_the_flow_schedule_is_euler_on_the_straight_path(tree):
+    """Euler's step of x = (1 - t) x_0 + t eps by a network that predicts the velocity eps - x_0, in float64. What it
+    says of x_t is what ours says as v: each is a linear function of the other."""
+    t, scale = straight_path()
+    alpha, sigma = (1 - t) / scale, t / scale
+    velocity = lambda x_t, i: (sigma[i] - alpha[i]) * x_t + network(x_t, i) / scale[i]  # of v, as eps and x_0 are
+    x = start() * scale[TIMESTEPS[0]]
+    expected = []
+    for i, j in pairwise(TIMESTEPS):
+        x = x + (t[j] - t[i]) * velocity(x / scale[i], i)
+        expected.append(x / scale[j])
+    assert_close(trajectory(tree, "flow", "v", sample_ddim), expected)
+
+
+def test_the_flow_schedule_weighs_errors_as_flow_matching_does():
+    """The squared error of x_0, per step of log-SNR: of the velocity, drawn at even t, and of v on the cosine schedule
+    the same up to a constant (Kingma and Gao 2023, Understanding Diffusion Objectives); of v on the flow schedule
+    (1 - t)^2 + t^2 times that, at most 1 and at least 1/2."""
+    log_snr = np.linspace(-4, 4, 17)
+
+    def weights(schedule, of_error):
+        abar = alphas_cumprod(DiffusionConfig(schedule=schedule))[:-1]
+        levels = np.log(abar / (1 - abar))
+        density = -1 / np.gradient(levels)
+        return np.interp(-log_snr, -levels, density * of_error(abar))
+
+    v_error = lambda abar: 1 / (1 - abar)  # v = (alpha x_t - x_0) / sigma
+    t, _ = straight_path()
+    velocity = weights("flow", lambda abar: 1 / t[:-1] ** 2)  # eps - x_0 = (x - x_0) / t, x on the straight path
+    ratio = velocity / weights("cosine", v_error)
+    np.testing.assert_allclose(ratio / ratio.mean(), 1, atol=0.03)
+    ratio = weights("flow", v_error) / velocity
+    share = 1 / (1 + np.exp(log_snr / 2))  # t, where alpha / sigma = (1 - t) / t
+    np.testing.assert_allclose(ratio, (1 - share) ** 2 + share**2, atol=0.01)
 
 
 @kinds

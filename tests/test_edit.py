@@ -9,17 +9,18 @@ from PIL import Image, ImageSequence
 
 from common.checkpoint import Checkpoint
 from common.data.dataset import open_dataset
+from common.data.pictures import Preprocessing
 from common.diffusion import edit
 from common.diffusion.model import Model
 from common.diffusion.noise import SampleNoise
 from common.diffusion.samplers import sample_ddpm
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import Pixels, reconstruct
-from common.edit import PARTS, digits_of, morph, read_digit, read_mask, write_edit
+from common.edit import PARTS, digits_of, morph, read_digit, read_mask, read_picture, write_edit
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
-from common.options.editing import Digits, Drawn, Morph, Repaint, Vary
+from common.options.editing import Digits, EditSampling, Morph, Repaint, Vary
 from common.options.networks import DiffusionConfig, SamplerConfig
 from common.options.recipes import TrainDDPM
 from scoring.classifiers import classes
@@ -60,7 +61,7 @@ def test_repainting(both, digits):
         np.testing.assert_array_equal(to_uint8(drawn)[:, kept], images[:, kept])
         assert rms(drawn, from_uint8(images)) > 0.1  # it is not just the picture again
         found.append(drawn)
-    assert (classes(to_uint8(found[0])) == labels).mean() >= 0.8
+    assert (classes(to_uint8(found[0]), MNIST) == labels).mean() >= 0.8
     close(found, 0.05)
 
 
@@ -77,9 +78,9 @@ def test_varying(both, digits):
         distances = [rms(drawn[strength], from_uint8(images)) for strength in drawn]
         assert distances[0] < (1e-6 if kind == "ddpm" else 0.05)
         assert distances == sorted(distances) and distances[3] > 0.4
-        assert (classes(to_uint8(drawn[0.6])) == labels).mean() >= 0.9
+        assert (classes(to_uint8(drawn[0.6]), MNIST) == labels).mean() >= 0.9
         found += [np.concatenate(list(drawn.values())), vary(0.9, 8)]
-    assert (classes(to_uint8(found[1])) == 8).mean() >= 0.75
+    assert (classes(to_uint8(found[1]), MNIST) == 8).mean() >= 0.75
     close(found[::2])
 
 
@@ -198,6 +199,57 @@ def test_a_picture_is_made_as_mnist_was(picture, tmp_path):
     np.testing.assert_array_equal(read_digit(turned, SHAPE), found)
 
 
+def test_a_photograph_of_a_digit(picture, tmp_path):
+    """Paper that darkens by a quarter, grainy and with faint ink; light ink on transparency."""
+    found, path = read_digit(picture, SHAPE).ravel(), tmp_path / "photograph.png"
+    grey, rng = np.asarray(Image.open(picture), np.float32), np.random.default_rng(0)
+    for contrast, noise in ((1, 0), (0.8, 5)):
+        paper = 250 * (1 - 0.25 * np.linspace(0, 1, grey.shape[1]) ** 2)
+        photograph = paper * (1 - contrast * (250 - grey) / 250) + noise * rng.standard_normal(grey.shape)
+        Image.fromarray(photograph.clip(0, 255).astype(np.uint8)).save(path)
+        assert np.corrcoef(read_digit(path, SHAPE).ravel(), found)[0, 1] > 0.97
+    ink = Image.new("RGBA", (500, 700), "white")
+    ink.putalpha(Image.fromarray((2 * (250 - grey)).astype(np.uint8)))
+    ink.save(path)
+    assert np.corrcoef(read_digit(path, SHAPE).ravel(), found)[0, 1] > 0.97
+
+
+def test_a_digit_of_a_thin_pen(tmp_path):
+    """A fiftieth of its height is as bright as other strokes."""
+    paper = np.full((600, 400), 220, np.uint8)
+    paper[100:500, 195:203] = paper[100:108, 120:280] = 40
+    Image.fromarray(paper).save(tmp_path / "thin.png")
+    assert read_digit(tmp_path / "thin.png", SHAPE).max() > 180
+
+
+@pytest.mark.parametrize("name, deepened", [
+    ("16 bits.png", lambda grey: (257 * grey).astype(np.uint16)), ("12 bits.png", lambda grey: 16 * grey),
+    ("floats.tiff", lambda grey: (grey / 255).astype(np.float32)),
+])  # fmt: skip
+def test_deep_pictures_are_read_as_others(picture, tmp_path, name, deepened):
+    """Digits, and masks."""
+    grey = np.asarray(Image.open(picture)).astype(np.uint16)
+    Image.fromarray(deepened(grey)).save(tmp_path / name)
+    assert np.abs(read_digit(tmp_path / name, SHAPE).astype(int) - read_digit(picture, SHAPE)).max() <= 2
+    mask = np.zeros((32, 32), np.uint16)
+    mask[3:9] = 255
+    Image.fromarray(deepened(mask)).save(tmp_path / name)
+    np.testing.assert_array_equal(read_mask(str(tmp_path / name), SHAPE)[0], mask == 0)
+
+
+def test_a_picture_of_other_data_is_made_as_that_was(picture, tmp_path):
+    """As it is, of the data's size and colour; MNIST in colour stays a digit."""
+    own = replace(MNIST.spec, digest="0" * 16, shape=(1, 16, 16), preprocessing=Preprocessing(size=16, fit="pad"))
+    found = read_picture(picture, own)
+    assert found.shape == (1, 16, 16) and found[0, 0, 0] > 240  # dark on light
+    np.testing.assert_array_equal(read_picture(picture, replace(own, shape=(3, 16, 16))), found.repeat(3, axis=0))
+    coloured = read_picture(picture, replace(MNIST.spec, shape=(3, 32, 32)))
+    np.testing.assert_array_equal(coloured, read_digit(picture, SHAPE).repeat(3, axis=0))
+    (tmp_path / "text.png").write_text("7")
+    with pytest.raises(UserError, match=r"text\.png is damaged or gone .*: name another picture"):
+        read_picture(tmp_path / "text.png", own)
+
+
 def test_pictures_that_are_no_digit(tmp_path):
     Image.new("L", (50, 50), 200).save(tmp_path / "flat.png")
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8)).save(tmp_path / "noise.png")
@@ -260,7 +312,7 @@ def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, mon
     (tmp_path / "weights").symlink_to(untrained)
     monkeypatch.setattr(tree.device.Device, "tree", tmp_path)
     for pixels in (True, False):
-        options = Vary(which=Digits(pixels=pixels, index=(0,)), drawing=Drawn(num=1), steps=1, where=FP32)
+        options = Vary(which=Digits(pixels=pixels, index=(0,)), drawing=EditSampling(num=1), steps=1, where=FP32)
         write_edit(tree.pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
     found = [path.relative_to(tmp_path / "runs") for path in sorted((tmp_path / "runs").rglob("*.png"))]
     assert [*map(str, found)] == ["edits-ddpm/vary.png", "edits-ldm/vary.png"]

@@ -10,6 +10,7 @@ from common.data.dataset import open_dataset
 from common.diffusion.samplers import SAMPLERS
 from common.diffusion.schedule import sampler_timesteps
 from common.diffusion.space import Pixels, latents
+from common.machine import multiplies_bf16
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.run import Run
@@ -86,7 +87,9 @@ def losses_of(tree, kind):
     x, eps, y = (tree.cpu.tensor(array) for array in (x, eps, y))
     diffusion = tree.ddpm.GaussianDiffusion(DiffusionConfig(), clip=kind == "ddpm")
     if kind == "vae":
-        return lambda network: tree.vae.vae_loss(network, x, eps, 1e-4)[0]
+        weights = TrainVAE().weights
+        parts = lambda network: tree.vae.vae_losses(network, x, eps)
+        return lambda network: sum(weights[name] * part for name, part in parts(network).items())
     return lambda network: diffusion.loss(network, x, t, eps, y)
 
 
@@ -102,6 +105,32 @@ def two_steps(trainer, losses):
     rows, checkpoint = read_rows(folder), load_checkpoint(folder, trainer.run.options.kind)
     assert checkpoint.progress.step == len(rows) == 2
     return rows, checkpoint.tensors
+
+
+@pytest.mark.skipif(not multiplies_bf16(), reason="this processor does not multiply bf16")
+def test_bf16(pair):
+    """Gradients in bf16 are as far from those in float32 in both trees, and no farther from each other."""
+    import torch
+
+    networks, kind, _ = pair
+
+    def gradients(bf16):
+        found = []
+        for tree, network in networks:
+            weights = dict(network.named_parameters())
+            with (torch.autocast("cpu", enabled=bf16) if tree.name == "pytorch" else tree.device.bf16.autocast(bf16)):
+                loss = losses_of(tree, kind)(network)
+            grad = torch.autograd.grad if tree.name == "pytorch" else tree.device.jt.grad
+            grads = dict(zip(weights, grad(loss, list(weights.values()))))
+            found.append(np.concatenate([tree.cpu.array(grads[name]).ravel() for name in sorted(grads)]))
+        return found
+
+    error = lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b)
+    exact, rounded = gradients(False), gradients(True)
+    ours, theirs = error(rounded[1], exact[1]), error(rounded[0], exact[0])
+    print(ours, theirs, error(rounded[1], rounded[0]), error(exact[1], exact[0]))
+    assert error(exact[1], exact[0]) < 1e-4 and 1e-3 < ours < 1.2 * theirs < 0.1
+    assert error(rounded[1], rounded[0]) < 2 * theirs
 
 
 def test_training_step(pair, tmp_path):

@@ -1,37 +1,121 @@
 """The page's networks compute what the frameworks do, from either tree's checkpoint."""
+import json
+import re
+import shutil
+
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
-from conftest import FP32
+from conftest import FP32, ROOT
 
 from common.data.dataset import open_dataset
 from common.files import shipped_weights
 from common.images import from_uint8
-from publish.export import KINDS, WEB, Export, main
+from publish import export
+from publish.winograd import G, quicken
+
+KINDS = {"ldm": "unet", "ldm-distilled": "distilled"}
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """By tree, the page's files: PyTorch's as they are in the repository, Jittor's made now."""
     made = tmp_path_factory.mktemp("model")
-    main(Export(tree="jittor", out=made))
-    return {"pytorch": WEB, "jittor": made}
+    export.export_model(made, *(shipped_weights(ROOT / "jittor", kind) for kind in KINDS))
+    return {"pytorch": export.WEB / "model" / "mnist", "jittor": made}
+
+
+def unpacked(folder, name, place):
+    """A network of the page's files, its weights unpacked in a folder as web/weights.js does it."""
+    plain, *pairs = json.loads((folder / "model.json").read_text())["sizes"][name]
+    halves = np.fromfile(folder / f"{name}.f16", np.float16).astype(np.float32)
+    taps = np.split(halves[plain:], 9 * np.cumsum(pairs)[:-1])
+    pieces = [halves[:plain], *(np.kron(G, G) @ piece.reshape(9, -1) for piece in taps)]
+    np.concatenate([piece.ravel() for piece in pieces]).astype(np.float32).tofile(place / name)
+    shutil.copy(folder / f"{name}.onnx", place)
+    return onnxruntime.InferenceSession(place / f"{name}.onnx")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_networks(tree, folders, kind):
+def test_networks(tree, folders, kind, tmp_path):
     model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
     random, labels = np.random.default_rng(0), np.array([3, 7, 1 if "distilled" in kind else np.nan, 0, 9])
     tensor, network, space = tree.cpu.tensor, model.network, model.space
     z = random.standard_normal((5, *space.shape)).astype(np.float32)
-    t, y = np.array([0, 10, 500, 900, 999]), model.conditions(labels, {"width": 12.0})
+    y, to = model.conditions(labels, {"width": 12.0}), model.conditions(np.arange(5), {"slant": -10.0})
     images = from_uint8(open_dataset().test.images[:5])
-    cases = {
-        "unet": ({"x_t": z, "t": t, "y": y}, lambda: network(tensor(z), tensor(t), tensor(y))),
-        "encoder": ({"x": images}, lambda: space.encode(tensor(images))),
-        "decoder": ({"x": z}, lambda: space.decode(tensor(z))),
-    }
-    for name, (inputs, compute) in cases.items():
-        (found,) = onnxruntime.InferenceSession(folders[tree.name] / kind / f"{name}.onnx").run(None, inputs)
-        assert b".py" not in (folders[tree.name] / kind / f"{name}.onnx").read_bytes()  # nothing of who made it
+
+    def between(t, share):
+        tokens = (1 - share) * network.tokens(tensor(y)) + share * network.tokens(tensor(to))
+        return network.unet.features(tensor(z), tensor(np.full(5, t)), tokens)[-1]
+
+    unet = lambda t, share: {
+        "x_t": z, "t": np.array([t]), "y": y, "to": to, "share": np.array([share], np.float32),
+    }  # fmt: skip
+    at = lambda t: network(tensor(z), tensor(np.full(5, t)), tensor(y))
+    cases = [
+        *((KINDS[kind], unet(t, 0), lambda t=t: at(t)) for t in (0, 500, 999)),
+        (KINDS[kind], unet(900, 0.3), lambda: between(900, 0.3)),
+        ("encoder", {"x": images}, lambda: space.encode(tensor(images))),
+        ("decoder", {"x": z}, lambda: space.decode(tensor(z))),
+    ]
+    for name, inputs, compute in cases:
+        (found,) = unpacked(folders[tree.name], name, tmp_path).run(None, inputs)
         np.testing.assert_allclose(found, tree.cpu.array(compute()), atol=1e-4, rtol=0, err_msg=name)
+
+
+def test_nothing_enters_that_computes_something_else(folders):
+    """What ONNX Runtime computes otherwise than PyTorch: logsigmoid (exported as Log of Sigmoid: -inf at -20),
+    attention where a mask leaves nothing of a row, a maximum where a NaN is, resized uint8 (cut off, not rounded)."""
+    for path in (path for folder in folders.values() for path in folder.glob("*.onnx")):
+        graph = onnx.load(path, load_external_data=False).graph
+        assert not {node.op_type for node in graph.node} & {"Log", "Resize", "ReduceMax", "ArgMax", "Attention"}, path
+        makers = {output: node.op_type for node in graph.node for output in node.output}
+        scores = [makers[node.input[0]] for node in graph.node if node.op_type == "Softmax"]
+        assert set(scores) <= {"MatMul", "FusedMatMul"}, path  # no mask between them
+        tensors = [*graph.input, *graph.output, *graph.value_info]
+        assert onnx.TensorProto.UINT8 not in {value.type.tensor_type.elem_type for value in tensors}, path
+
+
+def test_nothing_of_this_machine_is_told(folders):
+    for folder in folders.values():
+        known = json.loads((folder / "model.json").read_text())
+        assert "source" not in known and str(ROOT) not in (folder / "model.json").read_text()
+        files = [*folder.glob("*.onnx"), *folder.glob("*.f16")]
+        assert known["files"].keys() == {path.name for path in files}
+        told = str(ROOT).encode(), b", line "  # as of a stack trace
+        assert not any(word in path.read_bytes() for path in folder.glob("*.onnx") for word in told)
+
+
+@pytest.mark.parametrize("inputs, outputs, height, width, doubled", [
+    (64, 64, 8, 8, False), (128, 64, 4, 4, False), (64, 32, 16, 12, False), (64, 64, 8, 8, True),
+])  # fmt: skip
+def test_quick_convolutions(inputs, outputs, height, width, doubled):
+    """They give what ONNX Runtime's own do, also of an image that was doubled."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    normal = lambda *shape: np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    x = normal(5, inputs, height // (1 + doubled), width // (1 + doubled))
+    weights = {"w": normal(outputs, inputs, 3, 3) / np.float32(3 * inputs**0.5), "b": normal(outputs)}
+    source = "large" if doubled else "x"
+    nodes = [helper.make_node("Conv", [source, "w", "b"], ["y"], pads=[1] * 4, kernel_shape=[3, 3])]
+    if doubled:
+        weights["scales"] = np.array([1, 1, 2, 2], np.float32)
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        nodes.insert(0, helper.make_node("Resize", ["x", "", "scales"], ["large"], **how))
+    value = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    ends = [value("x", x.shape)], [value("y", (5, outputs, height, width))]
+    graph = helper.make_graph(nodes, "convolution", *ends, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    compute = lambda: onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+    expected = compute()
+    assert len(quicken(model)) == 1 and "Conv" not in {node.op_type for node in model.graph.node}
+    np.testing.assert_allclose(compute(), expected, atol=1e-4, rtol=0)
+
+
+def test_the_workflow_uploads_what_an_export_has():
+    """Of ONNX Runtime's files, which are 90 MB together."""
+    kept = re.findall(r"! -name (\S+)", (ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    assert sorted(kept) == sorted(export.LOADED)

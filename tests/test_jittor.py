@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_user_error
 
+from common.errors import UserError
+from common.machine import multiplies_bf16
+from common.options.where import Where
+
 TREE = ROOT / "jittor"
 
 
@@ -91,6 +95,36 @@ except UserError as error:
     assert "apt install python3-dev" in result.stdout, result.stderr
 
 
+def test_a_path_that_the_shell_takes_apart_is_told(tmp_path):
+    """Before anything is compiled: of the command that compiles a kernel not all is quoted."""
+    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
+    environment = {**os.environ, "JITTOR_HOME": str(tmp_path / "my jittor")}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert_user_error(result, "with ' ' in a path", tmp_path / "my jittor", "JITTOR_HOME")
+    assert not (tmp_path / "my jittor").exists()
+
+
+def test_jittor_that_ends_while_it_is_imported_is_told(tmp_path):
+    """With 0, as where its first part was not whole or its cache was moved: nothing was done yet."""
+    (tmp_path / "jittor").mkdir()
+    (tmp_path / "jittor" / "__init__.py").write_text("raise SystemExit(0)")
+    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert_user_error(result, "compiled a part of itself anew", "the same command again")
+
+
+def test_jittor_home_holds_for_this_process_alone(tmp_path):
+    """Jittor would write it into HOME, for every program to come; so would the process that compiles a kernel."""
+    result = run("""
+import subprocess
+from environment import jt
+subprocess.run(f"{jt.flags.python_path} -c 'import jittor_utils; print(jittor_utils.home())'", shell=True, check=True)
+""", HOME=str(tmp_path), JITTOR_HOME=os.path.expanduser("~"))  # where it is compiled
+    assert result.returncode == 0 and result.stdout.split() == [os.path.expanduser("~")], result.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 def test_onednn_that_is_there_stays():
     result = run("""
 import os, tempfile
@@ -151,36 +185,126 @@ def test_group_norm_far_from_zero(jt, trees):
 
 
 def test_gradients_of_our_operations(jt, trees):
-    """Ours against Jittor's own, which are slow but right."""
+    """Ours and their gradients against Jittor's own, which are slow but right."""
     blocks, rng = trees["jittor"].blocks, np.random.default_rng(0)
     array = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     x, g = array(3, 16, 4, 4), array(3, 16, 4, 4)
-    weight, bias, a, b, h = array(16), array(16), array(2, 3, 5, 4), array(2, 3, 4, 6), array(2, 3, 5, 6)
+    weight, bias, q, k, v, h = array(16), array(16), *(array(2, length, 12) for length in (5, 7, 7, 5))
 
     def gradients(compute, upstream, *arrays):
         inputs = [jt.array(array) for array in arrays]
-        return [v.numpy() for v in jt.grad((compute(*inputs) * jt.array(upstream)).sum(), inputs)]
+        y = compute(*inputs)
+        return [v.numpy() for v in (y, *jt.grad((y * jt.array(upstream)).sum(), inputs))]
 
     def library(x, weight, bias):
         return jt.nn.group_norm(x, 8, weight, bias)
 
-    def ours(x, weight, bias):
+    def ours(x, weight, bias, name="execute"):
         norm = blocks.GroupNorm(8, 16)
         norm.weight, norm.bias = weight, bias
-        return norm(x)
+        return getattr(norm, name)(x)
 
-    for theirs, mine in (
-        (gradients(library, g, x, weight, bias), gradients(ours, g, x, weight, bias)),
-        (gradients(jt.matmul, h, a, b), gradients(blocks.Matmul.apply, h, a, b)),
+    def attention(q, k, v):
+        q, k, v = (x.reshape(2, -1, 3, 4).permute(0, 2, 1, 3) for x in (q, k, v))
+        weights = jt.nn.softmax(jt.matmul(q, k.permute(0, 1, 3, 2)) / 2, dim=-1)
+        return jt.matmul(weights, v).permute(0, 2, 1, 3).reshape(2, -1, 12)
+
+    interpolate = lambda x: jt.nn.interpolate(x, scale_factor=2, mode="nearest")
+    for compute, mine, upstream, *given in (
+        (library, ours, g, x, weight, bias),
+        (lambda *inputs: jt.nn.silu(library(*inputs)), lambda *inputs: ours(*inputs, "silu"), g, x, weight, bias),
+        (attention, lambda *inputs: blocks.attend(*inputs, 3), h, q, k, v),
+        (interpolate, blocks.doubled, array(3, 16, 8, 8), x),
     ):
-        for expected, found in zip(theirs, mine):
+        theirs, mine = gradients(compute, upstream, *given), gradients(mine, upstream, *given)
+        for expected, found in zip(theirs, mine, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+BF16 = pytest.mark.skipif(not multiplies_bf16(), reason="this processor does not multiply bf16")
+LAYERS = {  # of every kind of layer, and the shape of its input
+    "3x3": (lambda nn: nn.Conv2d(12, 20, 3, padding=1), (5, 12, 9, 7)),
+    "1x1": (lambda nn: nn.Conv2d(12, 20, 1), (5, 12, 6, 6)),
+    "halved": (lambda nn: nn.Conv2d(12, 20, 3, stride=2, padding=1), (3, 12, 8, 8)),
+    "many": (lambda nn: nn.Conv2d(64, 64, 3, padding=1), (40, 64, 8, 8)),
+    "linear": (lambda nn: nn.Linear(24, 10), (3, 7, 24)),
+    "linear, no bias": (lambda nn: nn.Linear(24, 10, bias=False), (9, 24)),
+}
+
+
+@BF16
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_in_bf16(jt, trees, name):
+    """Output and gradients: those of numbers rounded to bf16, in float32; and in float32 Jittor's own, bit for bit."""
+    import torch
+
+    (build, shape), rng = LAYERS[name], np.random.default_rng(0)
+    library, layer, torchs = build(jt.nn), build(trees["jittor"].blocks), build(torch.nn)
+    weights = {name: value.detach().numpy() for name, value in torchs.state_dict().items()}
+    for module in (library, layer):
+        module.load_state_dict(weights)
+    x, rounded = rng.standard_normal(shape).astype(np.float32), lambda t: t.bfloat16().float()
+    x_torch = torch.tensor(x, requires_grad=True)
+    with torch.no_grad():
+        grad = rounded(torch.tensor(rng.standard_normal(torchs(x_torch).shape).astype(np.float32)))
+        torchs.weight.copy_(rounded(torchs.weight))
+    y = torchs(rounded(x_torch))
+    y.backward(grad)
+    expected = [y.detach(), x_torch.grad, *(weight.grad for weight in torchs.parameters())]
+
+    def results(module, precision):
+        given = jt.array(x)
+        with trees["jittor"].device.Device(Where(device="cpu", precision=precision)).autocast():
+            y = module(given)
+        inputs = [given, *module.parameters()]
+        return [v.numpy() for v in (y, *jt.grad((y * jt.array(grad.numpy())).sum(), inputs))]
+
+    for a, b in zip(results(layer, "bf16"), expected, strict=True):
+        assert np.linalg.norm(a - b.numpy()) < 2e-3 * np.linalg.norm(b), a.shape  # x's own gradient is not rounded
+    for a, b in zip(results(layer, "fp32"), results(library, "fp32"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@BF16
+def test_precision(trees):
+    """auto is bf16 on this processor; inference keeps it, unless it is to be exact; no processor, no bf16."""
+    device = trees["jittor"].device
+    enabled, auto = device.bf16.enabled, device.Device(Where(device="cpu"))
+    assert auto.describe()["dtype"] == "bf16" and trees["jittor"].cpu.describe()["dtype"] == "fp32"
+    with auto.autocast():
+        with auto.inference():
+            assert enabled()
+        with auto.inference(exact=True):
+            assert not enabled()
+        assert enabled()
+    assert not enabled()
+
+
+def test_bf16_elsewhere_is_told(trees, monkeypatch):
+    device = trees["jittor"].device
+    monkeypatch.setattr(device.bf16, "available", lambda: False)
+    assert device.Device(Where(device="cpu")).describe()["dtype"] == "fp32"
+    with pytest.raises(UserError, match="--precision bf16"):
+        device.Device(Where(device="cpu", precision="bf16"))
 
 
 def test_full_mean_is_inaccurate(jt):
     ones = jt.ones((100_352,))
     assert abs(ones.mean().item() - 1) > 1e-4  # the fault: losses are means of each image's mean
     assert abs(jt.ones((98, 1, 32, 32)).mean(dims=[1, 2, 3]).mean().item() - 1) < 1e-6
+
+
+def test_seeds_0_and_1_are_the_same(jt, trees):
+    """Why Device.seed takes others: a network of --seed 0 would begin with the weights of one of --seed 1."""
+
+    def weights(seed, seed_all):
+        seed_all(seed)
+        return jt.nn.Linear(3, 3).weight.numpy()
+
+    np.testing.assert_array_equal(*(weights(seed, jt.set_global_seed) for seed in (0, 1)))  # the fault
+    zero, one, last = (weights(seed, trees["jittor"].cpu.seed) for seed in (0, 1, 2**32 - 1))  # the last of --seed
+    np.testing.assert_array_equal(zero, weights(0, jt.set_global_seed))  # what began with seed 0 still begins so
+    assert not np.array_equal(zero, one) and not np.array_equal(one, last)
 
 
 def test_load_state_dict_shares_variables(jt):

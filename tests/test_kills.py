@@ -1,5 +1,8 @@
-"""Killed at random moments: no file half written, no more lost than since the last checkpoint, the same end."""
+"""Killed at random moments, or on a full disk: no file half written, no more lost than since the last checkpoint, the
+same end."""
 import random
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,3 +122,50 @@ def test_editing(untrained, tmp_path, tree):
             assert path.suffix == ".tmp" or path.read_bytes() == whole[path.name]
             written += 1
     assert written
+
+
+SHORT = "--limit", 64, "--batch-size", 32, "--epochs", 6, "--warmup", 0, "--save-every", 2, "--preview-every", 2
+FILLED = {  # what is done, the KiB of disks on which it does not end, and what of its files is the same each time
+    "training": (("train_mnist_vae.py", *SHORT, "--vae.base-channels", 8, "--tensorboard"), (20, 400, 600), ""),
+    "scoring": (("tst_mnist_ldm_fid.py", "--num", 600, "--batch-size", 10, "--no-fid"), (20, 400, 3600), "*/*.png"),
+    "editing": (("edit_mnist.py", "morph", "--gif", "--steps", 5), (4, 40), "*.*"),
+    "exporting": (("publish.export",), (100, 4000, 20000), "**/*.*"),
+}
+
+
+def on_a_disk(tmp_path, size, command):
+    """Run a command on a disk of so many KiB, then again when it has become large; both exit codes, and the folder."""
+    (tmp_path / "disk").mkdir(exist_ok=True)
+    copy, words = tmp_path / f"{size}", shlex.join(map(str, command))
+    script = f"""
+mount -t tmpfs -o size={size}k none disk
+{words}; codes=$?
+mount -o remount,size=1g disk
+{words}; codes="$codes $?"
+cp -r disk/out {copy}; echo; echo $codes"""
+    words = ["unshare", "-rm", "sh", "-c", script]
+    result = subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert "Traceback" not in result.stderr, result.stderr
+    return (*map(int, result.stdout.splitlines()[-1].split()), copy)
+
+
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("work", FILLED)
+def test_a_disk_that_fills_up(untrained, tmp_path, tree, work):
+    """At any file: when there is room again, the same command comes to the same end."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk")
+    (script, *arguments), sizes, pattern = FILLED[work]
+    words = ["-m", script] if work == "exporting" else [ROOT / tree / "script" / script]
+    last = ["--resume", "auto"] if work == "training" else ["--checkpoint", untrained / "ldm.safetensors"]
+    command = [sys.executable, *words, *arguments, *last, "--out", "disk/out"]
+    first, _, whole = on_a_disk(tmp_path, 10**6, command)
+    assert first == 0
+    for size in sizes:
+        first, second, folder = on_a_disk(tmp_path, size, command)
+        assert (first, second) == (2, 0), size
+        assert not list(folder.rglob("*.tmp"))
+        if work == "training":
+            assert_same_run(folder, whole, steps=12)
+        files = [path.relative_to(whole) for path in whole.glob(pattern) if path.is_file()] if pattern else []
+        assert [(whole / name).read_bytes() == (folder / name).read_bytes() for name in files] == [True] * len(files)

@@ -1,4 +1,4 @@
-"""The measures of quality: against closed forms, on real digits, and on digits spoilt in known ways."""
+"""The measures of quality: against closed forms, on real pictures, and on pictures spoilt in known ways."""
 import hashlib
 import json
 import pickle
@@ -16,12 +16,17 @@ from PIL import Image
 from pytorch_fid import fid_score
 from pytorch_fid.inception import FID_WEIGHTS_URL, fid_inception_v3
 
+from common.data import prepared
 from common.data.dataset import open_dataset
+from common.data.pictures import Preprocessing
 from common.errors import UserError
 from common.images import read_images, write_images
 from publish.trust import DAMAGES, damaged
-from scoring import metric
-from scoring.classifiers import NAMES, WEIGHTS, classify, rescaling
+from scoring import classifiers, metric
+from scoring.classifiers import NAMES, WEIGHTS, classes, classify, own_folder, rescaling
+from scoring.networks import trained
+from scoring.score import measuring
+from scoring.texture import in_pieces, texture
 
 COUNT = 1000
 MNIST = open_dataset()
@@ -47,14 +52,26 @@ def gaussian(mean, covariance, count=50):
     return white @ np.linalg.cholesky(np.asarray(covariance)).T + mean
 
 
+def distance(a, b):
+    return metric.frechet_distance(metric.moments(a), metric.moments(b))
+
+
 def test_frechet_distance_of_gaussians():
     a, b = np.array([4.0, 1.0, 9.0]), np.array([1.0, 1.0, 4.0])  # variances that commute: (sqrt a - sqrt b)^2 each
-    found = metric.frechet_distance(gaussian([0, 0, 1], np.diag(a)), gaussian([2, 0, 0], np.diag(b)))
+    found = distance(gaussian([0, 0, 1], np.diag(a)), gaussian([2, 0, 0], np.diag(b)))
     assert found == pytest.approx(4 + 1 + (np.sqrt(a) - np.sqrt(b)) @ (np.sqrt(a) - np.sqrt(b)), rel=1e-6)
     a, b = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[5.0, -2.0], [-2.0, 1.0]])
     root_trace = np.sqrt(np.trace(a @ b) + 2 * np.sqrt(np.linalg.det(a @ b)))  # of 2 x 2, by Cayley and Hamilton
-    found = metric.frechet_distance(gaussian([1, 1], a), gaussian([1, 1], b))
+    found = distance(gaussian([1, 1], a), gaussian([1, 1], b))
     assert found == pytest.approx(np.trace(a + b) - 2 * root_trace, rel=1e-6)
+
+
+def test_frechet_distance_is_pytorch_fid_s():
+    """Of covariances of full rank, and of fewer points than dimensions."""
+    rng = np.random.default_rng(0)
+    for count in (500, 30):
+        a, b = (metric.moments(rng.standard_normal((count, 40)) * scale) for scale in (1, np.linspace(0.1, 2, 40)))
+        assert metric.frechet_distance(a, b) == pytest.approx(fid_score.calculate_frechet_distance(*a, *b), rel=1e-3)
 
 
 def test_precision_and_recall_by_hand():
@@ -64,14 +81,35 @@ def test_precision_and_recall_by_hand():
     assert metric.fraction_in_manifold(real, real[:2]) == pytest.approx(0.6)  # fewer points than neighbours
 
 
+def test_precision_and_recall_by_all_distances():
+    rng = np.random.default_rng(0)
+    points, centres = rng.standard_normal((300, 5)), rng.standard_normal((200, 5)) * np.linspace(0.2, 2, 5)
+    radii = np.sort(np.linalg.norm(centres[:, None] - centres, axis=2), axis=1)[:, metric.NEIGHBOURS]
+    inside = (np.linalg.norm(points[:, None] - centres, axis=2) <= radii).any(axis=1)
+    assert metric.fraction_in_manifold(points, centres) == inside.mean() != 1
+
+
 @pytest.fixture(scope="module")
 def real():
     return MNIST.test.sample(COUNT)
 
 
+@pytest.fixture(scope="module")
+def of_real(real):
+    return metric.moments_by(real, MNIST)
+
+
+def test_a_radius_whose_square_is_rounded_otherwise():
+    """The square of one number is sometimes a bit less than the same square in an array: no root of less than 0."""
+    radii = [x for x in np.random.default_rng(0).random(100_000).tolist() if x**2 < x * x]
+    for radius in radii[:10]:
+        centres = np.array([[0.0], [radius]])
+        assert metric.fraction_in_manifold(np.array([[0.5 * radius], [3.0]]), centres) == 0.5
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_classifiers(name):
-    features, probabilities = classify(name, MNIST.test.images)
+    features, probabilities = classify(name, MNIST.test.images, MNIST)
     assert (probabilities.argmax(axis=1) == MNIST.test.labels).mean() >= 0.994
     assert features.shape == (10_000, 128 if name == "pooled" else 192) and probabilities.shape == (10_000, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
@@ -90,22 +128,43 @@ def test_rescaling():
 @pytest.mark.parametrize("name", NAMES)
 def test_rescaled_features_have_no_correlation(name):
     """The map that is shipped was fitted to the training digits: of these, what remains is sampling."""
-    covariance = np.cov(classify(name, MNIST.train.sample(10_000))[0], rowvar=False)
+    covariance = np.cov(classify(name, MNIST.train.sample(10_000), MNIST)[0], rowvar=False)
     spread = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(spread, spread) - np.eye(len(spread))
     assert np.abs(correlation).max() < 0.1 and spread.max() / spread.min() < 10
 
 
-def test_the_floor_that_is_kept(monkeypatch, tmp_path):
+@pytest.fixture
+def judges(monkeypatch, tmp_path):
+    """Where classifiers and floors of other data, and other floors of MNIST, are kept: an empty folder."""
+    monkeypatch.setattr(prepared, "PREPARED", tmp_path)
+    return tmp_path / "judges"
+
+
+def test_the_floor_that_is_kept(monkeypatch, judges):
     """What is measured anew is what is shipped."""
-    kept = metric.floor(COUNT, MNIST)
-    monkeypatch.setattr(metric, "FLOORS", tmp_path / "floors.json")
-    metric.floor(COUNT, MNIST)
-    found = json.loads((tmp_path / "floors.json").read_text())[str(COUNT)]
-    assert found["mnist_fd"] == pytest.approx(kept["mnist_fd"], rel=1e-3)
-    for name in ("precision", "recall", "confident"):
-        assert found[name] == pytest.approx(kept[name], abs=2e-3)
-    assert found["training_distance"] == pytest.approx(kept["training_distance"], rel=1e-3)
+    kept = metric.floor((COUNT, COUNT), MNIST)
+    monkeypatch.setattr(metric, "SHIPPED", ())
+    found = metric.floor((COUNT, COUNT), MNIST)
+    assert json.loads(next(judges.rglob("floors.json")).read_text()) == {"1000-1000-test-32": found}
+    for name in kept:
+        assert found[name] == pytest.approx(kept[name], rel=1e-3, abs=2e-3 if name in metric.SHARES else None), name
+
+
+@pytest.mark.parametrize("counts, part, label", [
+    ((100, 400), "test", None), ((400, 100), "train", None), ((90, 80), "test", 7),
+])  # fmt: skip
+def test_a_floor_is_for_what_is_compared(judges, counts, part, label):
+    """For the pair of counts, the part and the class: real digits score about 1, and by another's floor they do not."""
+    split, picks = metric.real_picks(counts[1], MNIST, part, label)
+    real = split.images[picks]
+    fake = MNIST.train.images[MNIST.train.picks(counts[0], 100, label, picks if part == "train" else ())]
+    floors = metric.floor(counts, MNIST, part, label)
+    assert floors["counts"] == [*counts]
+    fd = metric.distances(metric.moments_by(fake, MNIST), metric.moments_by(real, MNIST))
+    assert metric.over_floor(fd, floors["fd"]) == pytest.approx(1, abs=0.15)
+    assert abs(metric.over_floor(fd, metric.floor((COUNT, COUNT), MNIST)["fd"]) - 1) > 2
+    assert len(list(judges.rglob("floors.json"))) == 1 and metric.floor(counts, MNIST, part, label) == floors
 
 
 def test_real_digits_score_the_floor(real):
@@ -117,20 +176,101 @@ def test_real_digits_score_the_floor(real):
         assert found["floor"][name] > 0.75
     assert sum(found["classes"]) == COUNT and min(found["classes"]) > 60
     assert metric.distance_to_training(others, MNIST) == 0  # they are training images
+    assert abs(found["texture"]) < 0.15 and found["levels"] < 0.02 and found["pieces"] == pytest.approx(0.02, abs=0.01)
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_the_worse_the_damage_the_greater_the_distance(name, real):
-    """Of 1,000 images, where the floor is higher and hides more than it does of 10,000."""
+def test_the_worse_the_damage_the_greater_the_distance(name, real, of_real):
+    """Of 1,000 images, where the floor is higher and hides more than it does of 10,000. What the classifiers are blind
+    to, texture sees."""
     damage, *strengths = DAMAGES[name]
-    images = MNIST.train.sample(COUNT, seed=100)
-    found = [metric.mnist_fd_over_floor(damaged(images, damage, strength), real, MNIST) for strength in (0, *strengths)]
-    assert found == sorted(found) and found[-1] > 1.25, found
+    images, floors = MNIST.train.sample(COUNT, seed=100), metric.floor((COUNT, COUNT), MNIST)
+    sets = [images, *(damaged(images, damage, strength, MNIST) for strength in strengths)]
+    found = [metric.over_floor(metric.distances(metric.moments_by(x, MNIST), of_real), floors["fd"]) for x in sets]
+    if name.startswith("black"):
+        assert texture(sets[-1], real)["levels"] > 0.7 > 0.02 > texture(images, real)["levels"]
+    else:
+        assert found == sorted(found) and found[-1] > 1.25, found
+
+
+def test_texture_of_pictures_made_by_hand():
+    """Waves of 2, 8 and 14 cycles a picture, of which the last, in an octave of its own, is halved; a stroke, cut."""
+    x = np.arange(32) / 32
+    waves = [np.sin(2 * np.pi * cycles * x) for cycles in (2, 8, 14)]
+    picture = lambda *sizes: np.round(sum(a * wave for a, wave in zip(sizes, waves)) + 128).astype(np.uint8)
+    real, fake = (np.broadcast_to(picture(*sizes), (3, 3, 32, 32)) for sizes in ((40, 40, 40), (40, 40, 20)))
+    found = texture(fake, real)
+    assert found["texture"] == pytest.approx(-2, abs=0.05) and "pieces" not in found
+    assert np.array(found["spectrum"])[[0, 2]] == pytest.approx(0, abs=0.05)
+    assert found["spectrum"][3] == found["texture"]
+    assert texture(real, real)["levels"] == 0 and texture(real, 255 - real // 255)["levels"] == 1
+    whole = np.zeros((2, 1, 32, 32), np.uint8)
+    whole[:, 0, 4:28, 15:18] = 255
+    whole[1, 0, 16] = 50
+    assert in_pieces(whole) == 0.5
 
 
 def test_mode_collapse_is_recalls_to_see(real):
     found = metric.offline_metric(MNIST.train.sample(COUNT)[np.arange(COUNT) % 20], real, MNIST)
     assert found["over_floor"] > 3 and found["recall"] < found["floor"]["recall"] - 0.3
+
+
+def test_classifiers_of_your_own_data(judged_birds, capsys):
+    """Trained once, by their digest, for pictures in colour of any size; floors are kept for each."""
+    data, small = (open_dataset(judged_birds, Preprocessing(size=size)) for size in (32, 16))
+    folder = own_folder(small)
+    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    assert set(kept) == {f"{name}.safetensors" for name in NAMES} and folder == own_folder(data)
+    for some in (data, small):
+        found = metric.offline_metric(some.train.sample(10, seed=5), some.test.images, some)
+        assert found["over_floor"] == pytest.approx(1, abs=0.6) and found["floor"]["counts"] == [10, 3]
+        assert sum(found["classes"]) == 10 and len(found["classes"]) == 3 and "pieces" not in found
+        metric.print_measures(found, some, (10, 3), "test")
+    assert capsys.readouterr().out.count("\nFD / floor ") == 2
+    assert kept == {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    assert set(json.loads((folder / "floors.json").read_text())) == {"10-3-test-32", "10-3-test-16"}
+    sees = (classes(data.train.images, data) == data.train.labels).mean()
+    assert sees > 0.8, sees
+
+
+def test_a_classifier_that_is_damaged_or_missing(judged_birds, monkeypatch):
+    """It is trained when it is needed, to the same weights."""
+    data = open_dataset(judged_birds)
+    path = own_folder(data) / "pooled.safetensors"
+    whole = path.read_bytes()
+    trained.cache_clear()
+    path.write_bytes(whole[:-9])
+    with pytest.raises(UserError, match=r"pooled\.safetensors is damaged .*: delete it, and it is trained again"):
+        classify("pooled", data.test.images, data)
+    path.unlink()
+    monkeypatch.setattr(classifiers, "SEEN", (2000, 2000))  # as they were trained
+    classify("pooled", data.test.images, data)
+    assert path.read_bytes() == whole
+
+
+def test_measures_of_your_own_are_told_from_pictures(judged_birds):
+    """By ridge regression on features of the training part: those of the class, here, more than those within it."""
+    data = open_dataset(judged_birds).measured()
+    found = measuring(data)(data.train.images)
+    assert list(found) == ["age", "angle"]
+    assert np.corrcoef(found["age"], data.train.values["age"])[0, 1] > 0.8
+
+
+def test_pictures_without_labels(few, tmp_path, capsys, monkeypatch):
+    """The classifiers learn clusters of their pixels, and see blur."""
+    monkeypatch.setattr(classifiers, "SEEN", (2000, 2000))
+    images = open_dataset(few).train.images
+    np.save(tmp_path / "digits.npy", images[:300, 0])
+    data = open_dataset(tmp_path / "digits.npy")
+    found = metric.offline_metric(images[300:350], data.test.images, data)
+    assert found["over_floor"] == pytest.approx(1, abs=0.3) and sum(found["classes"]) == 50
+    assert abs(found["texture"]) < 1 and found["training_distance"] == pytest.approx(1, abs=0.2)
+    metric.print_measures(found, data, (50, 30), "test")
+    told = capsys.readouterr().out
+    assert "FD / floor " in told and "clusters " in told
+    blurred = damaged(images[300:350], DAMAGES["blurred, sigma {} pixels"][0], 0.6, data)
+    spoilt = metric.offline_metric(blurred, data.test.images, data)
+    assert spoilt["over_floor"] > found["over_floor"] + 0.1
 
 
 def run_metric(*arguments):
@@ -156,14 +296,15 @@ def test_a_strangers_folders(folders):
     assert result.returncode == 0, result.stderr
     found = json.loads((fake / "result.json").read_text())
     assert found["over_floor"] == pytest.approx(1, abs=0.5) and found["fid"] is None
-    for word in ("MNIST-FD / floor", "precision", "recall", "real digits", "FID"):
+    for word in ("MNIST-FD / floor", "precision", "recall", "real images", "FID", "spectrum", "in pieces"):
         assert word in result.stdout
 
 
 @pytest.mark.parametrize("case, fragments", [
     ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["holds 0 PNGs"]),
-    ("mixed sizes", ["00005.png is 28x28"]), ("cut short", ["00005.png is damaged or gone"]),
+    ("mixed sizes", ["00005.png is 28x28", "--size"]), ("cut short", ["00005.png is damaged or gone"]),
     ("16 bits", ["00005.png has 16 bits per pixel: save it with 8"]),
+    ("colours", ["00005.png is in colour, and the data is grey: "]),
     ("900 million pixels", ["00005.png is damaged or gone (Image size"]),
 ])  # fmt: skip
 def test_wrong_folders(folders, case, fragments):
@@ -176,6 +317,8 @@ def test_wrong_folders(folders, case, fragments):
         fake.rmdir()
     if case == "mixed sizes":
         Image.new("L", (28, 28)).save(file)
+    if case == "colours":
+        Image.new("RGB", (32, 32), "red").save(file)
     if case == "16 bits":
         Image.fromarray(np.full((32, 32), 1000, np.uint16)).save(file)
     if case == "900 million pixels":
@@ -204,10 +347,11 @@ def random_inception(tmp_path_factory):
 
 
 def test_fid_is_what_the_shell_command_says(random_inception, torch_home, folders, monkeypatch, capsys):
-    """By random weights, `python -m pytorch_fid` compares what scoring.metric does; the matrix root itself, 15 s each
-    time, is left out."""
+    """By random weights, `python -m pytorch_fid` compares what scoring.metric does; the distance itself, whose matrix
+    root takes it 15 s, is left out."""
     apart = lambda m, s, n, t: float(np.abs(m - n).sum() + np.abs(s - t).sum())
     monkeypatch.setattr(fid_score, "calculate_frechet_distance", apart)
+    monkeypatch.setattr(metric, "frechet_distance", lambda a, b: apart(*a, *b))
     digest = hashlib.sha256(random_inception.read_bytes()).hexdigest()
     monkeypatch.setattr(metric, "INCEPTION", digest[:8])
     found = metric.fid(*folders, random_inception)

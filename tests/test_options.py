@@ -1,13 +1,18 @@
-"""The options themselves: how --resume is read, and networks of a size that a machine can hold."""
+"""The options themselves: how --resume is read, networks of a size that a machine can hold, one sentence of help."""
+import ast
+import re
+
 import pytest
 import tyro
+from conftest import ROOT
 from pydantic import ValidationError
 
+from common.data.measures import MEASURES
 from common.errors import UserError
 from common.options.command_line import run
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
-from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
-from common.options.sampling import Score, WhichDiffusion
+from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
+from common.options.sampling import Sample, SamplerOptions, Score, WhichDiffusion
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -42,9 +47,38 @@ def test_a_sampler_that_the_model_cannot_have_is_refused_before_training(recipe,
         recipe(**options)
 
 
+@pytest.mark.parametrize("shift", [1e-308, 1e308])
+def test_steps_are_not_shifted_beyond_what_numbers_hold(shift):
+    for options in (SamplerConfig, SamplerOptions):
+        with pytest.raises(ValidationError, match="than or equal to"):
+            options(shift=shift)
+
+
+@pytest.mark.parametrize("arguments, label, asked", [
+    (["--label", "night heron", "--ask", "age=40", "angle=-10"], "night heron", {"age": 40, "angle": -10}),
+    (["--digit", "7", "--ask", "age=1e2"], "7", {"age": 100}), ([], None, {}),
+])  # fmt: skip
+def test_what_is_asked_for_is_read(arguments, label, asked):
+    ask = tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=arguments).ask
+    assert (ask.label, ask.ask) == (label, asked)
+
+
+@pytest.mark.parametrize("word", ["age", "age=", "age=old", "age=nan", "age=inf"])
+def test_what_cannot_be_asked_for_is_refused(word):
+    with pytest.raises((SystemExit, ValidationError)):
+        tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=["--ask", word])
+
+
+@pytest.mark.parametrize("arguments, measures", [
+    ([], None), (["--measures"], ()), (["--measures", "age", "width"], ("age", "width")),
+])  # fmt: skip
+def test_measures_are_read(arguments, measures):
+    assert tyro.cli(TrainLDM, args=arguments).measures == measures
+
+
 def test_test_digits_have_classes_of_their_own():
-    with pytest.raises(ValidationError, match="leave out --digit"):
-        Score(which=WhichDiffusion(base="ldm"), labels="test", digit=3)
+    with pytest.raises(ValidationError, match="leave out --label"):
+        Score(which=WhichDiffusion(base="ldm"), labels="test", label="3")
 
 
 @pytest.mark.parametrize("sizes, shape", [
@@ -53,11 +87,66 @@ def test_test_digits_have_classes_of_their_own():
     ({"patch_size": 1}, (16, 8, 8)),
 ])  # fmt: skip
 def test_usual_sizes_are_allowed(sizes, shape):
-    UNetConfig(**sizes).check_data(shape, classes=10)
+    UNetConfig(**sizes).fitted(shape).check_data(shape, classes=10)
 
 
 def test_usual_sizes_of_the_vae_are_allowed():
-    assert VAEConfig(base_channels=256, channel_mults=(1, 2, 4)).latent_shape((1, 32, 32)) == (4, 4, 4)
+    vae = VAEConfig(base_channels=256, channel_mults=(1, 2, 4), latent_channels=4).fitted((1, 32, 32))
+    assert vae.latent_shape((1, 32, 32)) == (4, 4, 4)
+
+
+FITTED = {  # size: the UNet's patches and multiples; the VAE's patches and width, latents of grey and of colour
+    16: (1, (1, 2), 2, 32, (4, 4, 4), (8, 4, 4)),
+    24: (2, (1, 2), 2, 32, (4, 6, 6), (8, 6, 6)),
+    32: (2, (1, 2), 2, 32, (4, 8, 8), (8, 8, 8)),
+    48: (4, (1, 2), 2, 32, (4, 12, 12), (8, 12, 12)),
+    64: (4, (1, 2), 4, 64, (8, 8, 8), (16, 8, 8)),
+    96: (4, (1, 2, 2), 4, 64, (8, 12, 12), (16, 12, 12)),
+    128: (4, (1, 2, 2), 4, 64, (8, 16, 16), (16, 16, 16)),
+}
+
+
+@pytest.mark.parametrize("size", FITTED)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_not_named_follows_the_data(size, channels):
+    """Of pixels and of latents at most 16 positions to a side, 24 to 32 with a level more; of 32x32 what is shipped."""
+    shape, (patch, mults, vae_patch, width, *latents) = (channels, size, size), FITTED[size]
+    unet, vae = UNetConfig().fitted(shape), VAEConfig().fitted(shape)
+    assert (unet.patch_size, unet.channel_mults, unet.attention_levels) == (patch, mults, (len(mults) - 1,))
+    assert (vae.patch_size, vae.base_channels, vae.channel_mults) == (vae_patch, width, (1, 2))
+    assert vae.latent_shape(shape) == latents[channels == 3]
+    in_latents = UNetConfig().fitted(vae.latent_shape(shape))
+    assert (in_latents.patch_size, in_latents.channel_mults, in_latents.attention_levels) == (1, (1, 2), (1,))
+    unet.check_data(shape, classes=4096)
+    in_latents.check_data(vae.latent_shape(shape), classes=4096)
+    assert unet.fitted((1, 16, 16)) == unet and vae.fitted((1, 128, 128)) == vae  # what is known stays
+
+
+def test_networks_fit_images_of_any_size():
+    """Of an odd number of positions by one level; the VAE halves the sides of images twice or more."""
+    for size in range(16, 129):
+        shape = 3, size, size
+        UNetConfig().fitted(shape).check_data(shape, classes=10)
+        if size % 4 == 0:
+            latent_shape = VAEConfig().fitted(shape).latent_shape(shape)
+            UNetConfig().fitted(latent_shape).check_data(latent_shape, classes=10)
+            assert latent_shape[1] <= 32
+
+
+@pytest.mark.parametrize("recipe", [TrainDDPM, TrainLDM, TrainVAE])
+def test_large_images_are_trained_on_in_small_batches(recipe):
+    fitted = lambda *shape, **training: recipe(training=Training(**training)).fitted(shape)
+    assert [fitted(1, side, side).training.batch_size for side in (8, 32, 48, 64, 128)] == [256, 256, 256, 64, 64]
+    assert fitted(3, 64, 64, batch_size=100).training.batch_size == 100
+    network = fitted(3, 64, 64).vae if recipe is TrainVAE else fitted(3, 64, 64).unet
+    assert network == type(network)().fitted((3, 64, 64))
+
+
+def test_what_is_named_stays():
+    unet = UNetConfig(patch_size=4, channel_mults=(1, 2, 2), attention_levels=()).fitted((1, 16, 16))
+    assert (unet.patch_size, unet.channel_mults, unet.attention_levels) == (4, (1, 2, 2), ())
+    vae = VAEConfig(latent_channels=3, base_channels=16, channel_mults=(1, 2, 4)).fitted((3, 64, 64))
+    assert (vae.patch_size, vae.base_channels, vae.latent_shape((3, 64, 64))) == (4, 16, (3, 4, 4))
 
 
 @pytest.mark.parametrize("cls, sizes", [
@@ -78,10 +167,36 @@ def test_networks_larger_than_memory_are_refused(cls, sizes):
 def test_networks_larger_than_memory_for_this_data_are_refused(sizes, classes):
     """As soon as the data is known: what a patch and a class cost follows from it."""
     with pytest.raises(UserError, match=r"more than 3e\+08 parameters"):
-        UNetConfig(**sizes).check_data((1, 4096, 4096), classes)
+        UNetConfig(**sizes).fitted((1, 4096, 4096)).check_data((1, 4096, 4096), classes)
 
 
 @pytest.mark.parametrize("config, name", [(UNetConfig(), "unet"), (VAEConfig(), "vae")])
 def test_images_that_the_levels_do_not_divide_are_refused(config, name):
-    with pytest.raises(UserError, match=rf"32x30 does not divide by 4 .*--{name}\.patch-size, --{name}\.channel-mults"):
+    config = config.fitted((1, 32, 32))
+    with pytest.raises(UserError, match=rf"32x30 is not divisible by 4: .*--{name}\.patch-size or --{name}\.channel"):
         config.check_data((1, 32, 30), 10) if name == "unet" else config.latent_shape((1, 32, 30))
+
+
+def helps():
+    """{option: its help, "" for none}: the string below a field of an options class, or that tyro's arg() is given."""
+    found = {f"--{name}": measure.help for name, measure in MEASURES.items()}
+    paths = [path for part in ("common", "scoring", "publish", "bench") for path in (ROOT / part).rglob("*.py")]
+    for path in (path for path in paths if path.name not in ("spec.py", "clock.py")):  # those of a checkpoint alone
+        nodes = [*ast.walk(ast.parse(path.read_text()))]
+        words = [word for node in nodes if isinstance(node, ast.Call) for word in node.keywords if word.arg == "help"]
+        found |= {ast.unparse(word): word.value.value for word in words if isinstance(word.value, ast.Constant)}
+        classes = [node for node in nodes if isinstance(node, ast.ClassDef) and node.decorator_list]
+        for kind in [node for node in classes if ast.unparse(node.decorator_list[0]) == "options_class"]:
+            for field, below in zip(kind.body, [*kind.body[1:], None]):
+                helped = isinstance(below, ast.Expr)
+                if isinstance(field, ast.AnnAssign) and (helped or not GROUP.search(ast.unparse(field.annotation))):
+                    found[f"{path.name}, {kind.name}.{field.target.id}"] = below.value.value if helped else ""
+    return {option: " ".join(text.split()) for option, text in found.items()}
+
+
+GROUP = re.compile("ClassVar|Flat|Suppress|Config")  # what is no option by itself
+
+
+def test_every_help_is_one_sentence():
+    faults = {option: text for option, text in helps().items() if not re.fullmatch(r"[^.]((?!\. \D).)*\.", text)}
+    assert not faults and len(helps()) > 100

@@ -1,88 +1,231 @@
-"""The page in a real browser: it draws the digits asked for, offline, in two languages, and by the same numbers."""
+"""The page in a real browser, of MNIST and of data sets that are exported here: it draws what is asked for, offline, in
+two languages, and by the same numbers."""
 import base64
+import functools
+import http.server
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from conftest import FP32, ROOT
+from conftest import FP32, ROOT, run_scripts
 from PIL import Image
 
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.data.dataset import open_dataset
+from common.data.spec import Spec
 from common.diffusion.noise import SampleNoise
+from common.diffusion.schedule import alphas_cumprod
+from common.diffusion.space import Pixels
 from common.files import shipped_weights
 from common.images import to_uint8
+from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig
+from common.options.recipes import TrainDDPM
 from common.options.sampling import SamplerOptions
+from publish import export
 from scoring.classifiers import classes
 
-WEB, CELL, SIDE = ROOT / "web", 33, 32
+WEB = ROOT / "web"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+SMALL = "--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16
+THREE = ["python", "train_mnist_vae.py", "train_mnist_ldm.py", "publish.export"]  # of the README's commands
+DRAWN = "/^[0-9.]+ /.test(document.getElementById('status').textContent)"
+pytestmark = pytest.mark.skipif(
+    not BROWSER or not (WEB / "node_modules").is_dir(), reason="no chromium, or no `npm ci` in web/"
+)  # fmt: skip
+
+
+def exported(folder, checkpoint, **options):
+    """A page of a checkpoint in a folder."""
+    export.main(export.Export(checkpoint=checkpoint, out=folder, **options))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def page():
-    """A page that has drawn its first digits; what it says on its console is an error."""
-    if not BROWSER or not (WEB / "node_modules").is_dir():
-        pytest.skip("no chromium, or no `npm ci` in web/: the page is not tested")
+def fashion(tmp_path_factory):
+    """The page of a small model of Fashion-MNIST that saw a few steps."""
+    if not FASHION.is_dir():
+        pytest.skip("no Fashion-MNIST: apt install dataset-fashion-mnist")
+    folder = tmp_path_factory.mktemp("fashion")
+    short = "--limit", 512, "--epochs", 2, "--device", "cpu"
+    vae = "train_mnist_vae.py", "--data", FASHION, "--out", folder / "vae", "--vae.base-channels", 8, *short
+    ldm = "train_mnist_ldm.py", "--vae-checkpoint", folder / "vae", "--out", folder / "ldm", *SMALL, *short
+    result = run_scripts("pytorch", vae, ldm)
+    assert result.returncode == 0, result.stderr
+    return exported(folder / "site", folder / "ldm", title="Fashion-MNIST")
+
+
+@pytest.fixture(scope="module")
+def birds_site(birds, clone):
+    """The page that the README's three commands make, in seconds rather than minutes, of coloured 64x64 pictures."""
+    blocks = [text for text in (ROOT / "README.md").read_text().split("```") if all(word in text for word in THREE)]
+    (code,) = blocks
+    code = code.removeprefix("bash").replace("my-pictures", f"{birds} --size 64 --vae.base-channels 16")
+    code = code.replace("--minutes 3", "--minutes 0.1").replace("--minutes 10", "--minutes 0.1")
+    (clone / "web" / "node_modules").symlink_to(WEB / "node_modules")
+    path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", code]
+    result = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "site: " in result.stdout and "web/serve.py site" in result.stdout
+    return clone / "site"
+
+
+def stamps_site(folder, tree, shape, count):
+    """The page of an untrained model in pixels, of so many classes, with options that are not the default."""
+    spec = Spec(name="stamps", shape=shape, classes=tuple(f"stamp {i}" for i in range(count)), digest="0" * 16)
+    unet = UNetConfig(base_channels=16, head_dim=8, context_dim=16, context_tokens=1).fitted(spec.shape)
+    diffusion = DiffusionConfig(timesteps=200, schedule="linear", prediction="epsilon")
+    options = TrainDDPM(unet=unet, diffusion=diffusion, sampler=SamplerConfig(name="ddim", steps=3, eta=0.5))
+    tensors = tree.cpu.arrays(tree.pipeline.build_unet(unet, Pixels(spec.shape), spec))
+    rng = np.random.default_rng(0)
+    moved = {name: x + 0.02 * rng.standard_normal(x.shape).astype(np.float32) for name, x in tensors.items()}
+    tensors = {f"model.{name}": x.astype(np.float16).astype(np.float32) for name, x in moved.items()}  # as the page's
+    save_checkpoint(folder / "stamps.safetensors", Checkpoint(options, spec, tensors))
+    return exported(folder / "site", folder / "stamps.safetensors")
+
+
+@pytest.fixture(scope="module")
+def many(trees, tmp_path_factory):
+    """4,096 classes."""
+    return stamps_site(tmp_path_factory.mktemp("many"), trees["pytorch"], (3, 20, 20), 4096)
+
+
+@pytest.fixture(scope="module")
+def large(trees, tmp_path_factory):
+    """128x128 pixels, the most there are."""
+    return stamps_site(tmp_path_factory.mktemp("large"), trees["pytorch"], (1, 128, 128), 2)
+
+
+def site_of(request, name):
+    """The folder of one of the sites."""
+    return WEB if name == "mnist" else request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="module")
+def browser():
     from playwright.sync_api import sync_playwright
 
-    server = subprocess.Popen([sys.executable, WEB / "serve.py", "0"], stdout=subprocess.PIPE, text=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.said, page.url_of = [], server.stdout.readline().strip()
+        yield browser
+        browser.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A host that sends no headers of ours."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def show(browser):
+    """A function that shows a site from a subfolder of a plain host: a page, which keeps what its console says."""
+    opened = []
+
+    def show(site, query="", **context):
+        handler = functools.partial(Quiet, directory=site.parent)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_context(**context).new_page()
+        opened.extend((page.context.close, server.shutdown))
+        page.said, page.url_of = [], f"http://127.0.0.1:{server.server_port}/{site.name}/"
         page.on("console", lambda message: page.said.append(message.text))
         page.on("pageerror", lambda error: page.said.append(str(error)))
-        page.goto(page.url_of)
-        drawn(page)
-        yield page
-        browser.close()
+        page.goto(page.url_of + query)
+        return page
+
+    yield show
+    for close in opened:
+        close()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    """MNIST's page, as `python web/serve.py` serves it, that has drawn its first digits."""
+    command = [sys.executable, WEB / "serve.py", "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    page = browser.new_context(reduced_motion="reduce").new_page()
+    page.said, page.url_of = [], server.stdout.readline().strip()
+    page.on("console", lambda message: page.said.append(message.text))
+    page.on("pageerror", lambda error: page.said.append(str(error)))
+    page.goto(page.url_of)
+    drawn(page)
+    yield page
+    page.context.close()
     server.terminate()
     server.wait()
 
 
 def drawn(page):
     """Wait until the view has been drawn."""
-    page.wait_for_function("/^[0-9.]+ /.test(document.getElementById('status').textContent)", timeout=60_000)
+    page.wait_for_function(DRAWN, timeout=60_000)
 
 
 def after(page, action):
-    """Do something that has digits drawn anew, and wait for them."""
+    """Do something that has pictures drawn anew, and wait for them."""
     page.evaluate("document.getElementById('status').textContent = ''")
     action()
     drawn(page)
 
 
-def digits(page, canvas, count=20):
-    """The digits that a canvas shows, uint8 (count, 1, 32, 32)."""
+def tab(page, name):
+    """Open a view."""
+    page.click(f"[role=tab][data-word={name}]")
+
+
+def pictures(page, canvas, count=20, side=32):
+    """The pictures that a canvas shows, uint8 (count, 3, side, side)."""
     url = page.evaluate(f"document.getElementById('{canvas}').toDataURL()")
-    grey = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("L"))
-    corners = [(CELL * (i // 5), CELL * (i % 5)) for i in range(count)]
-    return np.stack([grey[None, y : y + SIDE, x : x + SIDE] for y, x in corners])
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+    corners = [((side + 1) * (i // 5), (side + 1) * (i % 5)) for i in range(count)]
+    return np.stack([pixels[y : y + side, x : x + side].transpose(2, 0, 1) for y, x in corners])
+
+
+def digits(page, canvas, count=20):
+    """The digits that a canvas of MNIST's page seems to show, (count,)."""
+    return classes(pictures(page, canvas, count)[:, :1], open_dataset())
 
 
 def move(page, slider, value):
     """Move a slider, as a hand does."""
     script = f"e => {{ e.value = {value}; e.dispatchEvent(new Event('input', {{bubbles: true}})) }}"
-    page.locator(f"#{slider}").evaluate(script)
+    page.locator(slider).evaluate(script)
+
+
+def all_fetched(page):
+    """Wait until the page has all that it may need, before the network goes."""
+    count = page.evaluate("""async () => {
+        const known = await (await fetch(`${document.getElementById("model").value}/model.json`)).json();
+        return Object.keys(known.files).length;
+    }""")
+    seen = "performance.getEntriesByType('resource').filter(({name}) => /[.](onnx|f16)[?]/.test(name)).length"
+    page.wait_for_function(f"{seen} >= {count}")
 
 
 def test_draws_what_is_asked_for(page):
-    assert (classes(digits(page, "digits")) == np.arange(20) % 10).sum() >= 18
-    loaded = "performance.getEntriesByType('resource').filter(file => file.name.includes('/model/ldm/')).length >= 4"
-    page.wait_for_function(loaded)  # the many calls' model, before the network goes
+    assert (digits(page, "pictures") == np.arange(20) % 10).sum() >= 18
+    all_fetched(page)
     ink = []
     try:
         page.context.set_offline(True)
-        after(page, lambda: page.check("[name=digit][value='7']", force=True))
-        assert (classes(digits(page, "digits")) == 7).sum() >= 18
+        after(page, lambda: page.check("[name=class][value='7']", force=True))
+        assert (digits(page, "pictures") == 7).sum() >= 18
         for end in ("min", "max"):
-            after(page, lambda end=end: move(page, "thickness", f"e.{end}"))
-            ink.append(digits(page, "digits").mean())
-        after(page, lambda: move(page, "calls", 3))
-        assert (classes(digits(page, "digits")) == 7).sum() >= 18
+            after(page, lambda end=end: move(page, "[type=range][data-of=thickness]", f"e.{end}"))
+            ink.append(pictures(page, "pictures").mean())
+        after(page, lambda: move(page, "#calls", 3))
+        assert (digits(page, "pictures") == 7).sum() >= 18
     finally:
         page.context.set_offline(False)
     assert ink[1] > 1.5 * ink[0]
@@ -90,27 +233,39 @@ def test_draws_what_is_asked_for(page):
 
 
 def test_every_view(page):
-    after(page, page.reload)  # whatever was asked for before
-    after(page, lambda: page.click("[role=tab][data-word=watch]"))
-    assert page.is_hidden("#digits")
-    after(page, lambda: move(page, "time", 0))
-    noise, first = digits(page, "noised"), digits(page, "estimate")
-    after(page, lambda: move(page, "time", 99))
-    last = digits(page, "noised")
-    assert (classes(last) == np.arange(20) % 10).sum() >= 18
+    after(page, lambda: page.goto(page.url_of))  # whatever was asked for before
+    after(page, lambda: tab(page, "watch"))
+    assert page.is_hidden("#pictures")
+    after(page, lambda: move(page, "#time", 0))
+    noise, first = pictures(page, "noised"), pictures(page, "estimate")
+    after(page, lambda: move(page, "#time", 99))
+    last = pictures(page, "noised")
+    assert (digits(page, "noised") == np.arange(20) % 10).sum() >= 18
     distance = [np.abs(last.astype(float) - shown).mean() for shown in (noise, first)]
     assert distance[0] > 1.5 * distance[1] > 0  # the estimate is nearer to the end than noise is
-    after(page, lambda: page.click("[role=tab][data-word=walk]"))
+    after(page, lambda: tab(page, "walk"))
     for way, digit in ((0, 3), (1, 8)):
-        after(page, lambda way=way: move(page, "way", way))
-        assert (classes(digits(page, "between")) == digit).sum() >= 16
+        after(page, lambda way=way: move(page, "#way", way))
+        assert (digits(page, "between") == digit).sum() >= 16
     assert not page.said
 
 
+def test_a_walk_passes_through_digits(page):
+    """Half-way between 3 and 8 lie sharp strokes: no more grey than at the ends."""
+    after(page, lambda: page.goto(f"{page.url_of}?view=walk"))
+    grey = {}
+    for way in (0, 0.5, 1):
+        after(page, lambda way=way: move(page, "#way", way))
+        shown = pictures(page, "between").astype(float)
+        grey[way] = ((shown > 40) & (shown < 215)).sum() / (shown > 40).sum()
+    assert grey[0.5] < 1.25 * max(grey[0], grey[1])
+
+
 def test_a_drawing(page):
-    page.click("[role=tab][data-word=yours]")
+    tab(page, "yours")
     page.click("#vary")
     assert page.inner_text("#status") == "Draw something first."
+    assert page.is_hidden("#upload")
     box = page.locator("#pad").bounding_box()
     place = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])
     page.mouse.move(*place(0.3, 0.2))
@@ -120,27 +275,46 @@ def test_a_drawing(page):
     page.mouse.up()
     for button in ("right", "vary"):
         after(page, lambda button=button: page.click(f"#{button}"))
-        found = digits(page, "result", 10)
-        assert (classes(found) == 7).sum() >= 6, button
-        assert len(np.unique(found.reshape(10, -1), axis=0)) == 10
+        assert (digits(page, "result", 10) == 7).sum() >= 6, button
+        assert len(np.unique(pictures(page, "result", 10).reshape(10, -1), axis=0)) == 10
     assert not page.said
 
 
 def test_a_download_that_fails_is_tried_again(page):
-    page.route("**/model/ldm/*", lambda route: route.abort())
+    page.route("**/unet.onnx*", lambda route: route.abort())
     after(page, lambda: page.goto(page.url_of))
-    page.click("[role=tab][data-word=watch]")
+    tab(page, "watch")
     page.wait_for_function("/fetch/.test(document.getElementById('status').textContent)")
-    after(page, lambda: page.click("[role=tab][data-word=draw]"))
-    page.unroute("**/model/ldm/*")
-    after(page, lambda: page.click("[role=tab][data-word=watch]"))
+    after(page, lambda: tab(page, "draw"))
+    page.unroute("**/unet.onnx*")
+    after(page, lambda: tab(page, "watch"))
     assert page.is_visible("#noised") and page.said
+    page.said.clear()
+
+
+def test_a_host_that_sends_modules_as_text_is_told(page):
+    text = {"content-type": "text/plain"}
+    page.route("**/*.mjs", lambda route: route.fulfill(response=route.fetch(), headers=text))
+    page.goto(page.url_of)
+    told = "was sent as text/plain: this host must send .mjs as text/javascript"
+    page.wait_for_function(f"document.getElementById('status').textContent.includes('{told}')")
+    page.unroute("**/*.mjs")
+    page.said.clear()
+
+
+def test_files_of_two_exports_do_not_mix(page):
+    other = (WEB / "model" / "emoji" / "decoder.onnx").read_bytes()
+    page.route("**/decoder.onnx*", lambda route: route.fulfill(body=other))
+    page.goto(page.url_of)
+    said = "decoder.onnx is not of the same export"
+    page.wait_for_function(f"document.getElementById('status').textContent.includes('{said}')")
+    page.unroute("**/decoder.onnx*")
     page.said.clear()
 
 
 def test_chinese_and_keys(page):
     after(page, lambda: page.goto(f"{page.url_of}/?lang=zh"))
-    assert "数字" in page.inner_text("h1") and page.get_attribute("html", "lang") == "zh"
+    assert "噪声" in page.inner_text("h1") and page.get_attribute("html", "lang") == "zh"
     words = page.evaluate("import('./words.js').then(({WORDS}) => Object.values(WORDS).map(Object.keys))")
     assert words[0] == words[1]
     page.focus("[role=tab][data-word=draw]")
@@ -149,50 +323,209 @@ def test_chinese_and_keys(page):
     assert not page.said
 
 
-def test_a_sampler_that_adds_noise_is_refused(page):
-    known = json.loads((WEB / "model" / "ldm" / "model.json").read_text())
-    known["sampler"]["eta"] = 0.5
-    page.route("**/model/ldm/model.json", lambda route: route.fulfill(json=known))
-    load = "import('./pipeline.js').then(({loadPipeline}) => loadPipeline('model/ldm')).catch(({message}) => message)"
-    assert "eta" in page.evaluate(load)
-    page.unroute("**/model/ldm/model.json")
+def test_a_link_shows_what_one_saw(page, show):
+    after(page, lambda: page.goto(page.url_of))
+    after(page, lambda: page.check("[name=class][value='4']", force=True))
+    after(page, lambda: move(page, "[type=range][data-of=slant]", 20))
+    after(page, lambda: move(page, "#seed", 12))
+    other = show(WEB, page.url.partition("?")[1] + page.url.partition("?")[2])
+    drawn(other)
+    np.testing.assert_allclose(pictures(other, "pictures").astype(int), pictures(page, "pictures"), atol=1)
+    after(page, lambda: tab(page, "walk"))
+    after(page, lambda: move(page, "#way", 0.3))
+    query = page.url.partition("?")[2]
+    assert {"view=walk", "way=0.3", "seed=12", "class=4", "ask.slant=20"} <= set(query.split("&"))
+    after(other, lambda: other.goto(f"{other.url_of}?{query}"))
+    assert other.is_visible("#between")
 
 
-@pytest.mark.parametrize("kind, name, steps, guidance", [
-    ("ldm", "dpmpp_2m", 6, 1), ("ldm", "ddim", 5, 2), ("ldm", "ddpm", 7, 1), ("ldm-distilled", "consistency", 3, 1),
+def test_what_plays_by_itself(show):
+    page = show(WEB, "?view=watch")
+    page.wait_for_function("document.querySelector('[data-play=time]').dataset.word === 'stop'", timeout=60_000)
+    page.wait_for_function("document.querySelector('[data-play=time]').dataset.word === 'play'", timeout=60_000)
+    assert page.input_value("#time") == page.get_attribute("#time", "max")
+    tab(page, "draw")
+    after(page, lambda: tab(page, "watch"))
+    page.wait_for_timeout(500)
+    assert page.get_attribute("[data-play=time]", "data-word") == "play"  # once
+    assert not page.said
+
+
+def test_saved(page):
+    after(page, lambda: page.goto(page.url_of))
+    with page.expect_download() as download:
+        page.click("[data-save=pictures]")
+    saved = np.asarray(Image.open(download.value.path()).convert("L"))
+    scale = saved.shape[1] // (5 * 33 - 1)
+    np.testing.assert_array_equal(saved[::scale, ::scale][:32, :32], pictures(page, "pictures")[0, 0])
+    after(page, lambda: tab(page, "walk"))
+    with page.expect_download(timeout=120_000) as download:
+        page.click("#record")
+    video = Path(download.value.path()).read_bytes()
+    assert download.value.suggested_filename == "MNIST-walk.webm" and video[:4] == b"\x1a\x45\xdf\xa3"
+    assert len(video) > 20_000
+    assert not page.said
+
+
+@pytest.mark.parametrize("name, shape, labels, measures", [
+    ("mnist", (1, 32), 10, ["thickness", "slant", "width"]), ("fashion", (1, 32), 10, []),
+    ("birds_site", (3, 64), 3, ["age", "angle"]), ("large", (1, 128), 2, []),
 ])  # fmt: skip
-def test_numbers(page, trees, kind, name, steps, guidance):
+def test_any_model(request, show, name, shape, labels, measures):
+    """From a subfolder of a host that sends no headers, on a phone, in the dark."""
+    page = show(site_of(request, name), viewport={"width": 360, "height": 700}, color_scheme="dark",
+                reduced_motion="reduce")  # fmt: skip
+    drawn(page)
+    channels, side = shape
+    shown = pictures(page, "pictures", side=side)
+    assert shown.std() > 1 and len(np.unique(shown.reshape(20, -1), axis=0)) == 20
+    assert (shown == shown[:, :1]).all() == (channels == 1)
+    assert page.locator("[name=class]").count() == 1 + labels
+    assert page.locator("[type=range][data-of]").evaluate_all("all => all.map(({dataset}) => dataset.of)") == measures
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 22, 26)"
+    all_fetched(page)
+    page.context.set_offline(True)
+    for view in ("watch", "walk"):
+        after(page, lambda view=view: tab(page, view))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    after(page, lambda: tab(page, "draw"))
+    page.focus("[name=class]:checked")
+    after(page, lambda: page.keyboard.press("ArrowRight"))
+    assert not np.array_equal(pictures(page, "pictures", side=side), shown)
+    for measure in measures:
+        before = pictures(page, "pictures", side=side)
+        after(page, lambda measure=measure: move(page, f"[type=range][data-of={measure}]", "e.max"))
+        assert not np.array_equal(pictures(page, "pictures", side=side), before)
+    page.click("#language")
+    assert page.get_attribute("html", "lang") == "zh" and page.inner_text("[data-save=pictures]") == "存为 PNG"
+    assert not page.said
+
+
+def test_a_picture_is_uploaded(birds, birds_site, show, tmp_path):
+    page = show(birds_site, "?view=yours")
+    page.wait_for_selector("#file")
+    assert page.is_hidden("#clear")
+    page.click("#vary")
+    page.wait_for_function("document.getElementById('status').textContent === 'Choose a picture first.'")
+    (tmp_path / "no.png").write_text("no picture")
+    page.set_input_files("#file", tmp_path / "no.png")
+    page.wait_for_function("/cannot read that picture/.test(document.getElementById('status').textContent)")
+    page.set_input_files("#file", birds / "owl" / "0.png")
+    page.wait_for_function("document.getElementById('pad').width === 64")
+    chosen = pictures(page, "pad", 1, 64)[0].astype(float)
+    with Image.open(birds / "owl" / "0.png") as image:  # 20x16: the centre's 16x16 is taken
+        real = np.asarray(image.crop((2, 0, 18, 16)).resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+    assert np.abs(chosen - real).mean() < 10
+    after(page, lambda: page.click("#right"))
+    found = pictures(page, "result", 10, 64)
+    np.testing.assert_allclose(found[0, :, :, :32], chosen[:, :, :32], atol=1)
+    assert len(np.unique(found.reshape(10, -1), axis=0)) == 10
+    assert not page.said
+
+
+def test_many_classes(many, show):
+    page = show(many)
+    drawn(page)
+    assert page.locator("#class input").count() == 1
+    first = pictures(page, "pictures", side=20)
+    after(page, lambda: page.fill("#class input", "stamp 4095"))
+    assert page.inner_text("#class output") == "stamp 4095" and page.url.endswith("class=4095")
+    assert not np.array_equal(pictures(page, "pictures", side=20), first)
+    after(page, lambda: page.goto(f"{page.url_of}?class=17"))
+    assert page.input_value("#class input") == "stamp 17"
+    found = page.evaluate("""import("./controls.js").then(({classCalled}) =>
+        ["", "b", "B", "an owl", "ow", "nothing"].map(text => classCalled(text, ["a", "b", "B", "an owl"])))""")
+    assert [None if x is None or np.isnan(x) else x for x in found] == [None, 1, 2, 3, 3, None]
+    assert not page.said
+
+
+def test_data_without_classes(many, show):
+    known = json.loads((many / "model" / "model.json").read_text())
+    page = show(many, "nothing.html")
+    page.route("**/model.json", lambda route: route.fulfill(json={**known, "classes": ["picture"]}))
+    page.said.clear()
+    page.goto(page.url_of)
+    drawn(page)
+    tab(page, "walk")
+    assert page.is_visible("#between")
+    assert all(page.is_hidden(f"#{chooser}") for chooser in ("class", "from", "to"))
+    assert not page.said
+
+
+@pytest.mark.parametrize("name, network, sampler, steps, guidance", [
+    ("mnist", 0, "dpmpp_2m", 6, 1), ("mnist", 0, "ddim", 5, 2), ("mnist", 1, "consistency", 3, 1),
+    ("birds_site", 0, "ddpm", 7, 1), ("birds_site", 0, "dpmpp_2m", 5, 2), ("many", 0, "ddim", 6, 1.5),
+])  # fmt: skip
+def test_numbers(request, show, trees, name, network, sampler, steps, guidance):
     """From the same noise the page's samplers come to PyTorch's x_t, step by step."""
-    tree = trees["pytorch"]
-    model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
-    sampler = model.choose_sampler(SamplerOptions(sampler=name, steps=steps, guidance=guidance))
+    tree, site = trees["pytorch"], site_of(request, name)
+    if name == "mnist":
+        path = shipped_weights(tree.cpu.tree, ("ldm", "ldm-distilled")[network])
+    else:
+        path = site.parent / ("pytorch/runs/ldm" if name == "birds_site" else "stamps.safetensors")
+    model = tree.pipeline.load_model(path, None, FP32)
+    chosen = model.choose_sampler(SamplerOptions(sampler=sampler, steps=steps, guidance=guidance))
+    measures = {measure: values.at(95) for measure, values in model.spec.measures.items()}
     indices = np.arange(3)
-    y = model.conditions(indices, {"slant": 10.0})
+    y = model.conditions(indices, measures)
+    page = show(site)
     theirs = page.evaluate(
-        """async ([folder, changes, noise]) => {
-            const { loadPipeline } = await import("./pipeline.js");
-            const pipeline = await loadPipeline(folder);
+        """async ([folder, network, changes, measures, noise]) => {
+            const { openModels } = await import("./pipeline.js");
+            const pipeline = (await openModels(folder))[network];
             const draws = noise.map((x) => Float32Array.from(x));
-            const y = pipeline.conditions([0, 1, 2].map((digit) => ({ digit, slant: 10 })));
+            const y = pipeline.conditions([0, 1, 2], measures);
             const settings = pipeline.settings(changes);
             const states = [];
-            const trajectory = pipeline.trajectory(() => draws.shift(), y, settings);
+            const trajectory = pipeline.trajectory(() => draws.shift(), { y }, settings);
             for await (const [x_t] of trajectory) states.push(Array.from(x_t));
             return [states, Array.from(await pipeline.decode(Float32Array.from(states.at(-1))))];
         }""",
-        [f"model/{kind}", {"name": name, "steps": steps, "guidance": guidance}, noise_of(model, indices, steps)],
-    )
+        ["model/mnist" if name == "mnist" else "model", network,
+         {"name": sampler, "steps": steps, "guidance": guidance}, measures, noise_of(model, indices, steps)],
+    )  # fmt: skip
     with model.device.inference():
-        ours = [x.numpy() for x in model.trajectory(sampler, 1, indices, y)][1:]
+        ours = [x.numpy() for x in model.trajectory(chosen, 1, indices, y)][1:]
         expected = to_uint8(model.decode(model.device.tensor(ours[-1])))
     assert len(ours) == len(theirs[0]) == steps
     for a, b in zip(ours, theirs[0]):
         np.testing.assert_allclose(np.reshape(b, a.shape), a, atol=1e-3, rtol=0)
-    pictures = to_uint8(np.reshape(theirs[1], (3, 1, SIDE, SIDE)))
-    assert np.abs(pictures.astype(int) - expected).max() <= 1
+    found = to_uint8(np.reshape(theirs[1], (3, *model.spec.shape)))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_schedules(show):
+    """alpha_bar of every schedule is numpy's."""
+    for schedule in get_args(DiffusionConfig.__annotations__["schedule"]):
+        config = DiffusionConfig(timesteps=100, schedule=schedule)
+        theirs = show(WEB).evaluate(
+            "config => import('./schedule.js').then(({alphasCumprod}) => alphasCumprod(config))",
+            {"timesteps": 100, "schedule": schedule},
+        )
+        np.testing.assert_allclose(theirs, alphas_cumprod(config), rtol=1e-9)
 
 
 def noise_of(model, indices, count):
     """What sample after sample draws, as lists."""
     noise = SampleNoise(1, indices, model.space.shape)
     return [noise().ravel().tolist() for _ in range(count)]
+
+
+@pytest.mark.parametrize("change, fragment", [
+    ({"checkpoint": "nowhere"}, "does not exist"), ({"checkpoint": "vae"}, "holds a VAE"),
+    ({"distilled": "others"}, "not distilled from"), ({"out": "full"}, "holds other files"),
+])  # fmt: skip
+def test_what_cannot_be_exported(tmp_path, change, fragment):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    path = lambda kind: shipped_weights(ROOT / "pytorch", kind)
+    other = load_checkpoint(path("ldm-distilled"))
+    others = tmp_path / "others.safetensors"
+    save_checkpoint(others, replace(other, spec=replace(other.spec, digest="0" * 16)))
+    paths = {
+        "nowhere": tmp_path / "nowhere", "full": tmp_path / "full", "vae": path("vae"), "others": others,
+    }  # fmt: skip
+    options = {"checkpoint": path("ldm"), "out": tmp_path / "site"} | {name: paths[w] for name, w in change.items()}
+    with pytest.raises(export.UserError, match=fragment):
+        export.main(export.Export(**options))
+    assert not (tmp_path / "site").exists()

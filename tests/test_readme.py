@@ -1,9 +1,9 @@
 """The READMEs: quick commands run, links lead somewhere, tables are the measured ones, both languages agree."""
 import os
 import re
-import shutil
 import subprocess
 import sys
+from itertools import chain
 
 import pytest
 from conftest import ROOT
@@ -11,21 +11,9 @@ from conftest import ROOT
 from publish.report import ASSET, measured, texts
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
-GUIDES = [ROOT / "docs" / "GUIDE.md", ROOT / "docs" / "GUIDE.zh.md"]
+DOCS = [[path, path.with_suffix(".zh.md")] for path in sorted(ROOT.glob("docs/*.md")) if ".zh" not in path.name]
 BLOCK = re.compile(r"^```(\w+)( quick)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-QUICK = [code for path in (READMES[0], GUIDES[0]) for _, quick, code in BLOCK.findall(path.read_text()) if quick]
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory):
-    """The files that git tracks or will track, so that nothing is written to this repository."""
-    folder = tmp_path_factory.mktemp("clone")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(lambda name: (ROOT / name).is_file(), listed.splitlines()):  # not what was deleted since
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, folder / name)
-    return folder
+QUICK = [code for path, _ in [READMES, *DOCS] for _, quick, code in BLOCK.findall(path.read_text()) if quick]
 
 
 @pytest.mark.parametrize("code", QUICK, ids=[code.split()[1] for code in QUICK])
@@ -43,7 +31,7 @@ def test_there_are_quick_commands():
     assert len(QUICK) >= 3
 
 
-@pytest.mark.parametrize("paths", [READMES, GUIDES], ids=["README", "GUIDE"])
+@pytest.mark.parametrize("paths", [READMES, *DOCS], ids=lambda paths: paths[0].stem)
 def test_both_languages_say_the_same(paths):
     english, chinese = (path.read_text() for path in paths)
     assert BLOCK.findall(english) == BLOCK.findall(chinese)
@@ -52,10 +40,31 @@ def test_both_languages_say_the_same(paths):
         assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("path", [*READMES, *GUIDES, ASSET / "pictures.md"], ids=lambda path: path.name)
+LINKED = [*READMES, *chain(*DOCS), ASSET / "pictures.md", ROOT / "findings" / "README.md"]
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     links = re.findall(r"\]\((?!http)(.*?)(?:#.*)?\)", path.read_text())
     assert links and [link for link in links if not (path.parent / link).exists()] == []
+
+
+def anchors(text):
+    """Of the headings of Markdown, as GitHub makes them: lower case, no punctuation, a hyphen for each space."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("path", [*READMES, *chain(*DOCS), ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_anchors_are_headings(path):
+    for link, anchor in re.findall(r"\]\((?!http)([^)#]*)#([^)]+)\)", path.read_text()):
+        target = path.parent / link if link else path
+        assert anchors(target.read_text()).count(anchor) == 1, (link, anchor)
+        assert "asset" in link or (".zh." in link) == (".zh." in path.name), link
+
+
+def test_anchors():
+    assert anchors("## A `b`, c?\n```bash\n# d\n```\n### 怎样得到 FID。") == ["a-b-c", "怎样得到-fid"]
 
 
 def test_tables_are_the_measured_ones():
@@ -64,4 +73,7 @@ def test_tables_are_the_measured_ones():
     for path, text in found.items():
         assert path.read_text() == text, path
     for path in READMES:
-        assert set(re.findall(r"<!-- (\w+) -->", path.read_text())) == {"results", "control", "training"}
+        assert re.findall(r"<!-- (\w+) -->", path.read_text()) == ["results"]
+        assert len(path.read_bytes()) < 9000
+    for path in (path for path in chain(*DOCS) if not path.name.startswith("PORTING")):  # which one looks up
+        assert len(path.read_text().splitlines()) <= 120, path  # two screens

@@ -42,7 +42,8 @@ FEW_STEPS = ("--limit", 8, "--batch-size", 8, "--warmup", 0, "--precision", "fp3
     ("train_mnist_vae.py", "--minutes", "-1", "greater than 0"),
     ("train_mnist_ldm.py", "--unet.base-channels", 20, "multiple of 8"),
     ("tst_mnist_ldm.py", "--guidance", "nan", "finite number"),
-    ("tst_mnist_ldm.py", "--digit", 4096, "less than 4096"),
+    ("tst_mnist_ldm.py", "--ask", "age", "NAME=NUMBER"),
+    ("train_mnist.py", "--size", 8, "greater than or equal to 16"),
     ("tst_mnist.py", "--sampler", "euler", "dpmpp_2m"),
 ])  # fmt: skip
 def test_options_out_of_range(script, option, value, message):
@@ -74,7 +75,7 @@ def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path)
 
 def test_a_class_that_the_data_does_not_have():
     result = run_script("pytorch", "tst_mnist_ldm.py", "--digit", 10)
-    assert_user_error(result, "--digit 10", "mnist has the classes 0 to 9")
+    assert_user_error(result, "--label 10", "mnist has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9")
 
 
 @pytest.mark.parametrize("script", sorted(p.name for p in (ROOT / TREES[0] / "script").glob("*_mnist*.py")))
@@ -84,7 +85,7 @@ def test_help_loads_no_framework(script, monkeypatch):
     lines = result.stderr.splitlines()
     assert result.returncode == 0 and all(line.startswith("import time:") for line in lines), result.stderr
     assert not {line.rpartition("|")[2].strip() for line in lines} & {"torch", "jittor", "jittor_utils", "matplotlib"}
-    assert len(result.stdout.splitlines()) < 100
+    assert len(result.stdout.splitlines()) < 120
     assert any(word in result.stdout for word in ("--checkpoint", "--epochs", "repaint"))  # each way has a help
 
 
@@ -112,6 +113,109 @@ def begin(tree, folder, players=("model",), recipe=TrainVAE, **options):
     run = Run(recipe(training=training, where=FP32), open_dataset().spec, tree.cpu)
     build = lambda: tree.blocks.nn.Linear(2, 2, bias=False)
     return Trainer(run, Pixels((1, 1, 2)), dict.fromkeys(players, (build, tree.distillation.GENERATOR)))
+
+
+def test_a_run_of_minutes_alone_has_no_end_in_epochs():
+    clock, parts = Clock(epochs=None, minutes=2, epoch_steps=10, progress=Progress(step=40, seconds=6)), []
+    assert clock.done == pytest.approx(0.05)
+    for seconds in (6, 24, 84):
+        clock.advance(seconds)
+        parts.append(clock.done)
+    assert parts == pytest.approx([0.05, 0.25, 0.95]) and clock.epoch == 4.3  # the first step's are not counted
+
+
+def test_ten_pictures_of_a_run_100_steps_apart():
+    """Or one in so many epochs."""
+    for steps, every, expected in (
+        (3000, None, range(300, 3001, 300)), (250, None, [100, 200]), (90, None, []), (60, 2, [20, 40, 60]),
+    ):  # fmt: skip
+        clock, seen = Clock(epochs=steps / 10, minutes=None, epoch_steps=10, progress=Progress()), []
+        for step in range(1, steps + 1):
+            part = clock.part(every)
+            clock.advance(seconds=1)
+            if clock.part(every) > part:
+                seen.append(step)
+        assert seen == [*expected]
+
+
+def test_the_shortest_of_runs_has_an_end():
+    clock = Clock(epochs=None, minutes=1e-320, epoch_steps=10, progress=Progress(step=1, seconds=1))
+    assert clock.done == 1 and clock.part(None) == 0
+
+
+def test_what_a_run_that_did_little_says(tree, tmp_path, capsys, monkeypatch):
+    """Too few steps to learn from; nothing left to do. Rows are on the disk before the checkpoint is."""
+    images, order = np.zeros((4, 1, 1, 2), np.uint8), []
+    sync, fitted = os.fsync, {"losses": picture_losses(tree, images, Training()), "count": 4}
+    name_of = lambda file: os.path.basename(os.readlink(f"/proc/self/fd/{file}"))
+    monkeypatch.setattr(os, "fsync", lambda file: (order.append(name_of(file)), sync(file)))
+    begin(tree, tmp_path, epochs=1, warmup=0).fit(**fitted, preview=lambda module: np.zeros((4, 4), np.uint8))
+    assert "2 steps are too few to learn from" in capsys.readouterr().err
+    written = [name.partition(".")[0] for name in order]
+    assert written.index("metrics") < written.index("checkpoint")
+    again = begin(tree, tmp_path, epochs=1, warmup=0, resume=True)
+    again.fit(**fitted, preview=lambda module: np.zeros((4, 4), np.uint8))
+    said = capsys.readouterr()
+    assert "nothing was left to do: --epochs and --minutes count from" in said.out and "too few" not in said.err
+
+
+def picture_losses(tree, images, training):
+    """The losses of a Linear(2, 2) on the rows of these images."""
+    x_of = Pixels((1, 1, 2)).batches(images, tree.cpu, training)
+    return lambda modules, batch, done: ({"model": (modules["model"](x_of(batch)) ** 2).mean()}, {})
+
+
+def test_without_epochs_a_run_sees_as_many_images_as_its_recipe_s(tree, tmp_path, monkeypatch):
+    """In whole epochs: of 7 images, where there are 4, two."""
+    monkeypatch.setattr(TrainVAE, "images", 7)
+    trainer, images = begin(tree, tmp_path), np.zeros((4, 1, 1, 2), np.uint8)
+    trainer.fit(picture_losses(tree, images, Training()), 4, lambda module: np.zeros((4, 4), np.uint8))
+    assert load_checkpoint(tmp_path).progress.step == 4 and load_checkpoint(tmp_path).progress.epoch == 2
+
+
+def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
+    """Its first step is at a tiny rate: it still has them. A model of another size is refused in one line."""
+    images, preview = np.ones((6, 1, 1, 2), np.uint8), lambda module: np.zeros((4, 4), np.uint8)
+    losses = picture_losses(tree, images, Training())
+    first = {"epochs": 1, "seed": 1}
+    begin(tree, tmp_path / "first", **first).fit(losses, 6, preview)
+    weights = {name: a for name, a in load_checkpoint(tmp_path / "first").tensors.items() if name.startswith("model.")}
+    trainer = begin(tree, tmp_path / "next", init_from=tmp_path / "first", epochs=1, learning_rate=1e-9, weight_decay=0)
+    for player in (trainer.modules["model"], trainer.ema):
+        for name, array in tree.cpu.arrays(player).items():
+            np.testing.assert_array_equal(array, weights[f"model.{name}"])
+    trainer.fit(losses, 6, preview)
+    for name, array in weights.items():
+        np.testing.assert_allclose(load_checkpoint(tmp_path / "next").tensors[name], array, atol=1e-6)
+    save_vae(tree, tmp_path / "vae.safetensors", seed=1)
+    with pytest.raises(UserError, match=r"vae\.safetensors has a tensor too many"):
+        begin(tree, tmp_path / "other", init_from=tmp_path / "vae.safetensors", epochs=1)
+
+
+def test_a_run_of_augmented_images_goes_on_bit_for_bit(tree, tmp_path):
+    """What a step sees is a function of the seed and the step."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 1, 1, 2), np.uint8)
+    options = {"epochs": 3, "warmup": 0, "save_every": 1, "mirror": True, "shift_pixels": 1}
+    losses = picture_losses(tree, images, Training(mirror=True, shift_pixels=1))
+    preview = lambda module: np.zeros((4, 4), np.uint8)
+    begin(tree, tmp_path / "straight", **options).fit(losses, 6, preview)
+    steps = begin(tree, tmp_path / "ended", **options).steps(losses, 6, preview)
+    for _ in range(4):
+        next(steps)
+    steps.close()
+    begin(tree, tmp_path / "ended", resume=True, **options).fit(losses, 6, preview)
+    assert_same_run(tmp_path / "ended", tmp_path / "straight", steps=9)
+    plain = begin(tree, tmp_path / "plain", epochs=3, warmup=0)
+    plain.fit(picture_losses(tree, images, Training()), 6, preview)
+    assert (read_metrics(tmp_path / "plain")["loss"] != read_metrics(tmp_path / "straight")["loss"]).any()
+
+
+def test_mirrored_images_have_no_slant(trees, tmp_path):
+    spec = replace(open_dataset().spec, measures={"slant": Measure(unit="degrees", rows=((0.0,) * 7,) * 11)})
+    options = TrainDDPM(training=Training(out=tmp_path / "run", mirror=True))
+    with pytest.raises(UserError, match="--mirror turns the slant round"):
+        Run(options, spec, trees["pytorch"].cpu)
+    assert not (tmp_path / "run").exists()
 
 
 def weights_squared(module):
@@ -172,7 +276,8 @@ def test_the_losses_of_a_distillation_come_in_any_order(trees, untrained, tmp_pa
     tree = trees["pytorch"]
     teacher = tree.pipeline.load_model(untrained / "ddpm.safetensors", "ddpm", FP32)
     device, space, config = teacher.device, teacher.space, teacher.recipe.unet
-    x_0_of, conditions = space.batches(open_dataset().train.first(4).images, device), teacher.conditions(np.arange(4))
+    images, conditions = open_dataset().train.first(4).images, teacher.conditions(np.arange(4))
+    x_0_of = space.batches(images, device, Training())
     players = {
         "model": (lambda: tree.pipeline.build_unet(config, space, teacher.spec), tree.distillation.GENERATOR),
         "discriminator": (lambda: tree.discriminator.Discriminator(config), tree.distillation.DISCRIMINATOR),
@@ -184,7 +289,7 @@ def test_the_losses_of_a_distillation_come_in_any_order(trees, untrained, tmp_pa
         def losses(modules, batch, done):
             y, adversarial = device.tensor(conditions[batch.indices]), done >= 0.5
             found = tree.distillation.distillation_losses(
-                teacher, modules, x_0_of(batch.indices), y, batch.noise, adversarial
+                teacher, modules, x_0_of(batch), y, batch.noise, adversarial
             )
             return (dict(order(part.items())) for part in found)
 
@@ -210,20 +315,20 @@ def test_a_run_goes_on_with_the_same_data_wherever_it_is(few, tmp_path):
         assert result.returncode == 0, result.stderr
         checkpoint = load_checkpoint(out, "vae")
         assert (checkpoint.progress.step, checkpoint.spec.digest) == (2 * epochs, open_dataset(few).spec.digest)
-        assert checkpoint.spec.source == open_dataset(data).folder
+        assert checkpoint.spec.source == open_dataset(data).place
 
     for part in ("images-idx3", "labels-idx1"):
         shutil.copy(copy / f"t10k-{part}-ubyte.gz", copy / f"train-{part}-ubyte.gz")
     result = run_script("pytorch", *command, "--epochs", 3, "--data", copy)
-    assert_user_error(result, out / "checkpoint.safetensors", f"data={copy}", "choose another --out")
+    assert_user_error(result, f"{copy} has the digest", out / "checkpoint.safetensors", "resume with that")
     assert load_checkpoint(out, "vae").progress.step == 4 and steps_of(out) == list(range(4))
 
 
 def save_vae(tree, path, seed, channel_mults=(1, 2)):
     """Write a checkpoint of a small VAE, untrained, of this seed."""
     tree.cpu.seed(seed)
-    options = TrainVAE(vae=VAEConfig(base_channels=8, channel_mults=channel_mults))
     spec = open_dataset().spec
+    options = TrainVAE(vae=VAEConfig(base_channels=8, channel_mults=channel_mults).fitted(spec.shape))
     weights = tree.cpu.arrays(tree.vae.VAE(options.vae, spec.shape))
     save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
 
@@ -262,3 +367,12 @@ def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):
         else:
             with pytest.raises(UserError, match="other percentiles of the measures"):
                 Run(options, spec, trees["pytorch"].cpu)
+    with pytest.raises(UserError, match="has --measures width: resume with that"):
+        Run(options, open_dataset().spec, trees["pytorch"].cpu)
+
+
+@pytest.mark.parametrize("script, kind", [("train_mnist_ldm.py", "ddpm"), ("train_mnist.py", "ldm")])
+def test_a_folder_that_holds_another_kind_of_run(untrained, tmp_path, script, kind):
+    shutil.copy(untrained / f"{kind}.safetensors", tmp_path / "checkpoint.safetensors")
+    result = run_script("pytorch", script, "--out", tmp_path, "--resume")
+    assert_user_error(result, tmp_path / "checkpoint.safetensors", f"holds a {kind} model", "another")

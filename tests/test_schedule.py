@@ -1,7 +1,11 @@
 """The schedules against diffusers, float64 against float32."""
+import importlib
+
 import numpy as np
 import pytest
-from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler
+import torch
+from conftest import ROOT
+from diffusers import DDIMScheduler, DDPMScheduler, FlowMatchEulerDiscreteScheduler, UNet2DModel
 from pydantic import ValidationError
 
 from common.diffusion.noise import SampleNoise, StepNoise, data_order
@@ -30,7 +34,7 @@ def test_betas_agree_with_diffusers(schedule):
     assert ours[-1] == 1 and ours.dtype == np.float64 and (np.diff(ours[:-1]) < 0).all()
 
 
-@pytest.mark.parametrize("schedule", BETAS)
+@pytest.mark.parametrize("schedule", [*BETAS, "flow"])
 @pytest.mark.parametrize("timesteps", [50, 100, 4000])
 def test_every_schedule_ends_in_noise(schedule, timesteps):
     """However many its steps: their alpha_bar is that of the 1,000 at the same time."""
@@ -39,9 +43,9 @@ def test_every_schedule_ends_in_noise(schedule, timesteps):
     assert abar[timesteps // 2 - 1] == pytest.approx(usual[499], rel=0.15)
 
 
-def timesteps_of(steps, shift=1.0):
+def timesteps_of(steps, shift=1.0, end=1.0):
     """Where a sampler of so many steps calls the network, of the usual 1,000."""
-    return sampler_timesteps(1000, SamplerConfig(steps=steps, shift=shift))
+    return sampler_timesteps(1000, SamplerConfig(steps=steps, shift=shift, end=end))
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 10, 50, 999, 1000])
@@ -53,6 +57,18 @@ def test_timesteps_agree_with_diffusers(steps):
     assert ours[0] == 999 and len(ours) == steps + 1 and (np.diff(ours) < 0).all()
 
 
+def test_the_peer_of_the_bench_is_called_where_ours_is(monkeypatch):
+    """from_config() of another scheduler's config leaves out what stands there at its default, as the spacing does."""
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    peers, forward, called = importlib.import_module("peers"), UNet2DModel.forward, []
+    monkeypatch.setattr(peers, "SAMPLES", 1)
+    monkeypatch.setattr(UNet2DModel, "forward", lambda *given: called.append(int(given[2])) or forward(*given))
+    *_, draw = peers.diffusers("cpu")
+    with torch.no_grad():
+        draw()
+    assert called == timesteps_of(peers.STEPS)[:-1]
+
+
 def test_a_shift_moves_time_steps_towards_the_noise():
     """As diffusers' flow scheduler shifts its sigmas, which are t / 1000; never a time step twice."""
     for shift in (0.5, 3.0):
@@ -61,9 +77,18 @@ def test_a_shift_moves_time_steps_towards_the_noise():
         theirs.set_timesteps(sigmas=even / 1000)
         np.testing.assert_allclose(np.array(timesteps_of(8, shift)[:-1]) + 1, theirs.timesteps, atol=0.51)
     for steps in (2, 300, 999, 1000):
-        for shift in (0.01, 5.0, 1e4):
+        for shift in (0.01, 5.0, 100.0):
             shifted = timesteps_of(steps, shift)
             assert shifted[0] == 999 and shifted[-1] == -1 and (np.diff(shifted) < 0).all()
+
+
+def test_an_end_moves_the_last_call_towards_the_clean_image():
+    """And the others evenly with it; the first stays, and no time step comes twice."""
+    assert timesteps_of(5, end=0.5) == [999, 774, 549, 324, 99, -1]
+    assert timesteps_of(1, end=0.5) == timesteps_of(1)
+    for steps in (2, 7, 999, 1000):
+        calls = timesteps_of(steps, 2.0, 0.01)
+        assert calls[0] == 999 and calls[-1] == -1 and (np.diff(calls) < 0).all()
 
 
 def test_more_steps_than_the_schedule_has():
@@ -93,6 +118,8 @@ def test_learning_rate_warms_up_and_ends_at_zero():
     assert learning_rate(options, 1000, 0.5) == pytest.approx(5e-4)
     assert learning_rate(options, 1000, 1.0) == pytest.approx(0, abs=1e-12)
     assert learning_rate(options, 1000, 1.7) == pytest.approx(0, abs=1e-12)
+    short = [learning_rate(options, step, step / 20) for step in range(4)]  # of 20 steps in all, 2 warm up
+    assert short == pytest.approx([1e-5, 5e-4 * 0.99384, 1e-3 * 0.97553, 1e-3 * 0.94550], rel=1e-4)
     held = Training(learning_rate=1e-3, warmup=99, hold=0.6)
     assert [learning_rate(held, 1000, done) for done in (0.1, 0.6, 0.8, 1)] == pytest.approx([1e-3, 1e-3, 5e-4, 0])
 

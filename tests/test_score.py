@@ -10,7 +10,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tyro
-from conftest import TREES, assert_user_error, begin_script, of_data, run_on_disk, run_script, wait_for
+from conftest import (
+    TREES,
+    assert_user_error,
+    begin_script,
+    lend_classifiers,
+    of_data,
+    run_on_disk,
+    run_script,
+    wait_for,
+)
 from PIL import Image
 from pydantic_core import to_jsonable_python
 
@@ -37,6 +46,7 @@ def turned(few, tmp_path_factory):
     for path in few.glob("*.gz"):
         content, header = gzip.decompress(path.read_bytes()), 16 if "images" in path.name else 8
         (folder / path.name).write_bytes(gzip.compress(content[:header] + content[header:][::-1]))
+    lend_classifiers(folder)
     return folder
 
 
@@ -62,7 +72,10 @@ def test_draws_exports_and_scores(learned_few, few, tmp_path, name, script, kind
     found = json.loads((tmp_path / "result.json").read_text())
     told = {"tree": name, "model": kind, "num": 40, "sampler": "dpmpp_2m", "steps": 2, "seed": 3, "drawn": 40}
     assert told.items() <= found.items()
-    assert found["labels"] == "train" and set(found["mnist_fd"]) == set(found["floor"]["mnist_fd"]) == set(NAMES)
+    assert found["labels"] == "train" and set(found["fd"]) == set(found["floor"]["fd"]) == set(NAMES)
+    assert found["floor"]["counts"] == [40, 40] and len(found["spectrum"]) == len(found["floor"]["spectrum"]) == 5
+    for told in ("FD / floor ", "40 against 40 test images; the floor: 40 against 40", "in pieces"):
+        assert told in result.stdout and "MNIST-FD" not in result.stdout
     for measured in ("over_floor", "seconds", "images_per_second", "warm_up_seconds", "png_seconds", "threads"):
         assert found[measured] > 0, measured
     for named in ("device", "hardware", "dtype", "framework", "checkpoint", "date"):
@@ -97,13 +110,13 @@ def test_a_model_s_own_data_is_used(learned_turned, few, turned, tmp_path, name,
 
 def test_data_that_was_moved(learned_turned, few, turned, tmp_path):
     checkpoint = load_checkpoint(learned_turned / "ddpm.safetensors")
-    assert data_of(checkpoint).folder == turned
+    assert data_of(checkpoint).place == turned
     moved = shutil.copytree(turned, tmp_path / "moved")
     data = data_of(checkpoint, moved)
-    assert (data.folder, data.spec.source, data.spec.digest) == (moved, moved, checkpoint.spec.digest)
+    assert (data.place, data.spec.source, data.spec.digest) == (moved, moved, checkpoint.spec.digest)
     gone = replace(checkpoint, spec=replace(checkpoint.spec, source=tmp_path / "gone"))
-    assert data_of(gone, moved).folder == moved
-    with pytest.raises(UserError, match=r"gone, the data of .*ddpm\.safetensors, is gone: name its folder with --data"):
+    assert data_of(gone, moved).place == moved
+    with pytest.raises(UserError, match=r"gone, the data of .*ddpm\.safetensors, is gone: name where .* with --data"):
         data_of(gone)
 
 
@@ -114,13 +127,14 @@ def test_data_that_was_moved(learned_turned, few, turned, tmp_path):
 def test_a_class_that_the_model_does_not_have(untrained, tmp_path, name, script, kind):
     """One line, and nothing is written."""
     script, *words = script.split()
-    arguments = (*words, "--checkpoint", untrained / f"{kind}.safetensors", "--out", tmp_path / "out", "--digit", 10)
-    assert_user_error(run_script(name, script, *arguments), "--digit 10: mnist has the classes 0 to 9")
+    arguments = (*words, "--checkpoint", untrained / f"{kind}.safetensors", "--out", tmp_path / "out", "--label", 10)
+    result = run_script(name, script, *arguments)
+    assert_user_error(result, "--label 10: mnist has the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9")
     assert not list(tmp_path.rglob("*.*"))
 
 
 def test_labels_are_drawn_as_often_as_in_the_training_set():
-    """A function of (seed, image), for any data set; or even, or the one digit that is asked for."""
+    """A function of (seed, image), for any data set; or even, or the one class that is asked for."""
     model = Model(None, None, None, None, MNIST.spec, TrainLDM())
 
     def labels_to_draw(seed=0, base="ldm", **options):
@@ -134,7 +148,7 @@ def test_labels_are_drawn_as_often_as_in_the_training_set():
     np.testing.assert_array_equal(labels_to_draw(seed=7, base="ddpm", num=60)[50:], labels[50:60])
     assert (labels_to_draw(seed=8, num=150)[50:] != labels[50:150]).any()
     np.testing.assert_array_equal(labels_to_draw(labels="even", num=15)[5:], np.arange(5, 15) % 10)
-    np.testing.assert_array_equal(labels_to_draw(digit=4, num=3), [4, 4, 4])
+    np.testing.assert_array_equal(labels_to_draw(label="4", num=3), [4, 4, 4])
 
 
 @pytest.mark.parametrize("name", TREES)
@@ -183,7 +197,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 
 OWN = [
     (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, guidance=1.0, eta=0.0)),
-    (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, guidance=1.0, eta=0.0)),
+    (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, end=0.3, guidance=1.0, eta=0.0)),
     (DistillLDM, SamplerConfig(name="consistency", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
 
@@ -201,17 +215,17 @@ def test_a_model_draws_by_its_own_sampler(recipe, own, cls, base):
         return tyro.cli(cls, default=default, args=arguments).sampler.over(own)
 
     options = tyro.cli(cls, default=default, args=[])
-    assert vars(options.sampler) == dict.fromkeys(("sampler", "steps", "shift", "guidance", "eta"))
+    assert vars(options.sampler) == dict.fromkeys(("sampler", "steps", "shift", "end", "guidance", "eta"))
     assert chosen({}) == own
-    named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "guidance": 0.0}
+    named = {"sampler": "ddpm", "steps": 50, "shift": 1.0, "end": 0.8, "guidance": 0.0}
     for name, value in named.items():
         assert chosen({name: value}) == replace(own, **{"name" if name == "sampler" else name: value})
-    assert chosen(named) == SamplerConfig(name="ddpm", steps=50, shift=1.0, guidance=0.0)
+    assert chosen(named) == SamplerConfig(name="ddpm", steps=50, shift=1.0, end=0.8, guidance=0.0)
     assert SamplerOptions(sampler="ddim", eta=0.25).over(own) == replace(own, name="ddim", eta=0.25)
-    with pytest.raises(UserError, match="--eta is DDIM's, and dpmpp_2m draws"):
+    with pytest.raises(UserError, match="--eta is DDIM's, not dpmpp_2m's"):
         SamplerOptions(sampler="dpmpp_2m", eta=0.25).over(own)
     assert options.num == (100 if cls is Sample else 10_000)
-    assert (options.ask if cls is Sample else options).digit is None
+    assert (options.ask if cls is Sample else options).label is None
 
 
 @pytest.mark.parametrize("recipe, own", OWN)
@@ -235,13 +249,20 @@ def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
 
 
 RESULT = {
-    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 7, "shift": 2.0, "eta": 0, "guidance": 1,
-    "digit": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None, "over_floor": 3.004,
-    "precision": 0.9, "recall": 0.8, "mnist_fd": dict.fromkeys(NAMES, 0.3), "data": None,
-    "floor": {"precision": 0.95, "recall": 0.94, "mnist_fd": dict.fromkeys(NAMES, 0.1)}, "device": "cpu",
+    "tree": "pytorch", "model": "ldm", "sampler": "dpmpp_2m", "steps": 7, "shift": 2.0, "end": 0.3, "eta": 0,
+    "guidance": 1, "label": None, "num": 10_000, "real": "test", "drawn": 10_000, "seconds": 21.04, "fid": None,
+    "over_floor": 3.004, "precision": 0.9, "recall": 0.8, "fd": dict.fromkeys(NAMES, 0.3), "data": None,
+    "device": "cpu", "spectrum": [0.01, -0.02, -0.1, -0.44, -0.67], "levels": 0.117, "pieces": 0.0263,
+    "floor": {
+        "precision": 0.95, "recall": 0.94, "fd": dict.fromkeys(NAMES, 0.1), "spectrum": [0.04, 0.01, 0.03, 0.02, 0.01],
+        "levels": 0.004, "pieces": 0.02,
+    },
     "labels": "train", "seed": 1, "hardware": "A CPU", "processes": 1, "threads": 2, "dtype": "bf16",
     "checkpoint": hashlib.sha256(b"weights").hexdigest()[:16],
 }  # fmt: skip
+
+OLDER = {name: value for name, value in RESULT.items() if name not in ("fd", "spectrum", "levels", "pieces")}
+OLDER |= {"mnist_fd": RESULT["fd"], "floor": {"mnist_fd": RESULT["floor"]["fd"]}}  # as an earlier version measured
 
 
 SHIPPED = {"epochs": 40, "hours": 1.5, "hardware": "A CPU", "date": "2026-11-25"}
@@ -281,10 +302,8 @@ BENCHES = {
 def test_report(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
-    blocks = ("results", "control", "training")
-    marked = [f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in blocks]
     for name in ("README.md", "README.zh.md"):
-        (tmp_path / name).write_text("above\n" + "".join(marked) + "below\n")
+        (tmp_path / name).write_text("above\n<!-- results -->\nold\n<!-- /results -->\nbelow\n")
     for tree, kind, recipe in (("pytorch", "ldm", TrainLDM()), ("jittor", "ddpm", TrainDDPM())):
         shipped = {**SHIPPED, "recipe": to_jsonable_python(recipe)}
         (tmp_path / tree / "weights").mkdir(parents=True)
@@ -294,10 +313,11 @@ def test_report(tmp_path, monkeypatch):
     (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "fid": 3.217, "device": "cuda"},
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 1.0, "fid": 3.217,
+         "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2},
-        {**RESULT, "labels": "even", "mnist_fd": dict.fromkeys(NAMES, 0.4)},
-        {**RESULT, "labels": "test", "control": CONTROL}, {**RESULT, "steps": 3, "checkpoint": "f" * 16},
+        {**RESULT, "labels": "even", "fd": dict.fromkeys(NAMES, 0.4)},
+        {**RESULT, "labels": "test", "control": CONTROL}, {**OLDER, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
         {**RESULT, "steps": 5, "data": "fashion"}, {**RESULT, "steps": 6, "model": "ldm-distilled"},  # left out
@@ -318,14 +338,15 @@ def test_report(tmp_path, monkeypatch):
     readme, tables = (tmp_path / "README.md").read_text(), (tmp_path / "asset" / "results.md").read_text()
     assert readme.startswith("above\n") and readme.endswith("below\n") and "\nold\n" not in readme
     row = "| LDM | PyTorch | DPM-Solver++, 7 | 20.0 | not measured | 3.00 (2.75-4.00) | 0.900 | 0.800 | A CPU, 2"
-    assert row in readme and row in tables
+    assert row in tables and "| LDM, 7 | PyTorch | 20.0 | 3.00 (2.75-4.00) |\n" in readme
+    assert readme.count("| LDM") == 1  # other settings are in the tables alone
     earlier = "| LDM | PyTorch | DPM-Solver++, 3, weights ffffff |"
     assert earlier in tables and earlier not in readme
     guided = "| LDM | PyTorch | DPM-Solver++, 7, guidance 1.5 |"
     assert guided in tables and guided not in readme
     fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
     assert fewer in tables and fewer not in readme
-    assert "3.22" in readme and "32.66" in readme and "1597" in readme  # measured; published
+    assert "3.22" in tables and "32.66" in tables and "1597" in tables  # measured; published
     assert "A CPU, 4 threads in 2 processes" in tables
     assert "DPM-Solver++, 4 | not measured | not measured | 3.00 |" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables
@@ -338,7 +359,11 @@ def test_report(tmp_path, monkeypatch):
     assert "`python bench/peers.py`: A CPU, 2 cores, bf16, sampling by 5 calls, 7 rounds, 2026-11-25" in tables
     assert f"| {NAMES[0]} | {NAMES[1]} | 1.000 |" in tables
     assert "| pytorch-ldm-dpmpp_2m-7-labelseven | 4.00 | 4.00 | 4.00 |" in tables
-    assert "| LDM | PyTorch | DPM-Solver++, 7 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in readme
-    assert "| test digits, through the VAE | PyTorch |  | 0.970, 0.08 | 0.987, 0.01 | 0.990, 0.02 | 0.08 |  |" in readme
+    assert "| pytorch-ldm-dpmpp_2m-3-weightsffffff | 3.00 | 3.00 | 3.00 |" in tables
+    texture = "+0.01 | -0.02 | -0.10 | -0.44 | -0.67 | 0.117 | 0.026 |"
+    assert f"| LDM | PyTorch | DPM-Solver++, 7 | {texture}" in tables
+    assert f"weights ffffff | {texture}" not in tables and (tmp_path / "asset" / "spectra.png").stat().st_size > 10_000
+    assert "| LDM | PyTorch | DPM-Solver++, 7 | 0.970, 0.19 | 0.987, 0.16 | 0.990, 0.12 | 0.08 | 99.3 % |" in tables
+    assert "| test digits, through the VAE | PyTorch |  | 0.970, 0.08 | 0.987, 0.01 | 0.990, 0.02 | 0.08 |  |" in tables
     assert "| DDPM | Jittor | 97.0 % | 81.2 % | 0.35 (0.77) | 0.041 (0.029) | 2.6 |" in tables
     assert (tmp_path / "README.zh.md").read_text() == readme  # the tables are in English in both

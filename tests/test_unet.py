@@ -9,8 +9,8 @@ from common.options.networks import DiffusionConfig, UNetConfig
 from common.options.recipes import TrainDDPM, TrainLDM
 from common.options.sampling import SamplerOptions
 
-SMALL = UNetConfig(patch_size=1, base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8)
 SHAPE, CLASSES = (2, 8, 8), 10  # of x_t, of the labels
+SMALL = UNetConfig(base_channels=16, attention_levels=(0, 1), head_dim=8, context_dim=8).fitted(SHAPE)
 rng, NAN = np.random.default_rng(0), np.nan
 
 
@@ -42,7 +42,7 @@ def output_of(unet):
 ])  # fmt: skip
 def test_default_sizes(tree, config, shape, millions):
     """Output as input, and about as many parameters as the README says."""
-    unet = tree.unet.UNet(config, shape[0])
+    unet = tree.unet.UNet(config.fitted(shape), shape[0])
     x, t = tensor(tree, 3, *shape), integers(tree, 0, 500, 999)
     context = tensor(tree, 3, config.context_tokens, config.context_dim)
     assert run(tree, output_of(unet), x, t, context).shape == (3, *shape)

@@ -4,9 +4,13 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
+from common.data.augment import augmented
+from common.diffusion.noise import StepNoise
 from common.diffusion.space import Pixels, fit_latents, latents, posterior_means, reconstruct
 from common.images import from_uint8
 from common.options.networks import VAEConfig
+from common.options.recipes import Training
+from common.training.batches import Batch
 
 SHAPE = (1, 32, 32)
 rng = np.random.default_rng(0)
@@ -33,12 +37,46 @@ def test_posterior_samples_have_its_mean_and_std(tree):
     assert z.std() == pytest.approx(np.exp(0.5 * parameters[0, 1, 0, 0]), rel=0.02)
 
 
-def test_shapes(tree):
-    vae = tree.vae.VAE(VAEConfig(), SHAPE)
-    assert vae.latent_shape == (4, 8, 8)
-    reconstruction, posterior = vae(tree.cpu.tensor(arrays(3, *SHAPE)), tree.cpu.tensor(arrays(3, 4, 8, 8)))
-    assert tuple(reconstruction.shape) == (3, 1, 32, 32)
-    assert tuple(posterior.mean.shape) == tuple(posterior.logvar.shape) == (3, 4, 8, 8)
+def test_blacker_than_black_is_no_error(tree):
+    """Where the image is black or white, what is cut off in the picture does not count; everywhere else it does."""
+    x = np.array([-1, -1, 1, 1, -0.5, 0.5], np.float32).reshape(1, 1, 2, 3)
+    decoded = x + np.array([-0.3, 0.2, 0.3, -0.2, -0.7, 0.7], np.float32).reshape(x.shape)
+    posterior = tree.vae.DiagonalGaussian(tree.cpu.tensor(np.zeros((1, 2, 1, 1), np.float32)))  # its KL is 0
+    vae = lambda x, eps: (tree.cpu.tensor(decoded), posterior, None)
+    losses = tree.vae.vae_losses(vae, tree.cpu.tensor(x), None)
+    expected = (2 * 0.2**2 + 2 * 0.7**2) / 6
+    assert tree.cpu.array(losses["reconstruction"]).item() == pytest.approx(expected, rel=1e-5)
+    right, down = (2 * 0.2**2 + 0.5**2 + 1.4**2) / 4, (0.2**2 + 0.9**2 + 0.7**2) / 3  # of errors 0 .2 0 over -.2 -.7 .7
+    assert tree.cpu.array(losses["edges"]).item() == pytest.approx(right + down, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", [7, 1])
+def test_at_half_the_scale(tree, side):
+    """Of half of a batch, averaged latents are decoded against averaged images; an odd row and column are left out."""
+    vae = tree.vae.VAE(VAEConfig(), (1, 4 * side, 4 * side))
+    x, eps = tree.cpu.tensor(arrays(3, 1, 4 * side, 4 * side)), tree.cpu.tensor(arrays(3, 4, side, side))
+    _, posterior, small = vae(x, eps)
+    losses = tree.vae.vae_losses(vae, x, eps)
+    if side == 1:
+        assert small is None and "half_scale" not in losses
+        return
+    half = side // 2
+    z = tree.cpu.array(posterior.sample(eps))[:2, :, : 2 * half, : 2 * half].reshape(2, 4, half, 2, half, 2)
+    expected = tree.cpu.array(vae.decode(tree.cpu.tensor(z.mean(axis=(3, 5)))))
+    np.testing.assert_allclose(tree.cpu.array(small), expected, atol=1e-5)
+    target = tree.cpu.array(x)[:2, :, : 8 * half, : 8 * half].reshape(2, 1, 4 * half, 2, 4 * half, 2).mean(axis=(3, 5))
+    beyond = ((target <= -1) & (expected < target)) | ((target >= 1) & (expected > target))
+    error = np.where(beyond, 0, expected - target)
+    assert tree.cpu.array(losses["half_scale"]).item() == pytest.approx((error**2).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("shape, latent_shape", [(SHAPE, (4, 8, 8)), ((3, 16, 16), (8, 4, 4))])
+def test_shapes(tree, shape, latent_shape):
+    vae = tree.vae.VAE(VAEConfig(), shape)
+    assert vae.latent_shape == latent_shape
+    reconstruction, posterior, _ = vae(tree.cpu.tensor(arrays(3, *shape)), tree.cpu.tensor(arrays(3, *latent_shape)))
+    assert tuple(reconstruction.shape) == (3, *shape)
+    assert tuple(posterior.mean.shape) == tuple(posterior.logvar.shape) == (3, *latent_shape)
 
 
 def pictures(count):
@@ -49,7 +87,7 @@ def test_latents_are_normalised_and_come_back(tree):
     vae, images = tree.vae.VAE(VAEConfig(), SHAPE), pictures(600)
     means = posterior_means(vae, images, tree.cpu)
     assert means.shape == (600, 4, 8, 8)
-    space, _ = fit_latents(vae, images, tree.cpu)
+    space, _ = fit_latents(vae, images, tree.cpu, Training())
     for found, expected in ((space.mean, means.mean(axis=(0, 2, 3))), (space.std, means.std(axis=(0, 2, 3)))):
         np.testing.assert_allclose(tree.cpu.array(found), expected.reshape(1, 4, 1, 1), rtol=1e-6)
     with tree.cpu.inference():
@@ -73,7 +111,8 @@ def test_what_a_space_says_of_itself(tree):
     """The shape of x_0, whether estimates of it are clipped, the VAE, and what a checkpoint keeps of it."""
     pixels, in_latents = spaces(tree)
     assert (pixels.shape, pixels.clip, pixels.vae, pixels.tensors(tree.cpu)) == (SHAPE, True, None, {})
-    assert (in_latents.shape, in_latents.clip) == ((4, 8, 8), False) and in_latents.vae.config == VAEConfig()
+    assert (in_latents.shape, in_latents.clip) == ((4, 8, 8), False)
+    assert in_latents.vae.config == VAEConfig().fitted(SHAPE)
     kept = in_latents.tensors(tree.cpu)
     expected = {f"vae.{name}": array for name, array in tree.cpu.arrays(in_latents.vae).items()}
     assert kept.keys() == {*expected, "latent.mean", "latent.std"}
@@ -87,19 +126,38 @@ def test_what_a_space_says_of_itself(tree):
 
 def test_batches_are_the_encoded_images(tree):
     """x_0 of any images, in any order, as a training asks for them."""
-    images, indices = pictures(7), np.array([5, 0, 3])
+    images, indices, training = pictures(7), np.array([5, 0, 3]), Training()
+    batch = Batch(indices, None, 1.0, 3)  # without noise: none is asked for
     x = tree.cpu.tensor(from_uint8(images[indices]))
     in_pixels, in_latents = spaces(tree)
-    fitted, batches = fit_latents(in_latents.vae, images, tree.cpu)
+    fitted, batches = fit_latents(in_latents.vae, images, tree.cpu, training)
     with tree.cpu.inference():
         for space, x_0_of in (
-            (in_pixels, in_pixels.batches(images, tree.cpu)),
-            (in_latents, in_latents.batches(images, tree.cpu)),
+            (in_pixels, in_pixels.batches(images, tree.cpu, training)),
+            (in_latents, in_latents.batches(images, tree.cpu, training)),
             (fitted, batches),
         ):
-            x_0, expected = tree.cpu.array(x_0_of(indices)), tree.cpu.array(space.encode(x))
+            x_0, expected = tree.cpu.array(x_0_of(batch)), tree.cpu.array(space.encode(x))
             assert x_0.shape == (3, *space.shape) and x_0.std() > 0.1
             np.testing.assert_allclose(x_0, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("training", [Training(mirror=True), Training(shift_pixels=3)])
+def test_batches_of_augmented_images_are_encoded_anew(tree, training):
+    """The same augmented images in pixels and in latents, other ones in another step."""
+    images, indices = pictures(7), np.array([5, 0, 3])
+    in_pixels, in_latents = spaces(tree)
+    seen = []
+    for step in (4, 4, 5):
+        batch = lambda step=step: Batch(indices, StepNoise(0, step, 3), 1.0, 3)
+        x, x_0 = (space.batches(images, tree.cpu, training)(batch()) for space in (in_pixels, in_latents))
+        expected = from_uint8(augmented(images[indices], batch().noise, training))
+        np.testing.assert_array_equal(tree.cpu.array(x), expected)
+        with tree.cpu.inference():
+            np.testing.assert_allclose(tree.cpu.array(x_0), tree.cpu.array(in_latents.encode(x)), atol=1e-5)
+        seen.append(tree.cpu.array(x))
+    np.testing.assert_array_equal(seen[0], seen[1])
+    assert (seen[1] != seen[2]).any() and (seen[0] != from_uint8(images[indices])).any()
 
 
 def test_pixels_are_the_images(tree):

@@ -1,33 +1,35 @@
-// common/diffusion/edit.py again: a part drawn anew, the whole varied; and a visitor's drawing made a digit of MNIST's.
+// common/diffusion/edit.py in JavaScript: repaint a part, vary the whole; and preprocessing of a visitor's drawing or
+// picture.
 import { resampled } from "./schedule.js";
 
-const [STEPS, TIMES] = [10, 4]; // of repaint, and how often each is taken: fewer times than Python's, for speed
+const [STEPS, TIMES] = [10, 4]; // steps of repaint, and times that each is taken, fewer than in Python for speed
 
-/** Pixels whose part outside the mask (1: kept) is drawn anew (Wang et al. 2023, DDNM; Lugmayr et al. 2022, RePaint). */
-export async function repaint(pipeline, pixels, mask, y, noise, guidance) {
-  const settings = pipeline.settings({ name: "ddpm", steps: STEPS, shift: 1, guidance });
+/** Resample pixels where the mask is 0 (1: kept) (Wang et al. 2023, DDNM; Lugmayr et al. 2022, RePaint). */
+export async function repaint(pipeline, pixels, mask, conditions, noise, guidance) {
+  const steps = Math.min(STEPS, pipeline.known.diffusion.timesteps);
+  const settings = pipeline.settings({ name: "ddpm", steps, shift: 1, end: 1, guidance });
   const timesteps = resampled(pipeline.timesteps(settings), TIMES);
-  const putIn = (drawn) => drawn.map((value, i) => (mask[i % mask.length] ? pixels[i] : value));
-  const change = async (x_0) => pipeline.encode(putIn(await pipeline.decode(x_0)));
-  const x_0 = await pipeline.last(pipeline.trajectory(noise, y, settings, { timesteps, change }));
-  return putIn(await pipeline.decode(x_0));
+  const withKnown = (drawn) => drawn.map((value, i) => (mask[i % mask.length] ? pixels[i] : value));
+  const change = async (x_0) => pipeline.encode(withKnown(await pipeline.decode(x_0)));
+  const x_0 = await pipeline.last(pipeline.trajectory(noise, conditions, settings, { timesteps, change }));
+  return withKnown(await pipeline.decode(x_0));
 }
 
-/** Pixels noised for a share of the time steps, then denoised (Meng et al. 2022, SDEdit, algorithm 1). */
-export async function vary(pipeline, pixels, strength, y, noise, settings) {
-  const start = Math.round(strength * pipeline.diffusion.timesteps) - 1;
+/** Add the noise of time step strength * timesteps to pixels, then denoise (Meng et al. 2022, SDEdit, algorithm 1). */
+export async function vary(pipeline, pixels, strength, conditions, noise, settings) {
+  const start = Math.round(strength * pipeline.known.diffusion.timesteps) - 1;
   if (start < 0) return pipeline.decode(await pipeline.encode(pixels));
   const timesteps = [start, ...pipeline.timesteps(settings).filter((t) => t < start)];
   const [alpha, sigma] = pipeline.alphaSigma(start);
   const [x_0, eps] = [await pipeline.encode(pixels), noise()];
   const x_t = x_0.map((value, i) => alpha * value + sigma * eps[i]);
-  return pipeline.decode(await pipeline.last(pipeline.trajectory(noise, y, settings, { x_t, timesteps })));
+  return pipeline.decode(await pipeline.last(pipeline.trajectory(noise, conditions, settings, { x_t, timesteps })));
 }
 
 /**
- * A drawing, light on dark in a square canvas, as pixels in -1 to 1 of this shape, made as MNIST's were: fitted into
- * 20x20 of 28x28, its centre of mass at pixel 14, 14, then resized (LeCun et al. 1998, section III.A). null where
- * nothing is drawn.
+ * A drawing, light on dark in a square canvas, as pixels in -1 to 1 of this shape, preprocessed like MNIST: scaled to fit
+ * 20x20 of 28x28, centre of mass at pixel 14, 14, then resized (LeCun et al. 1998, section III.A). null if nothing is
+ * drawn.
  */
 export function fitted(canvas, [channels, side]) {
   const { width, height } = canvas;
@@ -42,10 +44,45 @@ export function fitted(canvas, [channels, side]) {
   const scale = ((20 / 28) * side) / (Math.max(right - left, bottom - top) + 1);
   const small = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
   small.imageSmoothingQuality = "high";
-  const centre = (14.5 / 28) * side; // of that pixel
+  const centre = (14.5 / 28) * side; // centre of pixel 14, scaled
   const [x, y] = [centre - scale * (mean(xs) + 0.5), centre - scale * (mean(ys) + 0.5)];
   small.fillRect(0, 0, side, side);
   small.drawImage(canvas, x, y, scale * width, scale * height);
   const fitted = small.getImageData(0, 0, side, side).data;
   return Float32Array.from({ length: channels * side ** 2 }, (_, i) => fitted[4 * (i % side ** 2)] / 127.5 - 1);
+}
+
+/**
+ * A picture, ImageBitmap or canvas, as pixels in -1 to 1 of this shape, preprocessed like the data: cropped to the centre,
+ * or padded with its border's colour (common/data/pictures.py); transparent pixels become white.
+ */
+export function pictured(picture, [channels, height, width], how) {
+  const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  const draw = (scale) => {
+    const [w, h] = [scale * picture.width, scale * picture.height];
+    small.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
+  };
+  const scales = [width / picture.width, height / picture.height];
+  small.imageSmoothingQuality = "high";
+  small.fillStyle = "#fff";
+  small.fillRect(0, 0, width, height);
+  if (how === "pad") {
+    small.drawImage(picture, 0, 0, width, height); // the whole picture, for the colour of its border
+    const all = small.getImageData(0, 0, width, height).data;
+    const edge = Array.from({ length: width * height }, (_, i) => i).filter((i) => {
+      const [x, y] = [i % width, Math.floor(i / width)];
+      return x === 0 || y === 0 || x === width - 1 || y === height - 1;
+    });
+    const middle = (c) => edge.map((i) => all[4 * i + c]).sort((a, b) => a - b)[Math.floor(edge.length / 2)];
+    small.fillStyle = `rgb(${middle(0)} ${middle(1)} ${middle(2)})`;
+    small.fillRect(0, 0, width, height);
+  }
+  draw(how === "pad" ? Math.min(...scales) : Math.max(...scales));
+  const rgba = small.getImageData(0, 0, width, height).data;
+  const size = height * width;
+  const value = (i) => {
+    if (channels > 1) return rgba[4 * (i % size) + Math.floor(i / size)];
+    return 0.299 * rgba[4 * i] + 0.587 * rgba[4 * i + 1] + 0.114 * rgba[4 * i + 2];
+  };
+  return Float32Array.from({ length: channels * size }, (_, i) => value(i) / 127.5 - 1);
 }

@@ -1,8 +1,11 @@
-/** Have a canvas drawn on, light on dark, with mouse, finger or the arrow keys (Shift: draw), and cleared by a button;
- * the mark shows where the pen is. */
+/** Let visitors draw on a canvas, light on dark, with mouse, finger or arrow keys (Shift: draw), and clear it by a button;
+ * the mark shows the pen's place. */
 export function buildPad(canvas, mark, clear) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   Object.assign(context, { lineWidth: 22, lineCap: "round", lineJoin: "round", strokeStyle: "#fff" });
+  Object.assign(canvas, { tabIndex: 0, role: "application" });
+  canvas.dataset.label = "canvasPad";
+  canvas.classList.add("drawn");
   const { width, height } = canvas;
   let pen;
   const line = (to, drawn) => {
@@ -37,4 +40,29 @@ export function buildPad(canvas, mark, clear) {
     line([width / 2, height / 2], false);
   };
   clear.onclick();
+}
+
+/** Let visitors choose a picture: by file input, drop or paste. Calls show(picture) or fail(); returns a function that
+ * returns the picture, an ImageBitmap, or null. */
+export function buildUpload(canvas, input, show, fail) {
+  let picture = null;
+  const take = async (file) => {
+    if (!file) return;
+    try {
+      picture = await createImageBitmap(file);
+    } catch {
+      return fail();
+    }
+    show(picture);
+  };
+  canvas.role = "img";
+  canvas.dataset.label = "canvasChosen";
+  input.onchange = () => take(input.files[0]);
+  document.ondragover = (event) => event.preventDefault();
+  document.ondrop = (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  };
+  document.onpaste = ({ clipboardData }) => take(clipboardData.files[0]);
+  return () => picture;
 }

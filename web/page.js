@@ -1,52 +1,39 @@
-// The page: what is asked for comes from its controls, what is drawn goes to its canvases. One view is shown at a time.
-import { fitted, repaint, vary } from "./editing.js";
-import { normals, slerp } from "./noise.js";
-import { buildPad } from "./pad.js";
-import { loadPipeline } from "./pipeline.js";
-import { WORDS } from "./words.js";
+// The page: conditions come from its controls, pictures go to its canvases. One view (tab) is shown at a time.
+import { Address } from "./address.js";
+import { Controls } from "./controls.js";
+import { $, element, language, say, setLanguage } from "./dom.js";
+import { fitted, pictured, repaint, vary } from "./editing.js";
+import { noiseOf, slerp } from "./noise.js";
+import { buildPad, buildUpload } from "./pad.js";
+import { fit, paint, savePNG, saveVideo } from "./paint.js";
+import { openModels } from "./pipeline.js";
 
-const COUNT = 20; // digits of a grid
-const COLUMNS = 5;
-const EDITED = 10; // versions of a visitor's digit
+const COUNT = 20; // pictures in a grid
+const FEW = 5; // pictures if each takes long
+const QUICK = 256; // a network is fast if x_t has at most so many positions
+const PART = 400; // milliseconds to compute before a part of a grid is shown
 
-const $ = (id) => document.getElementById(id);
-const element = (tag, properties, ...children) => {
-  const result = Object.assign(document.createElement(tag), properties);
-  result.append(...children);
-  return result;
-};
-
-const MODELS = { one: "model/ldm-distilled", many: "model/ldm" };
-const loaded = {};
-let pipeline, words;
+let model, distilled; // pipelines: of the model, and of the one distilled from it for one network call, if any
+let pipeline; // the one of the two that the view uses
+let controls, address;
 let view = "draw";
-let trajectory = null; // of the view `watch`: what it shows, until something is asked for anew
-let edit = null; // of the view `yours`: what one of its buttons asked for
+let trajectory = null; // of the view `watch`: the states that it shows; null if they must be computed
+let edit = null; // of the view `yours`: the edit that a button has started
+let source = () => null; // of the view `yours`: the visitor's picture, or null
 
 // Controls
 
-/** A word of the page in its language, or as it is: a data set's own. */
-const word = (name) => words[name] ?? name;
-
-function setLanguage(language) {
-  words = WORDS[language];
-  document.documentElement.lang = language;
-  for (const node of document.querySelectorAll("[data-word]")) node.textContent = word(node.dataset.word);
-  for (const node of document.querySelectorAll("[data-label]"))
-    node.setAttribute("aria-label", word(node.dataset.label));
-  showValues();
-}
-
 function setView(name) {
-  if (timer) play(); // no longer
+  stop();
   view = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     tab.ariaSelected = String(tab.dataset.word === name);
     tab.tabIndex = tab.dataset.word === name ? 0 : -1;
     $(tab.dataset.word).hidden = tab.dataset.word !== name;
   }
-  $("digit").hidden = name === "walk" || name === "yours"; // these have their own
-  return refresh();
+  $("asked").hidden = name === "walk";
+  $("class").hidden = name === "yours" || model.known.classes.length === 1; // it has a control of its own
+  return refresh().then(() => showOnce(name));
 }
 
 function buildControls() {
@@ -62,123 +49,96 @@ function buildControls() {
     next?.focus();
     next?.click();
   };
-  const { classes, measures } = pipeline.spec;
-  for (const [value, name] of [["", `${classes[0]}–${classes.at(-1)}`], ...classes.entries()]) {
-    const input = element("input", { type: "radio", name: "digit", value, checked: value === "" });
-    $("digit").append(element("label", {}, input, element("span", { textContent: name })));
-    for (const select of document.querySelectorAll("select.digits")) {
-      const option = element("option", { value, textContent: name });
-      if (value === "") option.dataset.word = "unknown";
-      if (value !== "" || select.id === "isDigit") select.append(option);
-    }
-  }
-  [$("from").value, $("to").value] = [0.3, 0.8].map((share) => Math.floor(share * classes.length)); // 3, 8
-  for (const name in measures) {
-    const [min, value, max] = [2, 50, 98].map((percentile) => pipeline.at(name, percentile));
-    const asks = element("input", { type: "checkbox", id: `ask-${name}` });
-    asks.dataset.label = name; // that it is a box tells it from the slider
-    const range = element("input", { type: "range", id: name, min, max, step: "any", value });
-    range.dataset.label = name;
-    range.oninput = () => (asks.checked = true);
-    const shown = element("span");
-    shown.dataset.word = name;
-    $("asked").append(element("label", { className: "measure", htmlFor: name }, shown, asks, range, element("output")));
-  }
+  const { timesteps } = model.known.diffusion;
+  const calls = distilled ? 1 : model.sampler.steps;
+  Object.assign($("calls"), { max: Math.min(timesteps, Math.max(20, calls)), value: calls });
+  const { guidance } = model.sampler;
+  Object.assign($("guidance"), { max: Math.max(3, guidance), value: guidance });
+  controls = new Controls(model.known, model.optional);
+  const input = (id) => {
+    const initial = +$(id).value;
+    return { read: () => +$(id).value, write: (value) => ($(id).value = value), initial };
+  };
+  address = new Address({
+    view: { read: () => view, write: (name) => ($(name)?.role === "tabpanel" ? (view = name) : null), initial: view },
+    ...controls.choosers,
+    ...Object.fromEntries(["way", "strength", "calls", "guidance", "seed"].map((id) => [id, input(id)])),
+  });
 }
 
-/** Each slider's value, beside it. */
+/** Show each slider's value beside it, and update the address. */
 function showValues() {
-  for (const range of document.querySelectorAll("input[type=range]")) {
-    const unit = pipeline?.spec.measures[range.id]?.unit;
+  controls.show();
+  for (const range of document.querySelectorAll("input[type=range][id]")) {
     const output = range.parentElement.querySelector("output");
-    const open = unit && !$(`ask-${range.id}`).checked;
-    const own = range.id === "calls" && pipeline && settings().steps !== +range.value; // 1 where that is not the model's
-    const value = own ? `${settings().steps} (${words.own})` : range.value;
-    const text = unit ? `${(+value).toFixed(1)} ${word(unit)}` : value;
-    output.ariaLive = "off"; // the slider says it
-    output.textContent = open ? "–" : text;
-    range.setAttribute("aria-valuetext", open ? words.unknown : text);
+    const own = range.id === "calls" && settings().steps !== +range.value; // one call, for which the model has more
+    output.ariaLive = "off"; // the slider announces the value
+    output.textContent = own ? `${settings().steps} (${say("own")})` : range.value;
+    range.setAttribute("aria-valuetext", output.textContent);
   }
+  if (!player) address.keep(); // browsers limit changes per second
 }
 
-/** What the controls ask for, of each of so many digits: one class, or each in turn. */
-function asked(count, digit = document.querySelector("[name=digit]:checked").value) {
-  const { classes, measures } = pipeline.spec;
-  const told = Object.keys(measures).filter((name) => $(`ask-${name}`).checked);
-  const values = Object.fromEntries(told.map((name) => [name, +$(name).value]));
-  return Array.from({ length: count }, (_, i) => ({ ...values, digit: digit === "" ? i % classes.length : +digit }));
+/** Choose the pipeline for the view: the distilled model for one call, if there is one. */
+function choose() {
+  pipeline = distilled && +$("calls").value === 1 && (view === "draw" || view === "walk") ? distilled : model;
+  $("guidance").disabled = !pipeline.optional;
 }
 
-/** One of MODELS, loaded once; where that fails, anew the next time. */
-function load(name) {
-  return (loaded[name] ??= loadPipeline(MODELS[name]).catch((error) => {
-    delete loaded[name];
-    throw new Error(`${words.failed}: ${error.message}`);
-  }));
-}
-
-/** The model that these views draw with: the distilled one where one call is to do, or else latent diffusion. */
-async function choose() {
-  const one = +$("calls").value === 1 && (view === "draw" || view === "walk");
-  pipeline = await load(one ? "one" : "many");
-  $("guidance").disabled = one;
-  showValues();
-}
-
-/** The model's own settings, but for what the controls say. */
+/** The model's own sampler settings, changed by the controls. At one call, if there is a distilled model, the other
+ * takes its default number of calls. */
 function settings() {
-  const steps = +$("calls").value === 1 ? pipeline.sampler.steps : +$("calls").value;
-  return pipeline.settings({ steps, guidance: $("guidance").disabled ? 1 : +$("guidance").value });
+  const calls = +$("calls").value;
+  const steps = distilled && calls === 1 ? pipeline.sampler.steps : calls;
+  return pipeline.settings({ steps, guidance: pipeline.optional ? +$("guidance").value : 1 });
 }
 
-/** A function that gives noise of so many digits, at each call other noise. */
-function noiseOf(count) {
-  const seed = +$("seed").value;
-  let drawn = 0;
-  return () => normals(seed + 7919 * drawn++, count * pipeline.size);
+/** The class of each picture: the chosen one, or each class in turn. */
+function classesOf(indices, label = controls.class("class")) {
+  return indices.map((i) => (Number.isNaN(label) ? i % model.known.classes.length : label));
 }
 
-// Pictures
-
-/** Pixels in -1 to 1 as a grid, a pixel between two digits. */
-function paint(canvas, pixels) {
-  const [channels, height, width] = pipeline.spec.shape;
-  const size = height * width;
-  const count = pixels.length / (channels * size);
-  canvas.width = COLUMNS * (width + 1) - 1;
-  canvas.height = Math.ceil(count / COLUMNS) * (height + 1) - 1;
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  for (let k = 0; k < count; k++) {
-    const image = new ImageData(width, height);
-    for (let i = 0; i < size; i++) {
-      for (let c = 0; c < 3; c++) {
-        const plane = k * channels + Math.min(c, channels - 1); // of grey three times the same
-        image.data[4 * i + c] = (pixels[plane * size + i] + 1) * 127.5;
-      }
-      image.data[4 * i + 3] = 255;
-    }
-    context.putImageData(image, (width + 1) * (k % COLUMNS), (height + 1) * Math.floor(k / COLUMNS));
-  }
-}
+const first = (count) => Array.from({ length: count }, (_, i) => i);
+const quick = () => model.known.x_0[1] * model.known.x_0[2] <= QUICK;
+const seeded = (indices) => noiseOf(+$("seed").value, indices, pipeline.size);
 
 // Views
 
+let pace = PART / FEW; // milliseconds per picture
+
+/** Show drawn(indices) -> pixels for a grid of `count` pictures, part by part; stops if the controls change. */
+async function inParts(canvas, count, drawn) {
+  const { shape } = pipeline.known;
+  fit(canvas, count, shape);
+  for (let done = 0; done < count; ) {
+    const part = Math.min(count - done, Math.max(1, Math.round(PART / pace)));
+    const start = performance.now();
+    const pixels = await drawn(first(part).map((i) => done + i));
+    paint(canvas, pixels, shape, done);
+    pace = (performance.now() - start) / part;
+    done += part;
+    if (done === count) return;
+    await shown();
+    if (again) return;
+  }
+}
+
 const VIEWS = {
-  async draw() {
-    const y = pipeline.conditions(asked(COUNT));
-    const x_0 = await pipeline.last(pipeline.trajectory(noiseOf(COUNT), y, settings()));
-    paint($("digits"), await pipeline.decode(x_0));
-  },
+  draw: () =>
+    inParts($("pictures"), COUNT, async (indices) => {
+      const y = pipeline.conditions(classesOf(indices), controls.measures());
+      return pipeline.decode(await pipeline.last(pipeline.trajectory(seeded(indices), { y }, settings())));
+    }),
 
   async watch() {
     let states = trajectory;
     if (!states) {
-      const noise = noiseOf(COUNT);
+      const indices = first(quick() ? COUNT : FEW);
+      const noise = seeded(indices);
       const x_t = noise();
-      trajectory = states = { noised: [x_t], estimates: [] }; // null again once other digits are asked for
-      const y = pipeline.conditions(asked(COUNT));
-      for await (const [x_s, x_0] of pipeline.trajectory(noise, y, settings(), { x_t })) {
+      trajectory = states = { noised: [x_t], estimates: [] }; // null again when the controls change
+      const y = pipeline.conditions(classesOf(indices), controls.measures());
+      for await (const [x_s, x_0] of pipeline.trajectory(noise, { y }, settings(), { x_t })) {
         states.noised.push(x_s);
         states.estimates.push(x_0);
       }
@@ -187,136 +147,245 @@ const VIEWS = {
       Object.assign($("time"), { max: last, value: Math.min($("time").value, last) });
       showValues();
     }
-    paint($("noised"), await pipeline.decode(states.noised[$("time").value]));
-    paint($("estimate"), await pipeline.decode(states.estimates[$("time").value]));
+    for (const [id, name] of [["noised", "noised"], ["estimate", "estimates"]]) {
+      const pixels = await pipeline.decode(states[name][$("time").value]);
+      fit($(id), pixels.length / model.known.shape.reduce((a, b) => a * b), model.known.shape);
+      paint($(id), pixels, model.known.shape);
+    }
   },
 
-  async walk() {
-    const way = +$("way").value;
-    const [from, to] = ["from", "to"].map((id) => pipeline.conditions(asked(COUNT, $(id).value)));
-    const noise = noiseOf(COUNT);
-    const x_t = slerp(noise(), noise(), way);
-    const mixed = [[1 - way, from], [way, to]].filter(([share]) => share > 0); // prettier-ignore
-    const x_0 = await pipeline.last(pipeline.trajectory(noise, mixed, settings(), { x_t }));
-    paint($("between"), await pipeline.decode(x_0));
-  },
+  walk: () => drawWalk($("between"), +$("way").value),
 
   async yours() {
     const work = edit;
     edit = null;
-    return work ? work() : null; // it waits for its buttons
+    return work ? work() : null; // its buttons start an edit
   },
 };
+
+/** Draw the interpolation between two noises and two classes at `way` in 0..1. */
+async function drawWalk(canvas, way) {
+  const indices = first(quick() && pipeline === distilled ? COUNT : FEW);
+  const [y, to] = ["from", "to"].map((id) => pipeline.conditions(classesOf(indices, controls.class(id))));
+  const noise = seeded(indices);
+  const [a, b] = [noise(), noise()];
+  const x_t = new Float32Array(a.length);
+  for (const i of indices) {
+    const of = (x) => x.subarray(i * pipeline.size, (i + 1) * pipeline.size);
+    x_t.set(slerp(of(a), of(b), way), i * pipeline.size);
+  }
+  const states = pipeline.trajectory(noise, { y, to, share: way }, settings(), { x_t });
+  const pixels = await pipeline.decode(await pipeline.last(states));
+  fit(canvas, indices.length, model.known.shape);
+  paint(canvas, pixels, model.known.shape);
+}
 
 let running = false;
 let again = false;
 
-/** Draw the view anew; while it is being drawn, once more afterwards. */
+const shown = () => new Promise((resolve) => setTimeout(resolve)); // lets the browser show a picture
+
+/** Redraw the view; if it is being drawn already, once more afterwards. */
 async function refresh() {
-  showValues();
   again = true;
+  choose();
+  showValues();
   if (running) return;
   running = true;
   while (again) {
     again = false;
     await timed(VIEWS[view]);
-    await new Promise(requestAnimationFrame); // the picture shows before the next is computed
+    await shown();
   }
   running = false;
 }
 
-/** Do it, and say how long it took, or what went wrong. */
+/** Run work() and show how long it took, or its error. */
 async function timed(work) {
   const start = performance.now();
   try {
-    await choose();
+    await pipeline.load(view === "yours" && edit).catch((error) => {
+      throw new Error(`${say("failed")}: ${error.message}`);
+    });
     const nothing = (await work()) === null;
-    $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${words.seconds}`;
+    if (again) return;
+    $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${say("seconds")}`;
   } catch (error) {
     $("status").textContent = error.message;
-    trajectory = null; // it may be half of one
+    trajectory = null; // it may be incomplete
     console.error(error);
   }
 }
 
-// A visitor's digit
+// A visitor's picture
 
-/** Have change(pixels of so many copies of the drawing, y, noise) computed, and show what it gives. */
-function editDrawing(change) {
-  const digit = fitted($("pad"), pipeline.spec.shape);
-  if (!digit) return ($("status").textContent = words.nothing);
-  $("status").textContent = words.working;
-  const pixels = Float32Array.from({ length: EDITED * digit.length }, (_, i) => digit[i % digit.length]);
-  edit = async () => {
-    const y = pipeline.conditions(asked(EDITED, $("isDigit").value || "NaN"));
-    paint($("result"), await change(pixels, y, noiseOf(EDITED)));
-  };
+/** Compute change(pixels of copies of the picture, conditions, noise), and show the results. */
+function editPicture(change) {
+  const picture = source();
+  if (!picture) return ($("status").textContent = say(model.known.strokes ? "nothingDrawn" : "nothingChosen"));
+  $("status").textContent = say("working");
+  const indices = first(quick() ? 2 * FEW : FEW);
+  edit = () =>
+    inParts($("result"), indices.length, (part) => {
+      const pixels = Float32Array.from({ length: part.length * picture.length }, (_, i) => picture[i % picture.length]);
+      const label = controls.class("isClass");
+      const y = pipeline.conditions(part.map(() => label), controls.measures()); // prettier-ignore
+      return change(pixels, { y }, seeded(part));
+    });
   refresh();
 }
 
 function buildEdits() {
-  const [, height, width] = pipeline.spec.shape;
+  const { shape, strokes } = model.known;
+  const [, height, width] = shape;
   const keep = (where) => Array.from({ length: height * width }, (_, i) => where(i % width, Math.floor(i / width)));
   const anew = (mask) => () =>
-    editDrawing((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw, settings().guidance));
+    editPicture((pixels, y, draw) => repaint(pipeline, pixels, mask, y, draw, settings().guidance));
   $("right").onclick = anew(keep((x) => x < width / 2));
   $("bottom").onclick = anew(keep((_, y) => y < height / 2));
   $("vary").onclick = () =>
-    editDrawing((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
-}
-
-// The walk by itself
-
-let timer = null;
-
-function play() {
-  clearInterval(timer);
-  timer = timer ? null : setInterval(step, 120);
-  $("play").dataset.word = timer ? "stop" : "play";
-  $("play").textContent = words[$("play").dataset.word];
-  $("status").ariaLive = timer ? "off" : "polite";
-  let direction = 1;
-  function step() {
-    if (running) return;
-    const next = +$("way").value + 0.04 * direction;
-    if (next > 1 || next < 0) direction = -direction;
-    $("way").value = Math.min(1, Math.max(0, next));
-    refresh();
+    editPicture((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
+  $("yoursHelp").dataset.word = strokes ? "drawHelp" : "uploadHelp";
+  if (strokes) {
+    $("upload").hidden = true;
+    buildPad($("pad"), $("pen"), $("clear"));
+    source = () => fitted($("pad"), shape);
+  } else {
+    for (const id of ["clear", "pen"]) $(id).hidden = true;
+    const chosen = buildUpload($("pad"), $("file"), (picture) => {
+      fit($("pad"), 1, shape);
+      paint($("pad"), pictured(picture, shape, model.known.fit), shape);
+      $("status").textContent = "";
+    }, () => ($("status").textContent = say("noPicture"))); // prettier-ignore
+    source = () => chosen() && pictured(chosen(), shape, model.known.fit);
   }
 }
 
-async function main() {
-  const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language ?? "en";
-  setLanguage(wanted.startsWith("zh") ? "zh" : "en");
-  $("status").textContent = `${words.loading} …`;
-  $("language").onclick = () => {
-    const language = words === WORDS.en ? "zh" : "en";
-    history.replaceState(null, "", `?lang=${language}`);
-    setLanguage(language);
-    if (pipeline) refresh();
+// Animation and saving
+
+let player = null;
+
+/** Animate a slider: once to its end, or back and forth until it is stopped. */
+function play(button, id, once) {
+  if (player) return stop();
+  const range = $(id);
+  const [low, high, step] = [+range.min, +range.max, id === "way" ? 0.04 : 1];
+  if (once || +range.value >= high) range.value = low;
+  let direction = 1;
+  const move = () => {
+    if (running) return;
+    const next = +range.value + step * direction;
+    if (next > high && (once || id === "time")) return stop();
+    if (next > high || next < low) direction = -direction;
+    range.value = Math.min(high, Math.max(low, next));
+    refresh();
   };
+  player = { button, timer: setInterval(move, id === "way" ? 80 : 350) };
+  button.dataset.word = "stop";
+  button.textContent = say("stop");
+  $("status").ariaLive = "off";
+  refresh();
+}
+
+function stop() {
+  if (!player) return;
+  clearInterval(player.timer);
+  player.button.dataset.word = "play";
+  player.button.textContent = say("play");
+  $("status").ariaLive = "polite";
+  player = null;
+  address.keep();
+}
+
+const played = new Set();
+
+/** Play a view's animation once when it is first opened, unless the visitor prefers reduced motion. */
+function showOnce(name) {
+  const button = $(name).querySelector("[data-play]");
+  if (!button || played.has(name) || view !== name || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  played.add(name);
+  play(button, button.dataset.play, true);
+}
+
+/** Save an interpolation as a video. */
+async function record() {
+  stop();
+  $("record").disabled = true;
+  const frames = [];
   try {
-    await choose();
+    for (let way = 0; way < 1.001; way += 0.04) {
+      const frame = element("canvas");
+      await drawWalk(frame, Math.min(way, 1));
+      frames.push(frame);
+      $("status").textContent = `${say("working")} ${frames.length} / 26`;
+      await shown();
+    }
+    await saveVideo([...frames, ...frames.toReversed()], `${model.known.title}-walk`);
+    $("status").textContent = "";
   } catch (error) {
-    $("status").textContent = `${error.message} (${words.again})`;
+    $("status").textContent = error.message;
+    console.error(error);
+  }
+  $("record").disabled = false;
+}
+
+// Start
+
+/** The folder of the model that the address names, else of the page's first model. */
+function chosenModel() {
+  const folders = [...$("model").options].map((option) => option.value);
+  const named = `model/${new URLSearchParams(location.search).get("model")}`;
+  $("choice").hidden = folders.length === 1;
+  return ($("model").value = folders.includes(named) ? named : folders[0]);
+}
+
+/** Another model reloads the page; of the settings only the language is kept. */
+$("model").onchange = () => {
+  location.search = new URLSearchParams({ lang: language(), model: $("model").value.replace("model/", "") });
+};
+
+$("language").onclick = () => {
+  const query = new URLSearchParams(location.search);
+  query.set("lang", language() === "zh" ? "en" : "zh");
+  history.replaceState(null, "", `?${query}`);
+  setLanguage(query.get("lang"));
+  if (pipeline) refresh();
+};
+
+async function main() {
+  const code = new URLSearchParams(location.search).get("lang") ?? navigator.language ?? "en";
+  setLanguage(code.startsWith("zh") ? "zh" : "en");
+  $("status").textContent = `${say("loading")} …`;
+  try {
+    [model, distilled] = await openModels(chosenModel());
+    pipeline = distilled ?? model;
+    pipeline.load().catch(() => {}); // starts while the page is built; timed() shows errors
+  } catch (error) {
+    $("status").textContent = `${say("failed")}: ${error.message} (${say("again")})`;
     throw error;
   }
   buildControls();
-  buildPad($("pad"), $("pen"), $("clear"));
   buildEdits();
   $("another").onclick = () => {
     $("seed").value = Math.floor(Math.random() * 2 ** 31);
     trajectory = null;
     refresh();
   };
-  $("play").onclick = play;
+  for (const button of document.querySelectorAll("[data-play]"))
+    button.onclick = () => play(button, button.dataset.play, false);
+  for (const button of document.querySelectorAll("[data-save]"))
+    button.onclick = () => savePNG($(button.dataset.save), `${model.known.title}-${view}`);
+  $("record").onclick = record;
   document.oninput = ({ target }) => {
+    if (target.id === "model" || target.id === "file") return;
+    stop();
     if (target.id !== "time") trajectory = null;
     refresh();
   };
-  setLanguage(document.documentElement.lang);
-  await setView("draw");
-  load("many").catch(() => {}); // for when the network is off
+  const { title, shape } = model.known;
+  setLanguage(language(), { name: title, size: `${shape[2]}x${shape[1]}` });
+  await setView(view);
+  for (const each of [model, distilled]) each?.fetchAll().catch(() => {}); // so that the page works offline
 }
 
 main();

@@ -1,37 +1,34 @@
-// common/diffusion/model.py and pytorch/model/ddpm.py again, over ONNX files. Arrays are Float32Arrays.
+// common/diffusion/model.py and pytorch/model/ddpm.py in JavaScript, with ONNX networks. Arrays are Float32Arrays.
+import { open, runtime } from "./files.js";
 import { SAMPLERS } from "./samplers.js";
 import { alphasCumprod, samplerTimesteps } from "./schedule.js";
 
-let ort;
-
 const product = (shape) => shape.reduce((a, b) => a * b);
 
-/** An array as a batch of so many of this shape as it holds. */
-const tensor = (array, shape) => new ort.Tensor("float32", array, [array.length / product(shape), ...shape]);
-
-/** The model in a folder that publish/export.py wrote. */
-export async function loadPipeline(folder) {
-  ort ??= await import("./node_modules/onnxruntime-web/dist/ort.wasm.min.mjs"); // so that its absence can be told
-  const found = await fetch(`${folder}/model.json`);
-  if (!found.ok) throw new Error(`${found.url}: ${found.status}`);
-  const names = ["unet", "encoder", "decoder"];
-  const networks = await Promise.all(names.map((name) => ort.InferenceSession.create(`${folder}/${name}.onnx`)));
-  return new Pipeline(await found.json(), ...networks);
+/** A Pipeline for each model in a folder written by publish/export.py; they share their data and space. */
+export async function openModels(folder) {
+  const [known, files] = await open(folder);
+  return known.networks.map((network) => new Pipeline(known, files, network));
 }
 
 class Pipeline {
-  constructor(known, unet, encoder, decoder) {
-    Object.assign(this, known, { unet, encoder, decoder });
-    const { timesteps, ...process } = known.diffusion;
-    const other = JSON.stringify({ ...process, eta: known.sampler.eta });
-    if (other !== '{"schedule":"cosine","prediction":"v","eta":0}') throw new Error(`the page knows no ${other}`);
-    this.abar = alphasCumprod(timesteps);
-    this.size = product(known.shape); // numbers of one x_t
+  /** known: content of model.json; network: its name, its sampler, and whether it can sample without a class (optional). */
+  constructor(known, files, network) {
+    Object.assign(this, { known, files, ...network });
+    this.abar = alphasCumprod(known.diffusion);
+    this.size = product(known.x_0); // numbers in one x_t
   }
 
-  /** A measure's value at one of the percentiles, of all digits. */
-  at(name, percentile) {
-    return this.spec.measures[name].rows.at(-1)[this.percentiles.indexOf(percentile)];
+  /** Load the networks needed for sampling, or also for editing. */
+  async load(editing = false) {
+    const names = [this.name, ...(this.known.latent ? ["decoder"] : [])];
+    if (editing && this.known.latent) names.push("encoder");
+    await Promise.all(names.map((name) => this.files.network(name)));
+  }
+
+  /** Fetch all files, so that the networks can be loaded offline. */
+  async fetchAll() {
+    await Promise.all(Object.keys(this.known.files).map((name) => this.files.bytes(name)));
   }
 
   /** alpha_t and sigma_t. */
@@ -39,66 +36,69 @@ class Pipeline {
     return [Math.sqrt(this.abar.at(t)), Math.sqrt(1 - this.abar.at(t))];
   }
 
-  /** y, N x (1 + A), of N times what is asked for, {digit, and any of the measures}: NaN for what is missing. */
-  conditions(asked) {
-    const units = Object.keys(this.spec.measures).map((name) => {
-      const [low, middle, high] = [5, 50, 95].map((percentile) => this.at(name, percentile));
-      return [name, middle, (high - low) / 2 || 1];
+  /** The conditioning vectors y, N x (1 + A), of N classes and values {measure: number}; NaN if not given. */
+  conditions(classes, values = {}) {
+    const columns = Object.entries(this.known.measures).map(([name, { at }]) => {
+      return ((values[name] ?? NaN) - at[50]) / ((at[95] - at[5]) / 2 || 1);
     });
-    const row = (one) => [one.digit ?? NaN, ...units.map(([name, zero, unit]) => ((one[name] ?? NaN) - zero) / unit)];
-    return Float32Array.from(asked.flatMap(row));
+    return Float32Array.from(classes.flatMap((label) => [label, ...columns]));
   }
 
-  /** What the network says of x_t at time step t, under conditions y. */
-  async predict(x_t, t, y) {
+  /** Run a network with one input, an array that is a batch of this shape. */
+  async apply(name, array, shape) {
+    const [{ Tensor }, network] = [await runtime(), await this.files.network(name)];
+    const x = new Tensor("float32", array, [array.length / product(shape), ...shape]);
+    return (await network.run({ x })).output.data;
+  }
+
+  /** The network's output at x_t and time step t, under conditions interpolated from y to `to` by `share`. */
+  async predict(x_t, t, { y, to = y, share = 0 }) {
+    const [{ Tensor }, network] = [await runtime(), await this.files.network(this.name)];
     const count = x_t.length / this.size;
-    const { output } = await this.unet.run({
-      x_t: tensor(x_t, this.shape),
-      t: new ort.Tensor("int64", new BigInt64Array(count).fill(BigInt(t)), [count]),
-      y: tensor(y, [y.length / count]),
+    const { output } = await network.run({
+      x_t: new Tensor("float32", x_t, [count, ...this.known.x_0]),
+      t: new Tensor("int64", BigInt64Array.of(BigInt(t)), [1]),
+      y: new Tensor("float32", y, [count, y.length / count]),
+      to: new Tensor("float32", to, [count, y.length / count]),
+      share: new Tensor("float32", Float32Array.of(share), [1]),
     });
     return output.data;
   }
 
   /** The estimate of x_0 (Salimans and Ho 2022, appendix D), with guidance (Ho and Salimans 2022, equation 6). */
-  async denoise(x_t, t, y, guidance) {
-    let v = await this.predict(x_t, t, y);
+  async denoise(x_t, t, conditions, guidance) {
+    let output = await this.predict(x_t, t, conditions);
     if (guidance !== 1) {
-      const free = await this.predict(
-        x_t,
-        t,
-        y.map(() => NaN),
-      );
-      v = v.map((value, i) => free[i] + guidance * (value - free[i]));
+      const free = await this.predict(x_t, t, { y: conditions.y.map(() => NaN) });
+      output = output.map((value, i) => free[i] + guidance * (value - free[i]));
     }
     const [alpha, sigma] = this.alphaSigma(t);
-    return x_t.map((value, i) => alpha * value - sigma * v[i]);
+    const { prediction } = this.known.diffusion;
+    const estimate = {
+      v: (value, i) => alpha * value - sigma * output[i],
+      epsilon: (value, i) => (value - sigma * output[i]) / alpha,
+    }[prediction];
+    const x_0 = x_t.map(estimate);
+    return this.known.latent ? x_0 : x_0.map((value) => Math.min(1, Math.max(-1, value)));
   }
 
-  /** The sampler with what these settings change of the model's own. */
+  /** The model's own sampler settings, with these changes. */
   settings(changes = {}) {
     return { ...this.sampler, ...changes };
   }
 
-  timesteps({ steps, shift }) {
-    return samplerTimesteps(this.diffusion.timesteps, steps, shift);
+  timesteps({ steps, shift, end }) {
+    return samplerTimesteps(this.known.diffusion.timesteps, steps, shift, end);
   }
 
   /**
-   * [x_t, x_0] of each step from noise(), or from another x_t over other time steps. y: the conditions, or several as
-   * [share, y], whose estimates are mixed; change(x_0) is what the sampler sees of each estimate.
+   * Yields [x_t, estimate of x_0] per step, from noise() or a given x_t, over the sampler's or given time steps.
+   * conditions: {y} or {y, to, share}; change(x_0) replaces each estimate.
    */
-  trajectory(noise, y, settings, { x_t = noise(), timesteps, change = (x_0) => x_0 } = {}) {
-    const mixed = y instanceof Float32Array ? [[1, y]] : y;
-    const denoise = async (x, t) => {
-      const sum = new Float32Array(x.length);
-      for (const [share, conditions] of mixed) {
-        const x_0 = await this.denoise(x, t, conditions, settings.guidance);
-        x_0.forEach((value, i) => (sum[i] += share * value));
-      }
-      return change(sum);
-    };
-    return SAMPLERS[settings.name](denoise, x_t, this.abar, timesteps ?? this.timesteps(settings), noise);
+  trajectory(noise, conditions, settings, { x_t = noise(), timesteps, change = (x_0) => x_0 } = {}) {
+    const denoise = async (x, t) => change(await this.denoise(x, t, conditions, settings.guidance));
+    timesteps ??= this.timesteps(settings);
+    return SAMPLERS[settings.name](denoise, x_t, this.abar, timesteps, noise, settings.eta);
   }
 
   /** The last x_t of a trajectory. */
@@ -108,13 +108,13 @@ class Pipeline {
     return result;
   }
 
-  /** x_t as pixels in -1 to 1, an image of the data's shape for each. */
+  /** Decode x_t to pixels in -1 to 1, images of the data's shape. */
   async decode(x_t) {
-    return (await this.decoder.run({ x: tensor(x_t, this.shape) })).output.data;
+    return this.known.latent ? this.apply("decoder", x_t, this.known.x_0) : x_t;
   }
 
-  /** Pixels in -1 to 1 as x_0. */
+  /** Encode pixels in -1 to 1 to x_0. */
   async encode(pixels) {
-    return (await this.encoder.run({ x: tensor(pixels, this.spec.shape) })).output.data;
+    return this.known.latent ? this.apply("encoder", pixels, this.known.shape) : pixels;
   }
 }

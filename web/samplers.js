@@ -1,7 +1,7 @@
-// common/diffusion/samplers.py again: generators of [x_t, the estimate of x_0 that led to it].
+// common/diffusion/samplers.py in JavaScript: generators of [x_t, the estimate of x_0 that led to it].
 //
-// denoise(x_t, t) estimates x_0; x_t is a Float32Array that starts as standard normal noise; abar is alpha_bar_t, with
-// 1 at its end, which is at(-1); timesteps, in drawing falling, end at -1, the clean image; noise() is another such array.
+// denoise(x_t, t) estimates x_0; x_t is a Float32Array, standard normal noise at first; abar is alpha_bar_t, with 1 at its
+// end, at(-1); timesteps fall (except in repainting) to -1, the clean image; noise() returns noise of x_t's size.
 
 const mix = (a, x, b, y) => x.map((value, i) => a * value + b * y[i]);
 
@@ -24,18 +24,20 @@ async function* sampleDDPM(denoise, x_t, abar, timesteps, noise) {
   }
 }
 
-/** Deterministic DDIM (Song et al. 2021, equation 12). */
-async function* sampleDDIM(denoise, x_t, abar, timesteps) {
+/** DDIM (Song et al. 2021, equations 12 and 16). */
+async function* sampleDDIM(denoise, x_t, abar, timesteps, noise, eta = 0) {
   for (let i = 1; i < timesteps.length; i++) {
     const [abar_t, abar_s] = [abar.at(timesteps[i - 1]), abar.at(timesteps[i])];
     const x_0 = await denoise(x_t, timesteps[i - 1]);
-    const ratio = Math.sqrt((1 - abar_s) / (1 - abar_t));
+    const std = eta * Math.sqrt(((1 - abar_s) / (1 - abar_t)) * (1 - abar_t / abar_s));
+    const ratio = Math.sqrt((1 - abar_s - std ** 2) / (1 - abar_t));
     x_t = mix(Math.sqrt(abar_s) - ratio * Math.sqrt(abar_t), x_0, ratio, x_t);
+    if (std > 0) x_t = mix(1, x_t, std, noise());
     yield [x_t, x_0];
   }
 }
 
-/** DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), of first order at its first and last step. */
+/** DPM-Solver++(2M) (Lu et al. 2022, algorithm 2), with first-order first and last steps. */
 async function* sampleDPMpp2M(denoise, x_t, abar, timesteps) {
   const lambda = (t) => 0.5 * Math.log(abar.at(t) / (1 - abar.at(t)));
   let [previous, previous_h] = [null, null];
@@ -53,7 +55,7 @@ async function* sampleDPMpp2M(denoise, x_t, abar, timesteps) {
   }
 }
 
-/** Multistep consistency sampling (Song et al. 2023, algorithm 1): each estimate of x_0 is noised again. */
+/** Multistep consistency sampling (Song et al. 2023, algorithm 1): each estimate of x_0 gets the next step's noise. */
 async function* sampleConsistency(denoise, x_t, abar, timesteps, noise) {
   for (let i = 1; i < timesteps.length; i++) {
     const [t, s] = [timesteps[i - 1], timesteps[i]];

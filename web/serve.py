@@ -1,4 +1,6 @@
-"""Serve the page: python web/serve.py [PORT], with the headers without which a browser computes in one thread only."""
+"""Serve the page in web/ or another folder: python web/serve.py [FOLDER] [--port PORT]
+
+Sends the two headers without which browsers allow only one thread."""
 import argparse
 import contextlib
 import functools
@@ -17,18 +19,21 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_):
-        """Nothing: the browser shows what fails."""
+        """Log nothing: the browser shows failures."""
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("port", type=int, nargs="?", default=8000)
-    port = parser.parse_args().port
-    handler = functools.partial(Handler, directory=Path(__file__).parent)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent)
+    parser.add_argument("--port", type=int, default=8000)
+    folder, port = vars(parser.parse_args()).values()
+    if not (folder / "index.html").is_file():
+        parser.error(f"{folder} holds no page: make one with python -m publish.export")
+    handler = functools.partial(Handler, directory=folder)
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except (OSError, OverflowError) as error:
-        parser.error(f"port {port}: {error}: name another")
+        parser.error(f"port {port}: {error}: choose another with --port")
     with contextlib.suppress(KeyboardInterrupt), server:
         print(f"http://localhost:{server.server_port}", flush=True)
         server.serve_forever()

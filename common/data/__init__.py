@@ -1,1 +1,1 @@
-"""What is learned: data sets, their pictures, labels and measures, and the conditions that are made of them."""
+"""Data sets: pictures, labels and measures, and the conditions that are made of labels and measures."""

@@ -1,183 +1,231 @@
-"""A data set: its Spec, and a training and a test part. Today's reader is of the four files that MNIST comes in."""
-import gzip
-import hashlib
-import math
+"""A data set: a Spec, a training part and a test part."""
+import os
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from PIL import Image, ImageOps
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
+from common.data.columns import columns_of, read_columns
 from common.data.measures import MEASURES
-from common.data.spec import Spec, measured
+from common.data.pictures import Preprocessing
+from common.data.prepared import HELD_OUT, mapped, prepare
+from common.data.spec import MNIST, Spec, measured
 from common.data.strokes import measure
-from common.errors import UserError
-from common.files import DATA, ROOT, damage_told, write_atomically
+from common.errors import Missing, UserError
+from common.files import DATA, ROOT, damage_told, read_json, write_tensors
 
-LARGEST = 2**31  # bytes of a file unpacked, and of its images resized: what is read is what its header claims
-TABLES = ROOT / "data" / "measures"  # what was measured of each data set, by its digest
+CLASSES = ROOT / "data" / "classes"  # class names of known data sets, a file per digest
+TABLES = ROOT / "data" / "measures"  # cached stroke measures, files per digest
+FEW = 2000  # pictures; a model trained on fewer may memorise them
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training or the test part of a data set, read when it is asked for; `limit`: the first so many images."""
+    """The training or test part of a data set, read lazily; limit: number of images to use, the first ones."""
 
-    folder: Path
+    place: Path
+    kept: Path
+    """Folder of the prepared data set."""
     train: bool
     spec: Spec
     limit: int | None = None
 
+    @property
+    def name(self):
+        return "train" if self.train else "test"
+
     def first(self, limit):
-        """The same, or the first `limit` images of it."""
+        """The same part, cut to its first `limit` images."""
         return replace(self, limit=limit)
 
     @cached_property
     def images(self):
-        """(N, C, H, W) uint8, resized to the Spec's shape; of what is not square the centre. UserError where a file is
-        missing, cut short or altered."""
-        raw, side = read_part(self.folder, self.train)[0][: self.limit], self.spec.shape[1]
-        if raw.shape[1] != raw.shape[2]:
-            print(f"{self.folder}: of images of {raw.shape[2]}x{raw.shape[1]} the square in the centre is taken")
-        pictures = (ImageOps.fit(Image.fromarray(image), (side, side), Image.Resampling.BILINEAR) for image in raw)
-        return np.stack([np.asarray(picture) for picture in pictures])[:, None]
+        """(N, C, H, W) uint8, resized to the Spec's shape, memory-mapped."""
+        with damage_told(self.kept, f"delete {self.kept}, and it is made again"):
+            return mapped(self.kept / f"{self.name}.bin", (len(self.rows("")), *self.spec.shape))[: self.limit]
 
-    @property
+    def rows(self, what):
+        """(N,) int64 for all images: labels (""), or positions in the data set as it is stored (".order")."""
+        with damage_told(self.kept, f"delete {self.kept}, and it is made again"):
+            return load_file(self.kept / "labels.safetensors")[self.name + what]
+
+    @cached_property
     def labels(self):
-        """(N,) int64. UserError where one is not below the number of classes, which is the training part's."""
-        labels, count = read_part(self.folder, self.train)[1][: self.limit], len(self.spec.classes)
-        if labels.max() >= count:
-            raise UserError(f"{self.folder} has the label {labels.max()}, and {count} classes: fetch it again")
-        return labels
+        """(N,) int64, indices into the Spec's classes."""
+        return self.rows("")[: self.limit]
 
     @cached_property
     def values(self):
-        """What was measured of the images, {measure: (N,) float32}, NaN where it has none: the Spec's measures."""
-        table = load_table(self) if self.spec.measures else {}
+        """The images' measures that the Spec lists, {measure: (N,) float32}, NaN if an image has none."""
+        table = load_values(self, self.spec.measures)
         return {name: table[name][: self.limit] for name in self.spec.measures}
 
     @property
     def conditions(self):
-        """y of each image, (N, 1 + A) float32."""
+        """The conditioning vector y of each image, (N, 1 + A) float32."""
         return self.spec.conditions(self.labels, self.values)
 
-    def sample(self, count, seed=0):
-        """`count` images at random, a seed's, or all if there are fewer. Not every n-th: MNIST's order has a period, by
-        which every 6th image is 4 times as far from the test set as others."""
-        chosen = np.random.default_rng(seed).permutation(len(self.images))[:count]
-        return self.images[np.sort(chosen)] if count < len(self.images) else self.images
+    def picks(self, count, seed=0, label=None, exclude=()):
+        """Sorted indices of `count` random images, or all if there are fewer, without those in `exclude`; of one class
+        if a label is given. Not every n-th image: in MNIST each 6th is 4 times as far from the test set as others."""
+        pool = np.arange(len(self.images)) if label is None else np.flatnonzero(self.labels == label)
+        return np.sort(np.random.default_rng(seed).permutation(np.setdiff1d(pool, exclude))[:count])
+
+    def sample(self, count, seed=0, label=None):
+        """The images that picks() chooses."""
+        chosen = self.picks(count, seed, label)
+        return self.images[chosen] if len(chosen) < len(self.images) else self.images
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set, of which nothing is read but its digest and its classes until it is asked for."""
+    """A prepared data set and its Spec."""
 
-    folder: Path
+    place: Path
+    kept: Path
     spec: Spec
 
     @cached_property
     def train(self):
-        return Split(self.folder, True, self.spec)
+        return Split(self.place, self.kept, True, self.spec)
 
     @cached_property
     def test(self):
-        return Split(self.folder, False, self.spec)
+        return Split(self.place, self.kept, False, self.spec)
 
-    def measured(self, names):
-        """The same with these measures in its Spec, measured first, in minutes, if they are not kept in data/measures/
-        yet; one that no training image has is left out."""
-        if not names:
-            return self
-        table, count = load_table(self.train), len(self.spec.classes)
-        found = {name: measured(MEASURES[name].unit, table[name], self.train.labels, count) for name in names}
-        return replace(self, spec=replace(self.spec, measures={name: m for name, m in found.items() if m}))
+    def measured(self, names=None):
+        """A copy whose Spec has these measures: columns of measures.csv, or MEASURES, which are computed in minutes if
+        they are not cached. None: all of measures.csv; for the repository's MNIST, all of MEASURES.
+
+        A measure that no training image has is left out. UserError for an unknown one."""
+        columns = columns_of(self.place)
+        if names is None:
+            names = tuple(columns) or (tuple(MEASURES) if self.spec.digest == MNIST else ())
+        if unknown := [name for name in names if name not in MEASURES and name not in columns]:
+            known = ", ".join([*columns, *MEASURES])
+            raise UserError(f"--measures {unknown[0]}: {self.place} has {known}, by its measures.csv and of strokes")
+        light = read_json(self.kept / "about.json", f"delete {self.kept}")["light"]
+        if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or light >= 128):
+            raise UserError(f"--measures: strokes are measured in grey, light on dark: {self.place} is not")
+        table, count = load_values(self.train, names), len(self.spec.classes)
+        units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
+        measures = {name: measured(units[name], table[name], self.train.labels, count) for name in names}
+        return replace(self, spec=replace(self.spec, measures={name: m for name, m in measures.items() if m}))
+
+    def __str__(self):
+        """What was found in it, in one line."""
+        about, spec = read_json(self.kept / "about.json"), self.spec
+        train, test = about["counts"]
+        sizes = ["x".join(map(str, size)) for size in about["sizes"]]
+        shape = "the centre of" if spec.preprocessing.fit == "crop" else "a margin beside"
+        facts = [
+            f"{train:,} training and {test:,} test images ({about['kind']})",
+            f"{len(spec.classes)} classes ({spec.few_classes})" if about["labelled"] else "no labels",
+            "grey" if spec.shape[0] == 1 else "in colour",
+            f"{' to '.join(dict.fromkeys(sizes))} -> {spec.shape[2]}x{spec.shape[1]}",
+            "light on dark" if about["light"] < 128 else "dark on light",
+        ]
+        if not about["square"]:
+            facts.append(f"{shape} those not square")
+        if about["held_out"]:
+            facts.append(f"no test part: every {HELD_OUT}th held out")
+        if train < FEW:
+            facts.append("few: a model may copy them, which training_distance in a score shows")
+        return f"{self.place}: {', '.join([*facts, *about['notes']])}"
 
 
-def open_dataset(folder=None, size=32):
-    """The data set in a folder, its images resized to `size` x `size`; None: the repository's MNIST.
+def open_dataset(place=None, preprocessing=None):
+    """Open and prepare the data set at a path, of any kind that has a reader; None: the repository's MNIST.
 
-    A folder holds the four files train-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz and so on. UserError that names
-    the file and the cure where one is missing, cut short or altered."""
-    return read_dataset(Path(folder).resolve() if folder else DATA, size)
+    UserError, which names the file and the cure, if there is none or it is damaged."""
+    place = Path(os.path.abspath(place)) if place else DATA  # links are not resolved: a reader may need their name
+    return read_dataset(DATA if place.resolve() == DATA else place, preprocessing or Preprocessing())
 
 
 @cache
-def read_dataset(folder, size):
-    paths = [path for train in (True, False) for path in idx_paths(folder, train)]
-    whole = hashlib.sha256()
-    for path in paths:
-        with damage_told(path, cure(path)), open(path, "rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    classes = int(read_idx(paths[1], axes=1).max()) + 1
-    source = None if folder == DATA else folder
-    name = "mnist" if source is None else folder.name.lower()
-    names = tuple(str(label) for label in range(classes))
-    return Dataset(folder, Spec(
-        name=name, shape=(1, size, size), classes=names, digest=whole.hexdigest()[:16], source=source,
+def read_dataset(place, preprocessing):
+    kept = prepare(place, preprocessing)
+    about, size = read_json(kept / "about.json", f"delete {kept}"), preprocessing.size
+    source = None if place == DATA else place
+    return Dataset(place, kept, Spec(
+        name="mnist" if source is None else place.stem.lower(), shape=(about["channels"], size, size),
+        classes=class_names(place, about), digest=about["digest"], source=source, preprocessing=preprocessing,
     ))  # fmt: skip
 
 
-@cache
-def read_part(folder, train):
-    """Images as the files have them, (N, H, W) uint8, and labels (N,) int64, all of the training or the test part."""
-    images, labels = (read_idx(path, axes) for path, axes in zip(idx_paths(folder, train), (3, 1)))
-    if len(images) != len(labels):
-        part = "train" if train else "t10k"
-        raise UserError(f"{folder} has {len(images)} {part} images and {len(labels)} labels: fetch it again")
-    return images, labels.astype(np.int64)
+def class_names(place, about):
+    """Names of the classes as they are stored. If these are numbers, their names are the lines of a classes.txt beside
+    the pictures, or of the repository's file for this digest. UserError if the file has more or fewer lines."""
+    if not all(name.isdecimal() for name in about["classes"]):
+        return tuple(about["classes"])
+    beside = place if place.is_dir() else place.parent
+    for path in (beside / "classes.txt", CLASSES / f"{about['digest']}.txt"):
+        if path.is_file():
+            with damage_told(path, "save it as text in UTF-8, a line for each class"):
+                names = path.read_text(encoding="utf-8-sig").split("\n")
+            names = tuple(name.strip() for name in names if name.strip())
+            if not len(set(names)) == len(names) == len(about["classes"]):
+                counted = f"{len(set(names))} names in {len(names)} lines, for {len(about['classes'])} classes"
+                raise UserError(f"{path} has {counted}: write a line for each, in the order of their labels")
+            return names
+    return tuple(about["classes"])
 
 
-def data_of(checkpoint, folder=None):
-    """The data that a checkpoint's model was trained on, from where it was then or from a folder; UserError where it is
-    gone, or is another."""
+def data_of(checkpoint, place=None):
+    """The data that a checkpoint's model was trained on, with the measures and class names of that time; place: its new
+    path, if it was moved. UserError if it is missing, or is not the same data."""
+    data = data_as_it_is(checkpoint, place, "name that data with --data")
+    return replace(data, spec=replace(checkpoint.spec, source=data.spec.source))
+
+
+def data_as_it_is(checkpoint, place, cure):
+    """Like data_of(), with today's class names and no measures. cure: for the message if it is not the same data."""
     spec = checkpoint.spec
-    place = folder or spec.source
-    if place and not Path(place).is_dir():
-        raise UserError(f"{place}, the data of {checkpoint.path}, is gone: name its folder with --data")
-    data = open_dataset(place, spec.shape[1])
+    place = place or spec.source
+    try:
+        data = open_dataset(place, spec.preprocessing)
+    except Missing as error:
+        raise UserError(f"{place}, the data of {checkpoint.path}, is gone: name where it is with --data") from error
     if data.spec.digest != spec.digest:
         learned = f"{checkpoint.path} learned {spec.name}, whose digest is {spec.digest}"
-        raise UserError(f"{data.folder} has the digest {data.spec.digest}, and {learned}: name that data with --data")
-    return replace(data, spec=replace(spec, source=data.spec.source))
+        raise UserError(f"{data.place} has the digest {data.spec.digest}, and {learned}: {cure}")
+    return data
 
 
-def idx_paths(folder, train):
-    """The files of the training or the test part: images, labels."""
-    return [folder / f"{'train' if train else 't10k'}-{part}-ubyte.gz" for part in ("images-idx3", "labels-idx1")]
+def load_values(split, names):
+    """These measures of a part's images, {measure: (N,) float32}: columns of measures.csv, else measures of strokes.
+    UserError for a column that is gone."""
+    columns = columns_of(split.place)
+    if gone := [name for name in names if name not in columns and name not in MEASURES]:
+        raise UserError(f"{split.place} has no measure {gone[0]} any more: put that column of measures.csv back")
+    known = load_columns(split) if any(name in columns for name in names) else {}
+    strokes = load_table(split) if any(name not in columns for name in names) else {}
+    return {name: known[name] if name in columns else strokes[name] for name in names}
 
 
-def cure(path):
-    """What helps where a file is damaged or gone (None: git)."""
-    return None if path.parent == DATA else "fetch it again"
-
-
-def read_idx(path, axes):
-    """The bytes of a gzipped IDX file as an array of so many axes (LeCun, http://yann.lecun.com/exdb/mnist)."""
-    with damage_told(path, cure(path)), gzip.open(path) as file:
-        if file.read(4) != bytes([0, 0, 8, axes]):  # 8: unsigned bytes
-            raise ValueError("no IDX file")
-        shape = np.frombuffer(file.read(4 * axes), ">u4", axes).tolist()
-        if not 0 < math.prod(shape) <= LARGEST or shape[0] * 32**2 > LARGEST:
-            raise ValueError(f"it claims {' x '.join(map(str, shape))} bytes")
-        content = file.read(math.prod(shape) + 1)  # one more: the end, and with it the checksum, is read too
-        return np.frombuffer(content, np.uint8).reshape(shape)
+def load_columns(split):
+    """All columns of measures.csv for a part's images, {measure: (N,) float32}."""
+    stored = read_json(split.kept / "stored.json", f"delete {split.kept}, and it is made again")
+    return read_columns(split.place, split.rows(".order"), stored["count"], stored["names"])
 
 
 def load_table(split):
-    """All that was measured of a part's images, {measure: (N,)}; measured and kept first, where it is not yet."""
-    part = "train" if split.train else "test"
-    path = TABLES / f"{split.spec.digest}-{part}.safetensors"
+    """The stroke measures of a part's images, {measure: (N,)}; computed and cached the first time."""
+    usual = split.spec.preprocessing == Preprocessing()
+    made = "" if usual else f"-{split.kept.name}"  # images of another size, say, give other numbers
+    path = TABLES / f"{split.spec.digest}{made}-{split.name}.safetensors"
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
                 if not path.is_file():
-                    found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {part}")
-                    write_atomically(path, save({name: x.astype(np.float16) for name, x in found.items()}))
+                    found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {split.name}")
+                    write_tensors(path, {name: x.astype(np.float16) for name, x in found.items()})
         except OSError as error:
-            reason = f"what is measured of {split.spec.name} cannot be kept in {TABLES} ({error.strerror})"
+            reason = f"the measures of {split.spec.name} cannot be saved in {TABLES} ({error.strerror})"
             raise UserError(f"{reason}: make that folder writable, or give --measures no names") from error
     with damage_told(path, "delete it, and it is measured again"):
         table = load_file(path)

@@ -1,4 +1,4 @@
-"""The measures of a digit that a model can be conditioned on: one table, from which options, prompts and tokens follow.
+"""The measures of a digit that a model can be conditioned on: one table, which options, prompts and tokens use.
 
 As Morpho-MNIST defines them (Castro et al. 2019, Morpho-MNIST, section 3); common/data/strokes.py measures them."""
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stroke:
-    """A measure: its unit, the help of its option, and its words in a prompt, {word: a percentile, or None for 0}."""
+    """A measure: its unit, its option's help, its words in a prompt: {word: percentile, or None for the value 0}."""
 
     unit: str
     help: str
@@ -15,9 +15,9 @@ class Stroke:
 
 MEASURES = {
     "thickness": Stroke("pixels", "Thickness of the strokes, in pixels.", {"thin": 5, "thick": 95, "细": 5, "粗": 95}),
-    "slant": Stroke("degrees", "Slant in degrees, above 0 to the right.", {
+    "slant": Stroke("degrees", "Slant in degrees, positive to the right.", {
         "leaning left": 5, "upright": None, "leaning right": 95,
         "向左倾": 5, "左倾": 5, "直立": None, "端正": None, "向右倾": 95, "右倾": 95,
     }),
-    "width": Stroke("pixels", "Width of the upright digit, in pixels.", {"narrow": 5, "wide": 95, "窄": 5, "宽": 95}),
+    "width": Stroke("pixels", "Width without the slant, in pixels.", {"narrow": 5, "wide": 95, "窄": 5, "宽": 95}),
 }  # fmt: skip

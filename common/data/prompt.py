@@ -1,36 +1,56 @@
-"""A digit asked for in words, English or Chinese: "a thick 7 leaning right", "向右倾的粗7"."""
+"""Prompts in English or Chinese words: "a thick 7 leaning right", "向右倾的粗7", "a cat of high age"."""
 import re
+from collections import Counter
 
 from common.data.measures import MEASURES
 from common.errors import UserError
 
 DIGITS = "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"
-FILLERS = ("a", "an", "and", "the", "digit", "一个", "数字", "的", "而", "且", "又", ",", "，", "、", ".", "。")
-WORDS = {word: (name, value) for name, measure in MEASURES.items() for word, value in measure.words.items()}
-ENGLISH, CHINESE = ([word for word in WORDS if word.isascii() == ascii] for ascii in (True, False))
-WORDS |= {word: ("digit", i) for i in range(10) for word in (str(i), DIGITS[i], "零一二三四五六七八九"[i])}
-WORDS |= dict.fromkeys(FILLERS, (None, None))
-LONGEST_FIRST = sorted(WORDS, key=len, reverse=True)
-LATIN_END = r"(?![a-z0-9])"  # of a word that might go on
-ANY_WORD = re.compile("|".join(
-    re.escape(word) + (LATIN_END if word.isascii() and word[0].isalnum() else "") for word in LONGEST_FIRST
-))  # fmt: skip
-KNOWN = f"{', '.join(ENGLISH)}, {'、'.join(CHINESE)}, and a digit, as 7, seven or 七"
+CHINESE_DIGITS = "零一二三四五六七八九"
+FILLERS = (
+    "a", "an", "and", "the", "of", "with", "digit", "一个", "数字", "的", "而", "且", "又", ",", "，", "、", ".", "。",
+)  # fmt: skip
+LATIN_END = r"(?![a-z0-9])"  # the end of a Latin word
 
 
-def parse(prompt):
-    """What a prompt asks for, {"digit": 7, "thickness": 95, ...}: measures by percentile (None: the value 0).
+def vocabulary(spec):
+    """The words for a data set's classes and measures, {word: (name, value)}."""
+    words = {word: (name, value) for name, m in MEASURES.items() for word, value in m.words.items()}
+    for name in (name for name in spec.measures if name not in MEASURES):
+        words |= {f"low {name}".lower(): (name, 5), f"high {name}".lower(): (name, 95)}
+    lowered = Counter(known.lower() for known in spec.classes)
+    for label, known in enumerate(spec.classes):
+        if lowered[known.lower()] > 1:  # "A" and "a": --label tells them apart
+            continue
+        digit = int(known) if known.isdecimal() and int(known) < 10 else None
+        names = (known.lower(),) if digit is None else (known, DIGITS[digit], CHINESE_DIGITS[digit])
+        words |= dict.fromkeys(names, ("label", label))
+    return words
 
-    UserError for a word that is not known, and for two that contradict each other."""
-    asked, said, rest = {}, {}, " ".join(prompt.lower().split())
+
+def parse(prompt, spec):
+    """Parse a prompt to {"label": 7, "thickness": 95, ...}: measures as percentiles (None: the value 0).
+
+    A filler that is also a class, such as the letter "a", names it only if no other word names a class. UserError for
+    an unknown word, and for two that contradict each other."""
+    words = vocabulary(spec)
+    known = sorted({*words, *FILLERS} - {""}, key=len, reverse=True)
+    ends = (LATIN_END if word.isascii() and word[-1].isalnum() else "" for word in known)
+    any_word = re.compile("|".join(re.escape(word) + end for word, end in zip(known, ends)))
+    meant, fillers, rest = {}, {}, " ".join(prompt.lower().split())
+    others = ", ".join(word for word, (name, _) in words.items() if name != "label")
+    known_words = f"it knows {others}, and the classes {spec.few_classes}"
     while rest:
-        found = ANY_WORD.match(rest)
-        if not found:
-            raise UserError(f"--prompt: \"{rest.split()[0]}\" is not among the words it knows: {KNOWN}")
-        word, rest = found[0], rest[found.end() :].lstrip()
-        name, value = WORDS[word]
-        if asked.setdefault(name, value) != value:
-            raise UserError(f"--prompt: \"{said[name]}\" and \"{word}\" contradict each other: its words are {KNOWN}")
-        said[name] = word
-    asked.pop(None, None)
-    return asked
+        match = any_word.match(rest)
+        if not match:
+            raise UserError(f"--prompt: \"{rest.split()[0]}\" is not among its words: {known_words}")
+        word, rest = match[0], rest[match.end() :].lstrip()
+        name, value = words.get(word, (None, None))
+        if word in FILLERS:
+            fillers[word] = name, value
+        elif meant.setdefault(name, (value, word))[0] != value:
+            raise UserError(f"--prompt: \"{meant[name][1]}\" and \"{word}\" contradict each other: {known_words}")
+    labels = [value for name, value in fillers.values() if name == "label"]
+    if "label" not in meant and len(labels) == 1:
+        meant["label"] = labels[0], None
+    return {name: value for name, (value, _) in meant.items()}

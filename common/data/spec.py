@@ -1,33 +1,36 @@
-"""What a data set is, in a few numbers: its Spec, which every checkpoint carries.
+"""The Spec: a short description of a data set, stored in every checkpoint.
 
-From it follow the networks' channels and classes, and y, the conditioning vector: the class, then the measures."""
+It determines the networks' channels and classes, and the conditioning vector y: the class, then the measures."""
+import math
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from common.data.pictures import Preprocessing
 from common.options.fields import Finite, Size, options_class
 
-PERCENTILES = 1, 2, 5, 50, 95, 98, 99  # of the training images, what a model remembers of each measure
+MNIST = "649ad68afef80c09"  # digest of the repository's MNIST
+PERCENTILES = 1, 2, 5, 50, 95, 98, 99  # of each measure over the training images, stored in a Spec
 Row = Annotated[tuple[Finite, ...], Field(min_length=len(PERCENTILES), max_length=len(PERCENTILES))]
 
 
 @options_class
 class Measure:
-    """A number that was measured of every picture, and how it is distributed over the training images."""
+    """The unit of a measure, and its distribution over the training images."""
 
     unit: str
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
-    """Its values at PERCENTILES: a row for each class, then one for all of them."""
+    """Values at PERCENTILES: a row per class, then one for all images."""
 
     def at(self, percentile, label=None):
-        """Its value at one of PERCENTILES among the training images of a class (None: of all)."""
+        """One of PERCENTILES of the measure over the training images of a class (None: of all)."""
         return self.rows[-1 if label is None else label][PERCENTILES.index(percentile)]
 
     def standardized(self, values):
-        """(values - median) / spread, the spread being half the distance of the 5th and the 95th percentile; 1 if that
-        is 0."""
+        """(values - median) / spread, where spread is half the distance from the 5th to the 95th percentile, or 1 if
+        that is 0."""
         low, middle, high = (self.at(percentile) for percentile in (5, 50, 95))
         return (np.asarray(values) - middle) / ((high - low) / 2 or 1.0)
 
@@ -40,12 +43,14 @@ class Spec:
     shape: tuple[Annotated[int, Field(ge=1, le=4)], Size, Size]
     """(channels, height, width)."""
     classes: Annotated[tuple[str, ...], Field(min_length=1, max_length=4096)]
-    """Their names, in the order of the labels."""
+    """Class names, in the order of the labels."""
     measures: dict[str, Measure] = Field(default_factory=dict)
     digest: str
     """A hash of the source's files."""
     source: Path | None = None
     """Where its files were when it was last read (None: the repository's MNIST)."""
+    preprocessing: Preprocessing = Preprocessing()
+    """How its pictures were resized to these images."""
 
     @model_validator(mode="after")
     def check(self):
@@ -53,10 +58,15 @@ class Spec:
             raise ValueError("measures: a row of percentiles for each class, and one for all")
         return self
 
-    def conditions(self, labels, values=()):
-        """y (N, 1 + A) float32 of labels (N,) and values {measure: a number or (N,)}; NaN: unconditional.
+    @property
+    def few_classes(self):
+        """The names of the classes, or of the first ones, for a message."""
+        return ", ".join(self.classes[:10]) + (f", ... {self.classes[-1]}" if len(self.classes) > 10 else "")
 
-        Column 0 is the class, the others are the measures in the Spec's order, standardised. What values lack is NaN.
+    def conditions(self, labels, values=()):
+        """The conditioning vector y (N, 1 + A) float32 of labels (N,) and values {measure: number or (N,)}.
+
+        Column 0 is the class, the others are the standardised measures in the Spec's order. NaN means unconditional.
         """
         values = dict(values)
         columns = [labels, *(m.standardized(values.get(name, np.nan)) for name, m in self.measures.items())]
@@ -64,12 +74,14 @@ class Spec:
 
 
 def measured(unit, values, labels, classes):
-    """The Measure of values (N,) of images with these labels (N,), NaN where there is none; None where all are NaN.
+    """The Measure of values (N,), NaN where missing, of images with labels (N,); None if all values are missing.
 
-    A class without a value gets the row of all of them."""
+    A class without values gets the row of all images."""
     if np.isnan(values).all():
         return None
-    row = lambda chosen: tuple(np.nanpercentile(chosen, PERCENTILES).round(3).tolist())
+    low, high = np.nanpercentile(values, (5, 95))
+    decimals = max(3, math.ceil(2 - math.log10(high - low))) if high > low else 6
+    row = lambda chosen: tuple(np.nanpercentile(chosen, PERCENTILES).round(decimals).tolist())
     of_all = row(values)
     each = [values[labels == label] for label in range(classes)]
     return Measure(unit=unit, rows=(*(of_all if np.isnan(x).all() else row(x) for x in each), of_all))

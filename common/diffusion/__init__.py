@@ -1,1 +1,1 @@
-"""The mathematics of diffusion that no framework is needed for, and a model as noise in, images out."""
+"""The mathematics of diffusion that needs no framework, and Model, from noise to images."""

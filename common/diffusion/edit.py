@@ -1,6 +1,6 @@
-"""What people do with a diffusion model once it draws: repaint a part, vary the whole, morph from one image to another.
+"""Editing images with a trained diffusion model: repaint a part, vary the whole, morph from one image to another.
 
-Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A), and gives float32 in [-1, 1]."""
+Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A); returns float32 in [-1, 1]."""
 from itertools import pairwise
 
 import numpy as np
@@ -12,25 +12,25 @@ from common.diffusion.space import from_uint8
 
 
 def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
-    """Images whose part outside `kept`, bool (1, H, W), is drawn anew over timesteps, which may rise again.
+    """Resample the pixels where `kept`, bool (1, H, W), is False, over timesteps that may rise again (RePaint).
 
-    In every estimate of x_0 the kept pixels are overwritten with the known ones (Wang et al. 2023, DDNM, equation 10, A
-    the mask); a latent estimate is decoded for this and then encoded again."""
+    Every estimate of x_0 gets the known pixels where `kept` is True (Wang et al. 2023, DDNM, equation 10, with the mask
+    as A); a latent estimate is decoded for this and then encoded again."""
     known = model.device.tensor(from_uint8(images))
     mask = model.device.tensor(np.broadcast_to(kept, images.shape).astype(np.float32))
 
-    def put_in(x_0):
+    def with_known(x_0):
         return mask * known + (1 - mask) * model.space.decode(x_0)
 
     with model.device.inference():
-        change = lambda x_0: model.space.encode(put_in(x_0))
+        change = lambda x_0: model.space.encode(with_known(x_0))
         x_0 = last(model.trajectory(sampler, seed, indices, y, timesteps=timesteps, change=change))
-        return model.device.array(put_in(x_0))
+        return model.device.array(with_known(x_0))
 
 
 def vary(model, sampler, images, strength, seed, indices, y):
-    """Images noised for the share `strength` of the time steps, then denoised (Meng et al. 2022, SDEdit, algorithm 1):
-    0 changes nothing (but for the VAE), 1 all of it."""
+    """Add the noise of time step strength * timesteps to images, then denoise them (Meng et al. 2022, SDEdit, algorithm
+    1): strength 0 returns the images (through the VAE, if any), 1 new ones."""
     start = round(strength * model.timesteps) - 1
     timesteps = [start, *(t for t in sampler_timesteps(model.timesteps, sampler) if t < start)]
     with model.device.inference():
@@ -50,13 +50,13 @@ def invert(model, sampler, images, y):
 
 
 def draw_from(model, sampler, noise, y):
-    """What deterministic sampling draws from noise (N, *shape)."""
+    """The images that deterministic sampling makes of noise (N, *shape)."""
     with model.device.inference():
         return model.decode(last(model.trajectory(sampler, 0, range(len(noise)), y, model.device.tensor(noise))))
 
 
 def slerp(a, b, share):
-    """From noise a to noise b (*shape) along a great circle: the share of the way in 0..1 (Shoemake 1985)."""
+    """Spherical interpolation between noise a (share 0) and noise b (share 1), both (*shape) (Shoemake 1985)."""
     angle = np.arccos(np.clip((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))
     if angle == 0:
         return a
@@ -64,7 +64,7 @@ def slerp(a, b, share):
 
 
 def morph(model, sampler, images, frames):
-    """From each image to the next in so many frames, (N - 1, frames, C, H, W), unconditionally."""
+    """Interpolate from each image to the next in so many frames, unconditionally: (N - 1, frames, C, H, W)."""
     unconditional = lambda count: model.conditions(np.full(count, np.nan))
     noise = invert(model, sampler, images, unconditional(len(images)))
     ways = [np.stack([slerp(a, b, share) for share in np.linspace(0, 1, frames)]) for a, b in pairwise(noise)]

@@ -1,44 +1,44 @@
-"""Random numbers for both frameworks, from numpy's PCG64: the same in each, and nothing to save for a resume."""
+"""Random numbers from numpy, the same in both frameworks, as functions of a seed: no state to save for --resume."""
 import numpy as np
 
 
 class SampleNoise:
-    """Noise of samples: stream i is a function of (seed, i) alone, for any batch size and number of processes."""
+    """Noise for sampling: that of sample i depends on (seed, i) alone, not on batch size or number of processes."""
 
     def __init__(self, seed, indices, shape):
         self.shape = shape
         self.streams = [np.random.default_rng((seed, int(i))) for i in indices]
 
     def __call__(self):
-        """The next standard normal draw of each stream, (len(indices), *shape) float32."""
+        """The next standard normal noise of each sample, (len(indices), *shape) float32."""
         return np.stack([stream.standard_normal(self.shape, dtype=np.float32) for stream in self.streams])
 
 
 def random_picks(seed, indices, count):
-    """One of `count` things for each sample, (len(indices),) int64: a function of (seed, i) alone."""
-    return np.array([np.random.default_rng((seed, int(i), 2)).integers(count) for i in indices])  # 2: a stream apart
+    """A random integer below `count` for each sample i, a function of (seed, i): (len(indices),) int64."""
+    return np.array([np.random.default_rng((seed, int(i), 2)).integers(count) for i in indices])  # 2: apart from noise
 
 
 class StepNoise:
-    """Draws of one training step for a batch of images: a function of (seed, step). A process uses its part of them."""
+    """Random numbers for the batch of a training step, functions of (seed, step). part: this process's images."""
 
     def __init__(self, seed, step, batch_size, part=slice(None)):
-        self.generator = np.random.default_rng((seed, step, 1))  # 1: a stream apart from the data order's
+        self.generator = np.random.default_rng((seed, step, 1))  # 1: independent of the data order
         self.batch_size, self.part = batch_size, part
 
     def normal(self, *shape):
-        """Standard normal, (images of the part, *shape) float32."""
+        """Standard normal noise, (images of the part, *shape) float32."""
         return self.generator.standard_normal((self.batch_size, *shape), dtype=np.float32)[self.part]
 
     def integers(self, high):
-        """Uniform in 0..high - 1, (images of the part,) int64."""
+        """Uniform integers in 0..high - 1, (images of the part,) int64."""
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
     def drop(self, y, probability):
-        """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with some entries NaN.
+        """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with dropped entries NaN.
 
-        Drops the class with this probability; the measures all in half of the images, else each with a probability
-        drawn per image, uniform in [0, 1]."""
+        The class is dropped with this probability. All measures are dropped in half of the images; in the others, each
+        with a probability drawn per image, uniform in [0, 1]."""
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
         )
@@ -46,5 +46,5 @@ class StepNoise:
 
 
 def data_order(seed, epoch, count):
-    """The permutation of an epoch, (count,) int64: each image once."""
+    """The random order of an epoch: a permutation (count,) int64."""
     return np.random.default_rng((seed, epoch)).permutation(count)

@@ -1,8 +1,8 @@
-"""Squares of pixels as channels, and back: of tensors of either framework."""
+"""Pixel unshuffle, its inverse, and 2x2 means, for tensors of either framework."""
 
 
 def pixel_unshuffle(x, side):
-    """Squares of side x side pixels to channels. (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
+    """Move squares of side x side pixels to channels. (B, C, H, W) -> (B, C side^2, H / side, W / side)."""
     batch, channels, height, width = x.shape
     x = x.reshape(batch, channels, height // side, side, width // side, side).permute(0, 1, 3, 5, 2, 4)
     return x.reshape(batch, channels * side * side, height // side, width // side)
@@ -13,3 +13,9 @@ def pixel_shuffle(x, side):
     batch, channels, height, width = x.shape
     x = x.reshape(batch, channels // side**2, side, side, height, width).permute(0, 1, 4, 2, 5, 3)
     return x.reshape(batch, channels // side**2, side * height, side * width)
+
+
+def halved(x):
+    """Means over 2x2 pixels, without the last row or column if odd. (B, C, H, W) -> (B, C, H // 2, W // 2)."""
+    x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+    return (x[:, :, ::2, ::2] + x[:, :, ::2, 1::2] + x[:, :, 1::2, ::2] + x[:, :, 1::2, 1::2]) / 4

@@ -1,8 +1,8 @@
-"""The samplers: generators of x_t, from the first step's result to the clean image.
+"""The samplers: generators of x_t, from the result of the first step to the clean image.
 
-denoise(x_t, t) estimates x_0 at a time step t, one integer; x_t (B, C, H, W) starts as standard normal noise;
-alphas_cumprod (T + 1,) is alpha_bar_t, with 1 at -1; timesteps is a list of integers, in drawing falling to
--1, the clean image; noise() draws standard normal noise of x_t's shape."""
+denoise(x_t, t) estimates x_0 at time step t, an integer; x_t (B, C, H, W) is standard normal noise at first;
+alphas_cumprod (T + 1,) is alpha_bar_t, and 1 at index -1; timesteps is a list of integers, falling to -1, the clean
+image, unless a docstring says otherwise; noise() returns standard normal noise of x_t's shape."""
 import math
 from collections import deque
 from itertools import pairwise
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def sample_ddpm(denoise, x_t, alphas_cumprod, timesteps, noise):
-    """Ancestral sampling (Ho et al. 2020, algorithm 2) from q(x_s | x_t, x_0), s < t (equations 6 and 7)."""
+    """Ancestral sampling (Ho et al. 2020, algorithm 2) from q(x_s | x_t, x_0), equations 6 and 7; s > t adds noise."""
     for t, s in pairwise(timesteps):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
         if s > t:  # back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 9)
@@ -31,7 +31,7 @@ def sample_ddpm(denoise, x_t, alphas_cumprod, timesteps, noise):
 def sample_ddim(denoise, x_t, alphas_cumprod, timesteps, noise, eta=0.0):
     """DDIM (Song et al. 2021, Denoising Diffusion Implicit Models, equations 12 and 16).
 
-    With eta 0 and timesteps that rise it leads from an image to the noise that would be denoised to it (section 4.3).
+    With eta 0 and rising timesteps it inverts sampling: from an image to the noise that yields it (section 4.3).
     """
     for t, s in pairwise(timesteps):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
@@ -45,12 +45,12 @@ def sample_ddim(denoise, x_t, alphas_cumprod, timesteps, noise, eta=0.0):
 
 
 def sample_dpmpp_2m(denoise, x_t, alphas_cumprod, timesteps, noise):
-    """DPM-Solver++(2M) (Lu et al. 2022, DPM-Solver++, algorithm 2), of first order at its first and last step."""
+    """DPM-Solver++(2M) (Lu et al. 2022, DPM-Solver++, algorithm 2), with first-order first and last steps."""
     lambdas = 0.5 * np.log(alphas_cumprod[:-1] / (1 - alphas_cumprod[:-1]))  # log(alpha_t / sigma_t)
     previous, previous_h = None, None
     for t, s in pairwise(timesteps):
         x_0 = denoise(x_t, t)
-        if s < 0:  # sigma_s = 0: the step's limit
+        if s < 0:  # sigma_s = 0: the step's limit is x_0
             yield x_0
             return
         h = float(lambdas[s] - lambdas[t])
@@ -62,8 +62,8 @@ def sample_dpmpp_2m(denoise, x_t, alphas_cumprod, timesteps, noise):
 
 
 def sample_consistency(denoise, x_t, alphas_cumprod, timesteps, noise):
-    """Multistep consistency sampling (Song et al. 2023, Consistency Models, algorithm 1): each estimate of x_0 is
-    noised again, up to the next time step."""
+    """Multistep consistency sampling (Song et al. 2023, Consistency Models, algorithm 1): each estimate of x_0 gets the
+    noise of the next time step."""
     for t, s in pairwise(timesteps):
         x_0 = denoise(x_t, t)
         abar_s = float(alphas_cumprod[s])
@@ -77,5 +77,5 @@ SAMPLERS = {
 
 
 def last(trajectory):
-    """The last x_t of a trajectory: a list of them all would not fit into memory."""
+    """The last x_t of a trajectory, without keeping the others in memory."""
     return deque(trajectory, maxlen=1).pop()

@@ -1,4 +1,4 @@
-"""The numbers of diffusion that no framework is needed for, in float64."""
+"""Noise schedules, the samplers' time steps, and training schedules, in float64."""
 import math
 from itertools import pairwise
 
@@ -10,34 +10,37 @@ from common.options.networks import DiffusionConfig, SamplerConfig
 
 def betas(config: DiffusionConfig):
     """beta_t of the forward process, (timesteps,) float64 in (0, 1)."""
-    if config.schedule == "linear":  # Ho et al. 2020, section 4, for 1,000 steps; fewer are larger, to end in noise too
+    if config.schedule == "linear":  # Ho et al. 2020, section 4; larger steps if they are fewer, to end in noise too
         return np.minimum(1000 / config.timesteps * np.linspace(1e-4, 0.02, config.timesteps), 0.999)
-    # Nichol and Dhariwal 2021, equation 17; betas are held below 0.999 against a singularity at the end.
     t = np.arange(config.timesteps + 1) / config.timesteps
-    alphas_cumprod = np.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
-    return np.minimum(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 0.999)
+    if config.schedule == "flow":  # (1 - t) x_0 + t eps (Lipman et al. 2023), scaled to a variance of 1
+        alphas_cumprod = (1 - t) ** 2 / ((1 - t) ** 2 + t**2)
+    else:  # Nichol and Dhariwal 2021, equation 17
+        alphas_cumprod = np.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.minimum(1 - alphas_cumprod[1:] / alphas_cumprod[:-1], 0.999)  # 1 is a singularity at the end
 
 
 def alphas_cumprod(config: DiffusionConfig):
-    """alpha_bar_t, (timesteps + 1,) float64; the last entry, also index -1, is 1: the clean image."""
+    """alpha_bar_t, (timesteps + 1,) float64; the last entry, which index -1 finds, is 1: the clean image."""
     return np.append(np.cumprod(1 - betas(config)), 1.0)
 
 
 def sampler_timesteps(timesteps, sampler: SamplerConfig):
-    """Where a sampler calls the network, then -1, the clean image: a list of steps + 1 integers.
+    """The time steps at which a sampler calls the network, then -1, the clean image: a list of steps + 1 integers.
 
     Trailing spacing (Lin et al. 2024, Common Diffusion Noise Schedules and Sample Steps are Flawed, table 2): the
-    first call is always at the last time step, where training saw pure noise. A shift of more than 1 moves the others
-    towards the noise (Esser et al. 2024, Scaling Rectified Flow Transformers, equation 23): what is drawn is decided
-    where there is much of it. UserError for steps it does not have."""
-    steps, shift = sampler.steps, sampler.shift
+    first call is at the last time step, pure noise. A shift above 1 moves the others towards the noise (Esser et al.
+    2024, Scaling Rectified Flow Transformers, equation 23), where an image's content is decided. An end below 1 moves
+    the last call towards the clean image, and the others evenly with it: the last estimate of x_0 is a mean, which
+    lacks the detail that the noise still hides. UserError if the schedule has too few steps."""
+    steps, shift, end = sampler.steps, sampler.shift, sampler.end
     if not 1 <= steps <= timesteps:
         raise UserError(f"--steps {steps}: the model's schedule allows 1 to {timesteps}")
-    left = np.arange(steps, 0, -1)  # calls from this one on
-    even = left / steps
+    left = np.arange(steps, 0, -1)  # calls from this one on, itself included
+    even = (left - (1 - end) * (steps - left) / max(steps - 1, 1)) / steps
     calls = np.round(timesteps * shift * even / (1 + (shift - 1) * even)).astype(int) - 1
-    calls = np.minimum.accumulate(calls - left) + left  # no time step twice,
-    return [*np.maximum(calls, left - 1).tolist(), -1]  # and one left for each call
+    calls = np.minimum.accumulate(calls - left) + left  # no time step occurs twice,
+    return [*np.maximum(calls, left - 1).tolist(), -1]  # and one remains for each later call
 
 
 def resampled(timesteps, times):
@@ -50,18 +53,19 @@ def resampled(timesteps, times):
 
 
 def lognormal_timesteps(normal, alphas_cumprod, mean, std):
-    """Time steps whose log(sigma_t / alpha_t) is nearly mean + std * normal: normal (N,) -> (N,) int64."""
-    levels = 0.5 * np.log(1 / alphas_cumprod[:-1] - 1)  # rising with t
+    """Time steps with log(sigma_t / alpha_t) closest above mean + std * normal: normal (N,) -> (N,) int64."""
+    levels = 0.5 * np.log(1 / alphas_cumprod[:-1] - 1)  # log(sigma_t / alpha_t), rising with t
     return np.searchsorted(levels, mean + std * normal).clip(0, len(levels) - 1)
 
 
 def learning_rate(options, step, done):
-    """Linear warm-up, the peak, then a cosine to 0; done in [0, 1]: the part of the epochs or of the minutes spent."""
-    warmup = min(1.0, (step + 1) / (options.warmup + 1))
-    lowered = (min(done, 1.0) - options.hold) / (1 - options.hold)
-    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * max(lowered, 0.0)))
+    """The learning rate: linear warm-up over at most a tenth of training, the peak, then a cosine to 0. done: the
+    fraction of training that is over, in [0, 1]."""
+    warmup = min(1.0, max((step + 1) / (options.warmup + 1), 10 * done))
+    decayed = (min(done, 1.0) - options.hold) / (1 - options.hold)
+    return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * max(decayed, 0.0)))
 
 
 def ema_decay(options, step):
-    """Decay of the averaged weights, smaller at first: else they stay near the initial ones for 1 / (1 - decay)."""
+    """Decay of the averaged weights, smaller at first, or they would stay near the initial weights for long."""
     return min(options.ema_decay, (1 + step) / (10 + step))

@@ -1,9 +1,10 @@
 """The space of x_0, the variable that is diffused: pixels or VAE latents; common/pipeline.py chooses which.
 
-Images are tensors (N, C, H, W) of either framework in [-1, 1], x_0 is a tensor (N, *shape); device is the tree's."""
+Images are tensors (N, C, H, W) in [-1, 1], x_0 is a tensor (N, *shape), of either framework; device: the tree's."""
 import numpy as np
 
 from common.batching import in_batches
+from common.data.augment import augmented
 
 
 def from_uint8(images):
@@ -25,17 +26,17 @@ class Pixels:
     def decode(self, x_0):
         return x_0
 
-    def batches(self, images, device):
-        """For images (N, C, H, W) uint8, a function indices -> x_0, a tensor."""
-        return lambda indices: device.tensor(from_uint8(images[indices]))
+    def batches(self, images, device, training):
+        """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8, augmented by the Training options."""
+        return image_batches(images, device, training)
 
     def tensors(self, device):
-        """What a checkpoint keeps of it, {name: array}."""
+        """The tensors that a checkpoint stores of this space, {name: array}."""
         return {}
 
 
 class Latents:
-    """x_0 is the mean of the VAE's posterior, normalised by the training set's mean and std, tensors (1, C, 1, 1)."""
+    """x_0 is the VAE's posterior mean, normalised by mean and std over the training set, tensors (1, C, 1, 1)."""
 
     clip = False
 
@@ -51,30 +52,42 @@ class Latents:
     def decode(self, x_0):
         return self.vae.decode(x_0 * self.std + self.mean)
 
-    def batches(self, images, device):
-        """For images (N, C, H, W) uint8, encoded here once, a function indices -> x_0, a tensor."""
-        return self.batches_of(posterior_means(self.vae, images, device), device)
+    def batches(self, images, device, training, means=None):
+        """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8, encoded once, or given as posterior means;
+        augmented images are encoded batch by batch."""
+        if training.augments:
+            images_of = image_batches(images, device, training)
 
-    def batches_of(self, means, device):
-        return lambda indices: self.normalize(device.tensor(means[indices]))
+            def encode(batch):
+                with device.inference(exact=True):
+                    return self.encode(images_of(batch))
+
+            return encode
+        means = posterior_means(self.vae, images, device) if means is None else means
+        return lambda batch: self.normalize(device.tensor(means[batch.indices]))
 
     def tensors(self, device):
-        """What a checkpoint keeps of it, {name: array}."""
+        """The tensors that a checkpoint stores of this space, {name: array}."""
         weights = {f"vae.{name}": array for name, array in device.arrays(self.vae).items()}
         statistics = {"latent.mean": self.mean, "latent.std": self.std}
         return weights | {name: device.array(tensor).ravel() for name, tensor in statistics.items()}
 
 
 def latents(vae, mean, std, device):
-    """Latents of a VAE and the statistics mean, std (C,), arrays."""
+    """The Latents of a VAE with the statistics mean and std, arrays (C,)."""
     return Latents(vae, *(device.tensor(array.reshape(1, -1, 1, 1)) for array in (mean, std)))
 
 
-def fit_latents(vae, images, device):
-    """Latents normalised over images (N, C, H, W) uint8, and a function indices -> x_0 for them."""
+def image_batches(images, device, training):
+    """A function Batch -> tensor of its images, from images (N, C, H, W) uint8, augmented by the Training options."""
+    return lambda batch: device.tensor(from_uint8(augmented(images[batch.indices], batch.noise, training)))
+
+
+def fit_latents(vae, images, device, training):
+    """Latents normalised over images (N, C, H, W) uint8, and their function Batch -> x_0."""
     means = posterior_means(vae, images, device)
     space = latents(vae, means.mean(axis=(0, 2, 3)), means.std(axis=(0, 2, 3)), device)
-    return space, space.batches_of(means, device)
+    return space, space.batches(images, device, training, means)
 
 
 def posterior_means(vae, images, device, batch_size=500):
@@ -85,7 +98,7 @@ def posterior_means(vae, images, device, batch_size=500):
 
 
 def reconstruct(space, images, device, batch_size=500):
-    """Images (N, C, H, W) uint8 through a space and back, float32: the best that a model in it can draw."""
+    """Encode and decode images (N, C, H, W) uint8, to float32: the best that a model in this space could sample."""
     with device.inference():
         there_and_back = lambda x: device.array(space.decode(space.encode(device.tensor(from_uint8(x)))))
         return in_batches(lambda indices: there_and_back(images[indices]), len(images), batch_size, "reconstructing")

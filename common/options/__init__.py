@@ -1,1 +1,1 @@
-"""The options of every script: their ranges, the networks' sizes, the recipes, and the command line that reads them."""
+"""The options of every script: their ranges, network sizes, training recipes, and the command line that reads them."""

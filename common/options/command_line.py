@@ -1,5 +1,4 @@
 """From the command line to a script's main, and from a user's mistake to one line and exit code 2."""
-import errno
 import os
 import re
 import signal
@@ -11,16 +10,10 @@ from types import UnionType
 import tyro
 from pydantic import ValidationError
 
-from common.errors import UserError
+from common.errors import UserError, told
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
-OUT = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR
-CURES = {
-    errno.ENOSPC: "free some space there; what was written before is whole",
-    errno.ENOENT: "it, or its folder, was moved or removed: put it back, or begin again",
-    **dict.fromkeys(OUT, "name a folder that can be written with --out"),
-}
 NO_MEMORY = re.compile("^.*(?:" + "|".join((
     "(?<!overcommit issue or )out of memory",  # but Jittor says so of any compiler that fails
     "DefaultCPUAllocator", "bad_alloc", "Cannot allocate memory", "STATUS_ALLOC_FAILED", "cudaErrorMemoryAllocation",
@@ -29,35 +22,79 @@ NO_MEMORY = re.compile("^.*(?:" + "|".join((
 
 
 def run(main, options, description=None):
-    """Call main with options read from the command line: of this class, or this instance where nothing else is said."""
+    """Call main(options), read from the command line. options: a class, or an instance that gives the defaults."""
     kind, defaults = (options, {}) if isinstance(options, type | UnionType) else (type(options), {"default": options})
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by paths.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with failure_ends_all():
+        with failure_ends_all(), lasting_output():
             main(tyro.cli(kind, description=description, **defaults))
-    except ValidationError as error:  # of options said without their group's name: tyro tells the others' itself
+    except ValidationError as error:  # in a Flat group: tyro reports the others itself
         wrong = error.errors()[-1]
         fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + wrong["msg"])
     except UserError as error:
         fail(str(error))
     except OSError as error:
-        cure = CURES.get(error.errno)
-        fail(f"{error.filename or 'a file'}: {error.strerror or error}" + (f": {cure}" if cure else ""))
+        fail(told(error))
     except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
-        said = NO_MEMORY.search(str(error))
-        if not (said or isinstance(error, MemoryError)):
+        match = NO_MEMORY.search(str(error))
+        if not (match or isinstance(error, MemoryError)):
             raise
-        what = (said[0] if said else str(error)).strip()
-        fail(f"out of memory{f' ({what})' if what else ''}: a smaller --batch-size, or fewer images, needs less")
+        reason = (match[0] if match else str(error)).strip()
+        fail(f"out of memory{f' ({reason})' if reason else ''}: try a smaller --batch-size, or fewer images")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
 
 
+class Lasting:
+    """A stream whose failed writes are ignored (a full disk, a closed pipe): a lost log must not end a training.
+    error: the first failure."""
+
+    def __init__(self, stream):
+        self.stream, self.error = stream, None
+        stream.reconfigure(errors="backslashreplace")  # characters that a console lacks
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def attempt(self, function, *arguments):
+        try:
+            function(*arguments)
+        except OSError as error:
+            error.filename = self.stream.name
+            self.error = self.error or error
+
+    def write(self, text):
+        self.attempt(self.stream.write, text)
+        return len(text)
+
+    def flush(self):
+        self.attempt(self.stream.flush)
+
+
 @contextmanager
-def failure_ends_all():
-    """Under mpirun, too: MPI's orderly end waits for every process, for ever where one has failed alone."""
+def lasting_output():
+    """While inside, stdout and stderr, if open, are Lasting. OSError at the end if stdout was lost."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = lasting = [stream and Lasting(stream) for stream in before]
     try:
         yield
-    except Exception:  # not an orderly stop, which the first process may still be saving
+    finally:
+        sys.stdout, sys.stderr = before
+        for stream in filter(None, lasting):
+            stream.flush()
+            if stream.error:  # else Python says it once more when it ends
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if lasting[0] and lasting[0].error:
+        raise lasting[0].error
+
+
+@contextmanager
+def failure_ends_all():
+    """Let one failed process end all that mpirun started: MPI's orderly end would wait for it for ever."""
+    try:
+        yield
+    except Exception:  # SystemExit, an orderly stop, passes: the first process may still be saving
         if "OMPI_COMM_WORLD_RANK" in os.environ:
             signal.alarm(20)  # seconds until this process is gone, which mpirun sees
         raise

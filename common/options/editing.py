@@ -1,4 +1,4 @@
-"""The options of edit_mnist.py: which digits, what is done to them, with which model."""
+"""The options of edit_mnist.py: which model, which images, and which edit."""
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +15,12 @@ Frames = Annotated[int, Field(ge=2, le=1000)]
 
 @options_class
 class EditWith(Which):
-    """With which model, and where the result goes."""
+    """The model and the output folder."""
 
     pixels: bool = False
-    """Edit with the pixel DDPM."""
+    """Use the pixel DDPM."""
     data: Path | None = None
-    """The data's folder, if moved."""
+    """The model's data set, if moved."""
 
     @property
     def kind(self):
@@ -29,42 +29,42 @@ class EditWith(Which):
 
 @options_class
 class Digits(EditWith):
-    """With which model, which digits, and where the result goes."""
+    """The model, the output folder and the images."""
 
     index: Index = (0, 1, 2, 3, 4)
-    """The test digits, by their numbers."""
+    """Test images, counted from 0."""
 
 
 @options_class
-class Drawn(Drawing):
+class EditSampling(Drawing):
     """The input picture, the number of results, and the guidance."""
 
     image: Path | None = None
-    """A picture of a digit of your own, dark on light or light on dark, in place of test digits."""
+    """Your own picture instead of test images: a digit in any ink, or one like the model's data."""
     num: Count = 9
-    """Results per digit."""
+    """Results per image."""
     guidance: Finite = 1.0
-    """Classifier-free guidance scale; 0 ignores all conditions."""
+    """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
 
     def ancestral(self, steps):
-        """Ancestral sampling, even steps: repainting and varying begin from any noise level."""
+        """Ancestral sampling with even steps, as repainting and varying may start at any noise level."""
         return SamplerConfig(name="ddpm", steps=steps, shift=1.0, guidance=self.guidance)
 
 
 @options_class
 class Repaint:
-    """Draw a part of each digit anew and keep the rest. The digit is told, where it is known."""
+    """Repaint a part of each image and keep the rest, conditioned on its class if that is known."""
 
     which: Flat[Digits] = Digits()
-    drawing: Flat[Drawn] = Drawn()
+    drawing: Flat[EditSampling] = EditSampling()
     ask: Flat[Ask] = Ask()
     where: Flat[Where] = Where()
     mask: str = "right"
-    """Drawn anew: left, right, top, bottom, centre, or what is white in a PNG of the images' size."""
+    """Part to repaint: left, right, top, bottom, centre, or the white of a PNG of the images' size."""
     steps: Count = 10
     """Steps of the sampler."""
     resample: Count = 10
-    """How often each step is taken."""
+    """Times that each step is taken (RePaint)."""
 
     @property
     def sampler(self):
@@ -73,14 +73,14 @@ class Repaint:
 
 @options_class
 class Vary:
-    """Noise each digit for a part of the way and denoise it again, towards what is asked for."""
+    """Add noise to each image and denoise it again under the given conditions (SDEdit)."""
 
     which: Flat[Digits] = Digits()
-    drawing: Flat[Drawn] = Drawn()
+    drawing: Flat[EditSampling] = EditSampling()
     ask: Flat[Ask] = Ask()
     where: Flat[Where] = Where()
     strength: Fraction = 0.6
-    """How far: 0 changes nothing, 1 everything."""
+    """Noise to add, as a share of the time steps: 0 changes nothing, 1 everything."""
     steps: Count = 25
     """Steps of the sampler."""
 
@@ -91,16 +91,16 @@ class Vary:
 
 @options_class
 class Morph:
-    """Go from each digit to the next, by way of the noise that deterministic sampling draws them from."""
+    """Morph each image into the next through the noise that DDIM inversion finds for them."""
 
     which: Flat[Digits] = Digits()
     where: Flat[Where] = Where()
     num: Frames = 11
-    """Frames, the first and the last included."""
+    """Frames per pair, both ends included."""
     steps: Count = 50
-    """Steps of the sampler, and of its inversion."""
+    """Steps of the sampler and of its inversion."""
     gif: bool = False
-    """Write an animation too."""
+    """Also write an animation."""
 
     @property
     def sampler(self):
@@ -109,13 +109,13 @@ class Morph:
 
 @options_class
 class Score:
-    """Measure repainting, inversion and morphing on the first test digits, and write edits.json."""
+    """Measure repainting, inversion and morphing on the first test images, and write edits.json."""
 
     which: Flat[EditWith] = EditWith()
     drawing: Flat[Drawing] = Drawing()
     where: Flat[Where] = Where()
     num: Annotated[int, Field(ge=20, le=10_000)] = 200
-    """Digits."""
+    """Test images to use."""
 
 
 Edits = Repaint | Vary | Morph | Score

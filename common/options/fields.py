@@ -1,4 +1,4 @@
-"""What options are made of: a dataclass that refuses what it does not know, and the ranges of its numbers."""
+"""What options are made of: a dataclass that refuses unknown fields, and number types with ranges."""
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -10,8 +10,8 @@ options_class = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="fo
 Count = Annotated[int, Field(ge=1, le=10**6)]
 Size = Annotated[int, Field(ge=1, le=4096)]
 Channels = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]  # 8 groups normalise them
-Label = Annotated[int, Field(ge=0, lt=4096)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Shift = Annotated[float, Field(ge=0.01, le=100)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -1,6 +1,7 @@
-"""The options of the training scripts, which a checkpoint remembers: recipes of what is shipped, by default.
+"""The options of the training scripts, stored in every checkpoint; the defaults are the shipped models' recipes.
 
-A model has one name, its kind: of the run's folder, the shipped weights, the tables. RECIPES has them all."""
+A model's `kind` names it everywhere: its run's folder, its shipped weights, the tables. RECIPES lists all kinds."""
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
-from common.data.measures import MEASURES
+from common.data.pictures import Preprocessing
 from common.options.fields import Count, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.where import Flat, Where
@@ -22,130 +23,168 @@ OneOptionalWord: Any = PrimitiveConstructorSpec(
 
 @options_class
 class Training:
-    """What is learned from, how long and how fast, and what is kept of it."""
+    """The data, the length and the speed of training, and what is saved."""
 
     out: Path | None = None
     """Folder of the run (None: runs/MODEL beside the script's folder)."""
     resume: Annotated[bool | Literal["auto"], OneOptionalWord] = False
-    """Go on from the run's last checkpoint; `--resume auto`: if there is one, else begin."""
+    """Continue from the run's last checkpoint; with `auto`, begin if there is none."""
     data: Path | None = None
-    """Folder with the four files of a data set in MNIST's format (None: MNIST, or the teacher's)."""
+    """Data set: folders or a zip of pictures, or a file of arrays (None: the teacher's, the VAE's, else MNIST)."""
+    init_from: Path | None = None
+    """Run folder or checkpoint file to take the initial weights from (None: random weights)."""
     limit: Count | None = None
-    """The first so many training images."""
-    epochs: Count = 10
-    """Passes over the training set."""
+    """Train on the first N images only."""
+    mirror: bool = False
+    """Mirror training images left to right with probability 1/2."""
+    shift_pixels: Annotated[int, Field(ge=0, le=16)] = 0
+    """Shift training images at random by up to this many pixels."""
+    epochs: Count | None = None
+    """Epochs to train (None: until --minutes are over, else as many images as for MNIST)."""
     minutes: Positive | None = None
-    """Wall-clock budget in minutes, if that ends sooner than the epochs; the learning rate decays to fit it."""
-    batch_size: Count = 256
-    """Images per step, over all processes."""
+    """Time limit in minutes, if it comes before --epochs; the learning rate decays to fit it."""
+    batch_size: Count | None = None
+    """Images per step over all processes (None: 256, or 64 for x_0 of 64x64 or more)."""
     learning_rate: Positive = 3e-3
-    """Peak rate; a cosine takes it to 0."""
+    """Peak rate, before a cosine decay."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of the training at the peak."""
+    """Fraction of training at peak rate."""
     warmup: Annotated[int, Field(ge=0)] = 200
-    """Steps of linear warm-up."""
+    """Steps of linear warm-up, at most a tenth of training."""
     weight_decay: NotNegative = 0.01
     """Decoupled weight decay."""
     clip_norm: Positive = 1.0
-    """Largest norm of the gradient."""
+    """Norm that gradients are clipped to."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay per step of the averaged weights, which draw all samples; at first it is smaller."""
+    """Decay per step of the averaged weights that samples are drawn from; smaller at first."""
     seed: Seed = 0
-    """Of the initial weights, the data order and the noise."""
+    """Seed of weights, data order and noise."""
     save_every: Count = 500
     """Steps between checkpoints."""
-    preview_every: Count = 2
-    """Epochs between pictures."""
+    preview_every: Count | None = None
+    """Epochs between sample pictures (None: ten in all, at least 100 steps apart)."""
     tensorboard: bool = False
-    """Write TensorBoard's event files too, to the run's folder."""
+    """Also write TensorBoard's event files to the run's folder."""
+
+    def fitted(self, shape):
+        """A copy with a batch size for x_0 of this shape: on large images, small batches learn more per minute."""
+        return replace(self, batch_size=self.batch_size or (64 if shape[1] >= 64 else 256))
+
+    @property
+    def augments(self):
+        """Whether training images are changed at random."""
+        return self.mirror or self.shift_pixels > 0
 
 
 @options_class
 class TrainVAE:
-    """Train the KL-regularised autoencoder on MNIST at 32x32."""
+    """Train the KL-regularised autoencoder, on MNIST or pictures of your own."""
 
     kind: ClassVar[str] = "vae"
     script: ClassVar[str] = "train_mnist_vae.py"
+    pixels: ClassVar[bool] = True
+    measures: ClassVar[tuple[str, ...]] = ()
+    images: ClassVar[int] = 600_000
 
-    training: Flat[Training] = Training()
+    training: Flat[Training] = Training(batch_size=32)
     where: Flat[Where] = Where()
+    preprocessing: Flat[Preprocessing] = Preprocessing()
     kl_weight: NotNegative = 1e-4
-    """Weight of the KL divergence (nats per latent element) beside the squared error (per pixel)."""
+    """Weight of the KL divergence (nats per latent element); the squared error per pixel has weight 1."""
+    edge_weight: NotNegative = 4.0
+    """Weight of the squared error of differences between neighbouring pixels, which keeps fine texture."""
+    scale_weight: NotNegative = 0.25
+    """Weight of the squared error at half the scale, which makes latents easier to diffuse (EQ-VAE)."""
     vae: VAEConfig = VAEConfig()
+
+    def fitted(self, shape):
+        """A copy with the settings that depend on the images' shape (C, H, W) filled in."""
+        return replace(self, training=self.training.fitted(shape), vae=self.vae.fitted(shape))
+
+    @property
+    def weights(self):
+        """The weight of each term of the loss, by name."""
+        others = {"edges": self.edge_weight, "kl": self.kl_weight, "half_scale": self.scale_weight}
+        return {"reconstruction": 1.0, **others}
 
 
 def check_sampler(options):
-    """ValueError where a diffusion model's own sampler is one that it cannot have."""
+    """ValueError if the model's own sampler has more steps than the schedule, or guidance without label dropout."""
     if options.sampler.steps > options.diffusion.timesteps:
-        raise ValueError(f"sampler.steps: the schedule has {options.diffusion.timesteps}")
+        raise ValueError(f"sampler.steps: the schedule has {options.diffusion.timesteps} steps, choose fewer")
     if options.sampler.guidance != 1 and not options.label_dropout:
-        raise ValueError("sampler.guidance: without label dropout the model never sees the null label")
+        raise ValueError("sampler.guidance: without label dropout the model never sees the null label, leave it at 1")
     return options
 
 
 @options_class
 class TrainDiffusion:
-    """What the training scripts of the diffusion models have in common."""
+    """The options that train_mnist.py and train_mnist_ldm.py share."""
 
-    pixels: ClassVar[bool]  # where x_0 lives: in pixels, or in a VAE's latents
+    pixels: ClassVar[bool]  # whether x_0 is the pixels, or else a VAE's latents
+    images: ClassVar[int]  # to train on, repeats counted, if neither epochs nor minutes are given
 
     training: Flat[Training] = Training()
     where: Flat[Where] = Where()
-    measures: tuple[Literal[*MEASURES], ...] = tuple(MEASURES)
-    """What the model is conditioned on besides the class, a token each."""
+    measures: tuple[str, ...] | None = None
+    """Measures to condition on: of strokes, or columns of measures.csv (None: all there are)."""
     label_dropout: Fraction = 0.15
-    """Share of the images whose class is left out, for guidance and --guidance 0."""
+    """Probability of dropping the class in training, for classifier-free guidance."""
     diffusion: DiffusionConfig = DiffusionConfig()
     sampler: SamplerConfig = SamplerConfig()
     unet: UNetConfig = UNetConfig()
 
+    def fitted(self, shape):
+        """A copy with the settings that depend on the shape of x_0 (C, H, W) filled in."""
+        return replace(self, training=self.training.fitted(shape), unet=self.unet.fitted(shape))
+
     @model_validator(mode="after")
     def check(self):
-        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule == "cosine" and not self.pixels:
-            told = "diffusion.prediction: the cosine schedule ends at alpha 5e-5, by which x_0 from epsilon is divided"
-            raise ValueError(f"{told}: predict v, or take the linear schedule")
+        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule != "linear" and not self.pixels:
+            reason = "diffusion.prediction: x_0 follows from epsilon by a division by alpha, which ends below 1e-4"
+            raise ValueError(f"{reason}: predict v, or take the linear schedule")
         return check_sampler(self)
 
 
 @options_class
 class TrainDDPM(TrainDiffusion):
-    """Train the pixel DDPM on MNIST at 32x32."""
+    """Train the pixel DDPM, on MNIST or pictures of your own."""
 
     kind: ClassVar[str] = "ddpm"
     script: ClassVar[str] = "train_mnist.py"
     pixels: ClassVar[bool] = True
+    images: ClassVar[int] = 1_440_000
 
-    training: Flat[Training] = Training(epochs=24)
+    preprocessing: Flat[Preprocessing] = Preprocessing()
 
 
 @options_class
 class TrainLDM(TrainDiffusion):
-    """Train latent diffusion, conditioned on the class and its measures, on the latents of a trained VAE."""
+    """Train latent diffusion on the latents of a trained VAE, conditioned on class and measures."""
 
     kind: ClassVar[str] = "ldm"
     script: ClassVar[str] = "train_mnist_ldm.py"
     pixels: ClassVar[bool] = False
+    images: ClassVar[int] = 2_400_000
 
-    training: Flat[Training] = Training(epochs=40)
     vae_checkpoint: Path | None = None
-    """Checkpoint of the VAE, a folder or a file (None: the last run's, else the shipped one)."""
-    sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0)
-    unet: UNetConfig = UNetConfig(patch_size=1)
+    """Run folder or checkpoint file of the VAE (None: the last run, else the shipped weights)."""
+    sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0, end=0.3)
 
 
 @options_class
 class Distill:
-    """What the distillation scripts have in common."""
+    """The options that both distillation scripts share."""
 
     training: Flat[Training]
     where: Flat[Where] = Where()
     consistency: Fraction = 0.1
-    """Share of the training, at its start, with the consistency loss alone."""
+    """Fraction of training, at its start, before the discriminator joins the consistency loss."""
     teacher: Path | None = None
-    """Checkpoint of the model to distil, a folder or a file (None: the last run's, else the shipped one)."""
+    """Run folder or checkpoint file of the teacher (None: the last run, else the shipped weights)."""
     sampler: SamplerConfig = SamplerConfig(name="consistency", steps=1)
     label_dropout: Annotated[float, Suppress] = 0.0
-    # Of the teacher, filled in by the script:
+    # Copied from the teacher by the script:
     teacher_digest: Annotated[str | None, Suppress] = None
     diffusion: Annotated[DiffusionConfig, Suppress] = DiffusionConfig()
     unet: Annotated[UNetConfig, Suppress] = UNetConfig()
@@ -160,27 +199,31 @@ ADVERSARIAL = {"batch_size": 64, "learning_rate": 1e-4, "hold": 0.6}
 
 @options_class
 class DistillDDPM(Distill):
-    """Distil the pixel DDPM into one that draws by one network call, and takes no guidance."""
+    """Distil the pixel DDPM into a model that samples in one network call, without guidance."""
 
     kind: ClassVar[str] = "ddpm-distilled"
     script: ClassVar[str] = "distill_mnist.py"
 
-    training: Flat[Training] = Training(epochs=4, **ADVERSARIAL)
+    images: ClassVar[int] = 240_000
+
+    training: Flat[Training] = Training(**ADVERSARIAL)
 
 
 @options_class
 class DistillLDM(Distill):
-    """Distil a latent model into one that draws by one network call, and takes no guidance."""
+    """Distil a latent model into one that samples in one network call, without guidance."""
 
     kind: ClassVar[str] = "ldm-distilled"
     script: ClassVar[str] = "distill_mnist_ldm.py"
 
-    training: Flat[Training] = Training(epochs=10, **ADVERSARIAL)
+    images: ClassVar[int] = 600_000
+
+    training: Flat[Training] = Training(**ADVERSARIAL)
 
 
 RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillDDPM, DistillLDM)}
 
 
 def undistilled(kind):
-    """The kind of the model that one of this kind was distilled from: itself, if it was not."""
+    """The kind of a distilled model's teacher; any other kind stays as it is."""
     return kind.removesuffix("-distilled")

@@ -1,103 +1,122 @@
-"""The options of the tst scripts: what to draw, with which model, and how it is scored."""
+"""The options of the tst scripts: which model, what to sample, and how to score it."""
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FilePath, model_validator
 from tyro.conf import Suppress, arg
+from tyro.constructors import PrimitiveConstructorSpec
 
 from common.data.measures import MEASURES
 from common.errors import UserError
-from common.options.fields import Count, Finite, Fraction, Label, Positive, Seed, options_class
+from common.options.fields import Count, Finite, Fraction, Seed, Shift, options_class
 from common.options.networks import SamplerConfig, SamplerName
 from common.options.where import Flat, Where
 
 
 @options_class
 class Which:
-    """Which model, and where what it draws goes."""
+    """The model and the output folder."""
 
     checkpoint: Path | None = None
-    """The model: a run's folder or a checkpoint file (None: this tree's last run, else the shipped weights)."""
+    """Run folder or checkpoint file (None: this tree's last run, else the shipped weights)."""
     out: Path | None = None
     """Output folder (None: one in runs/ beside the script's folder)."""
 
 
 @options_class
 class WhichDiffusion(Which):
-    """Which model."""
+    """The diffusion model and the output folder."""
 
     base: Annotated[Literal["ddpm", "ldm"], Suppress]
     distilled: bool = False
-    """Draw by one network call, with the distilled model, if --checkpoint names none."""
+    """Use the distilled model, which samples in one network call, unless --checkpoint is given."""
 
     @property
     def kind(self):
-        """Of the model that is drawn with, unless --checkpoint names another."""
+        """The kind of model to load if --checkpoint is not given."""
         return f"{self.base}-distilled" if self.distilled else self.base
 
 
 @options_class
 class Drawing:
-    """The noise's seed and the batch size."""
+    """The seed and the batch size of sampling."""
 
     seed: Seed = 0
-    """Of the noise: image i of a seed is the same for any --num and --batch-size."""
+    """Seed of the noise; image i of a seed is the same for any --num and --batch-size."""
     batch_size: Count = 500
-    """Images computed at once."""
+    """Images per batch."""
 
 
 @options_class
 class SamplerOptions:
-    """How to draw. None: as the model's checkpoint has it."""
+    """The sampler; None is the setting in the model's checkpoint."""
 
     sampler: SamplerName | None = None
-    """Ancestral DDPM, DDIM, DPM-Solver++(2M), or multistep consistency sampling, which distilled models take."""
+    """Ancestral sampling (ddpm), DDIM, DPM-Solver++(2M), or multistep consistency sampling, for distilled models."""
     steps: Count | None = None
-    """Network calls of the sampler."""
-    shift: Positive | None = None
-    """More than 1 puts more of the steps where there is much noise, less than 1 where there is little."""
+    """Network calls per image."""
+    shift: Shift | None = None
+    """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
+    end: Annotated[float | None, Field(gt=0, le=1)] = None
+    """Time of the last call as a fraction of an even step; below 1 keeps more fine texture."""
     guidance: Finite | None = None
-    """Classifier-free guidance scale: 0 ignores all conditions, 1 is plain conditional, more is more typical."""
+    """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance, more is more typical of the class."""
     eta: Fraction | None = None
-    """Noise that DDIM adds: 0 none, 1 as much as ancestral sampling."""
+    """DDIM's eta: 0 adds no noise, 1 as much as ancestral sampling."""
 
     def over(self, own: SamplerConfig) -> SamplerConfig:
-        """A model's own sampler, changed where these options say so."""
+        """A model's own sampler, with those of these options that are not None; UserError for eta without DDIM."""
         named = {**vars(self), "name": self.sampler}
         chosen = replace(own, **{name: named[name] for name in vars(own) if named[name] is not None})
         if self.eta and chosen.name != "ddim":
-            raise UserError(f"--eta is DDIM's, and {chosen.name} draws: add --sampler ddim, or leave out --eta")
+            raise UserError(f"--eta is DDIM's, not {chosen.name}'s: add --sampler ddim, or leave out --eta")
         return chosen
 
+
+def read_values(words):
+    """["age=40", ...] -> {"age": 40.0, ...}; ValueError if a word is not NAME=NUMBER, or a name repeats."""
+    pairs = [word.partition("=") for word in words]
+    values = {name: float(value) for name, _, value in pairs}
+    if len(values) < len(pairs) or values.keys() & {"label", "digit"}:
+        raise ValueError("name each measure once, and the class by --label")
+    return values
+
+
+Values: Any = PrimitiveConstructorSpec(
+    "*", "NAME=NUMBER ...", instance_from_str=read_values, is_instance=lambda value: isinstance(value, dict),
+    str_from_instance=lambda value: [f"{name}={number:g}" for name, number in value.items()],
+)  # fmt: skip
+ClassName = Annotated[str | None, arg(aliases=("--digit",))]
 
 Ask = options_class(type("Ask", (), {
     "__module__": __name__, "__doc__": "The class and the measures to condition on.",
     "__annotations__": {
-        "digit": Annotated[Label | None, arg(help="Class to draw (None: each in turn; of an edited digit its own).")],
+        "label": Annotated[ClassName, arg(help="Class, by name or number (None: each in turn, or the picture's own).")],
         **{name: Annotated[Finite | None, arg(help=measure.help)] for name, measure in MEASURES.items()},
-        "prompt": Annotated[str | None, arg(help='The same in words: "a thick 7 leaning right"; "向右倾的粗7".')],
+        "ask": Annotated[dict[str, Finite], Values, arg(help="Measures that the model learned, by name: age=40.")],
+        "prompt": Annotated[str | None, arg(help='Conditions in words: "a thick 7 leaning right"; "向右倾的粗7".')],
     },
-    **dict.fromkeys(("digit", *MEASURES, "prompt")),
+    **dict.fromkeys(("label", *MEASURES, "prompt")), "ask": Field(default_factory=dict),
 }))  # fmt: skip
 
 
 @options_class
 class SampleVAE:
-    """Reconstruct test images with the VAE, and decode latents drawn from its prior."""
+    """Reconstruct test images with the VAE, and decode latents sampled from its prior."""
 
     which: Flat[Which] = Which()
     drawing: Flat[Drawing] = Drawing()
     where: Flat[Where] = Where()
     num: Count = 100
-    """Images of each kind."""
+    """Reconstructions, and as many samples."""
     data: Path | None = None
-    """The data's folder, if moved."""
+    """The model's data set, if moved."""
 
 
 @options_class
 class Sample:
-    """Draw with a diffusion model: a grid, the denoising, a sweep of measures. None: the model's own setting."""
+    """Sample from a diffusion model: a grid, the denoising, a sweep of the measures."""
 
     which: Flat[WhichDiffusion]
     drawing: Flat[Drawing] = Drawing()
@@ -105,39 +124,40 @@ class Sample:
     ask: Flat[Ask] = Ask()
     where: Flat[Where] = Where()
     num: Count = 100
-    """Images to draw."""
+    """Images to sample."""
     process_rows: Count = 8
-    """Samples whose denoising is drawn."""
+    """Samples whose denoising is shown."""
     gif: bool = False
-    """Write the denoising as an animation too."""
+    """Also write the denoising as an animation."""
+    sweep: bool = True
+    """Draw sweep.png, up to 80 images for each measure."""
 
 
 @options_class
 class Score:
-    """Draw fake/ with a diffusion model, export real/, score one against the other, and write result.json."""
+    """Sample images into fake/, export real ones to real/, compare the two, and write result.json."""
 
     which: Flat[WhichDiffusion]
     drawing: Flat[Drawing] = Drawing()
     sampler: Flat[SamplerOptions] = SamplerOptions()
     where: Flat[Where] = Where()
     num: Annotated[int, Field(ge=2, le=10**5)] = 10_000
-    """Images to draw, and real ones to export, if there are as many."""
-    digit: Label | None = None
-    """Draw this class only."""
+    """Images to sample, and real ones to compare with, if there are as many."""
+    label: ClassName = None
+    """Sample this class only, by name or number."""
     data: Path | None = None
-    """The data's folder, if moved."""
+    """The model's data set, if moved."""
     real: Literal["test", "train"] = "test"
-    """Where the real images are from: the held-out test set, or the training set."""
+    """Set that the real images are from: held-out test images, or training images."""
     labels: Literal["train", "even", "test"] = "train"
-    """Classes drawn. train: as frequent as in training; even: each in turn; test: those of test images with their
-    measures, and how well these are followed is scored. Not with --digit."""
+    """Classes as in training, each in turn (even), or test images' classes and measures, scored too (test)."""
     fid: bool = True
-    """Compute FID too, where pytorch-fid's weights can be had; on a CPU it takes minutes."""
+    """Also compute FID, if pytorch-fid's weights can be had, in minutes on a CPU."""
     inception_weights: FilePath | None = None
-    """A local copy of pytorch-fid's weights (None: torch's own copy, else downloaded)."""
+    """Local copy of pytorch-fid's weights (None: torch's cache, else a download)."""
 
     @model_validator(mode="after")
     def check_labels(self):
-        if self.labels == "test" and self.digit is not None:
-            raise ValueError("labels: test images have classes of their own; leave out --digit")
+        if self.labels == "test" and self.label is not None:
+            raise ValueError("labels: test images have classes of their own; leave out --label")
         return self

@@ -1,4 +1,4 @@
-"""Where to compute; and how a group of options is said without its name."""
+"""The device options, and `Flat`, the mark of a group whose options take no prefix."""
 from typing import Annotated, Literal, TypeVar
 
 from tyro.conf import arg
@@ -6,14 +6,14 @@ from tyro.conf import arg
 from common.options.fields import options_class
 
 T = TypeVar("T")
-Flat = Annotated[T, arg(name="")]  # a group of which --device is said, not --where.device
+Flat = Annotated[T, arg(name="")]  # its options have no prefix: --device, not --where.device
 
 
 @options_class
 class Where:
-    """Where to compute, and how precisely."""
+    """The device and its arithmetic."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto takes a GPU where there is one."""
+    """Device to compute on; auto takes a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the hardware has it (Jittor: fp32)."""
+    """Arithmetic of the network; auto takes bf16 if the hardware has it (Jittor: on CPUs)."""

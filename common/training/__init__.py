@@ -1,1 +1,1 @@
-"""What a training loop needs beside the loop: batches, a clock, a log, signals, and the run's folder."""
+"""The training loop, and what it needs: batches, a clock, a log, signals, the run's folder."""

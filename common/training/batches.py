@@ -1,4 +1,4 @@
-"""Which samples each step of a training takes."""
+"""The samples of each training step."""
 import math
 from dataclasses import dataclass
 
@@ -9,23 +9,23 @@ from common.diffusion.noise import StepNoise, data_order
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a step's batch. The mean of weight * loss over processes is the batch's loss."""
+    """This process's part of a batch. The mean over processes of weight * loss is the loss of the batch."""
 
-    indices: np.ndarray  # of its samples
-    noise: StepNoise  # for them
-    weight: float  # of its loss
-    size: int  # of the whole batch
+    indices: np.ndarray  # of this part's samples
+    noise: StepNoise  # for this part's samples
+    weight: float  # of this part's loss
+    size: int  # samples in the whole batch
 
 
 class Batches:
-    """The batches of a training on samples 0 to count - 1, each a function of (seed, step); an epoch has each sample
-    once. Of each batch, process k takes the samples k, k + processes, and so on."""
+    """The batches of training on samples 0 to count - 1, a function of (seed, step); each sample occurs once per epoch.
+    Of each batch, process k takes samples k, k + processes, and so on."""
 
     def __init__(self, seed, count, batch_size, process=0, processes=1):
         self.seed, self.count, self.batch_size = seed, count, batch_size
         self.process, self.processes = process, processes
         self.epoch_steps = math.ceil(count / batch_size)
-        self.epoch, self.order = None, None  # of the last step
+        self.epoch, self.order = None, None  # the epoch of the last batch, and its order
 
     def __getitem__(self, step):
         epoch, position = divmod(step, self.epoch_steps)
@@ -35,5 +35,5 @@ class Batches:
         part = slice(self.process, None, self.processes)
         weight = len(batch[part]) * self.processes / len(batch)
         if weight == 0:
-            part = slice(0, 1)  # fewer samples than processes: any of them, at no weight
+            part = slice(0, 1)  # fewer samples than processes: any sample, with weight 0
         return Batch(batch[part], StepNoise(self.seed, step, len(batch), part), weight, len(batch))

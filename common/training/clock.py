@@ -1,52 +1,60 @@
-"""How far a training is: in steps, in epochs and in seconds."""
+"""The progress of training in steps, epochs and seconds."""
 import time
 from typing import Annotated
 
 from pydantic import Field
 
-from common.options.fields import NotNegative, options_class
+from common.options.fields import Finite, NotNegative, options_class
 
 
 @options_class
 class Progress:
-    """How far a run has come."""
+    """The progress of a run, as a checkpoint stores it."""
 
     step: Annotated[int, Field(ge=0)] = 0
     epoch: NotNegative = 0.0
     seconds: NotNegative = 0.0
+    loss: Finite | None = None
+    """Of the last step, by which the run's metrics.csv is known."""
 
 
 class Clock:
-    """Counts training steps from `progress` on, until the epochs or minutes are spent: wall-clock time, with previews
-    and checkpoints, without the first step, which compiles kernels."""
+    """Counts training steps from `progress` on, until the epochs or the minutes are over; either may be None. Minutes
+    are wall-clock time with previews and checkpoints, but without the first step, which compiles kernels."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
-        self.total, self.minutes, self.epoch_steps = epochs * epoch_steps, minutes, epoch_steps
-        self.step, self.seconds = progress.step, progress.seconds
+        self.total = epochs and epochs * epoch_steps
+        self.minutes, self.epoch_steps = minutes, epoch_steps
+        self.step, self.seconds, self.loss = progress.step, progress.seconds, progress.loss
         self.first = self.step
         self.start = time.perf_counter() - self.seconds
 
     @property
     def done(self):
-        """The part of the epochs or of the minutes that is spent, in [0, 1]."""
-        return max(self.step / self.total, self.seconds / (60 * self.minutes) if self.minutes else 0)
+        """The fraction of training that is over, by epochs or minutes; 1 or more at the end."""
+        steps = self.step / self.total if self.total else 0
+        return min(1.0, max(steps, self.seconds / (60 * self.minutes) if self.minutes else 0))
 
     @property
     def epoch(self):
         return self.step / self.epoch_steps
 
+    def part(self, epochs):
+        """The index of the current part of training, of so many epochs per part (None: a tenth, at least 100 steps)."""
+        return self.step // (epochs * self.epoch_steps) if epochs else min(int(10 * self.done), self.step // 100)
+
     @property
     def progress(self):
-        return Progress(step=self.step, epoch=self.epoch, seconds=self.seconds)
+        return Progress(step=self.step, epoch=self.epoch, seconds=self.seconds, loss=self.loss)
 
     def lap(self):
         """Seconds since the last step was counted."""
         return time.perf_counter() - self.start - self.seconds
 
-    def advance(self, seconds):
-        """Count a step that took so many seconds."""
+    def advance(self, seconds, loss=None):
+        """Count a step that took so many seconds, and had this loss."""
         if self.step == self.first:
             self.start += seconds
         else:
             self.seconds += seconds
-        self.step += 1
+        self.step, self.loss = self.step + 1, loss

@@ -1,22 +1,25 @@
-"""What a training leaves to look at: metrics.csv, loss.png, epoch-*.png, a progress bar, TensorBoard's event files."""
+"""The log of a training run: metrics.csv, loss.png, epoch-*.png, a progress bar, TensorBoard event files."""
 import csv
+import os
+import sys
 
 from tqdm import tqdm
 
+from common.errors import UserError
 from common.figure import loss_curve
 from common.files import damage_told, os_errors_about, write_atomically
 from common.images import save_png
 
 
 class Log:
-    """The log in a run's folder, which goes on from where the clock stands; of several processes the first one writes.
+    """The log in a run's folder, continued from the clock's step; only the first of several processes writes.
 
-    metrics.csv has a row per step, whose columns are those of its header."""
+    metrics.csv has a row per step, with the columns of its header."""
 
     def __init__(self, run, clock):
         self.folder, self.title, self.active = run.folder, run.options.kind, run.device.is_main_process
         self.metrics = self.folder / "metrics.csv"
-        self.columns = drop_rows(self.metrics, clock.step) if clock.step and self.active else None
+        self.columns = drop_rows(self.metrics, clock.step, clock.loss) if clock.step and self.active else None
         self.events = None
         if run.options.training.tensorboard and self.active:
             from common.training.events import Events  # costs nothing where it is off
@@ -32,7 +35,7 @@ class Log:
         self.bar.close()
 
     def row(self, clock, losses, **others):
-        """Write the numbers of the step that was counted last."""
+        """Write the numbers of the last counted step."""
         if not self.active:
             return
         step, values = clock.step - 1, {"epoch": clock.epoch, **losses, **others}
@@ -51,26 +54,40 @@ class Log:
         self.bar.set_postfix_str(speed, refresh=False)
 
     def picture(self, clock, picture):
-        """Write a picture, uint8 (H, W), of what the model has come to, and loss.png from metrics.csv."""
+        """Write a preview picture, uint8 (H, W) or (H, W, 3), and redraw loss.png from metrics.csv."""
         path = self.folder / f"epoch-{clock.epoch:05.1f}.png"
         save_png(path, picture)
         loss_curve(self.metrics, self.folder / "loss.png", f"{self.title}: training loss")
         if self.events:
             self.events.picture(clock.step, path)
-            self.events.flush()
 
     def flush(self):
-        """Return when all is written."""
-        if self.events:
-            self.events.flush()
+        """Return when all rows are on the disk."""
+        with os_errors_about(self.metrics), open(self.metrics, "ab") as file:
+            os.fsync(file.fileno())
 
 
-def drop_rows(metrics, step):
-    """Delete an interrupted run's rows from this step on, as they will be repeated; returns the column names."""
-    with damage_told(metrics, "restore it, or begin another run with --out"):
-        header, *rows = csv.reader(metrics.read_text().splitlines())
-        kept = [row for row in rows if len(row) == len(header) and int(row[0]) < step]
-        if len([float(number) for row in kept for number in row]) != step * len(header):
-            raise ValueError(f"{len(kept)} steps of {step}")
-    write_atomically(metrics, "".join(",".join(row) + "\n" for row in [header, *kept]).encode())
-    return header
+def drop_rows(metrics, step, loss=None):
+    """Delete an interrupted run's rows from this step on, as they will be repeated; returns the column names, or None
+    where no row is left. Warns of rows that are lost, as by a failure of the machine: the checkpoint is what counts.
+    UserError where the step before this one had another loss: the file is of another run."""
+    with damage_told(metrics, "move it away, and the run goes on without its rows"):
+        text = metrics.read_text(errors="replace") if metrics.exists() else ""
+    header, *rows = [line.split(",") for line in text.splitlines()] or [[]]
+    kept = [row for row in rows if len(row) == len(header) and is_row(row, step)] if header[0:1] == ["step"] else []
+    last = [row for row in kept if int(row[0]) == step - 1]
+    if loss is not None and any(dict(zip(header, row))["loss"] != f"{loss:.6g}" for row in last):
+        raise UserError(f"{metrics} is of another run, whose loss at step {step - 1} was another: move it away")
+    if len(kept) < step:
+        print(f"warning: {metrics} has the rows of {len(kept)} of {step} steps: the others are lost", file=sys.stderr)
+    lines = [header, *kept] if kept else []
+    write_atomically(metrics, "".join(",".join(row) + "\n" for row in lines).encode())
+    return header if kept else None
+
+
+def is_row(row, step):
+    """Whether these cells are numbers, of a step before this one."""
+    try:
+        return bool([float(cell) for cell in row]) and int(row[0]) < step
+    except ValueError:
+        return False

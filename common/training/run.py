@@ -1,4 +1,4 @@
-"""A training run's folder: its options, its lock, its checkpoint. The loop is the trainer's."""
+"""The folder of a training run: its options, lock and checkpoint. The training loop is in trainer.py."""
 import math
 import signal
 import sys
@@ -10,19 +10,25 @@ from common.errors import UserError
 from common.files import CHECKPOINT, lock, run_folder, write_json
 from common.training.clock import Progress
 
-MAY_CHANGE = (  # between the parts of a run
+MAY_CHANGE = (  # options that may differ when a run is resumed
     "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard",
-    "data", "vae_checkpoint", "teacher",  # which are known by their digest or their weights
+    "init_from",  # used only at the beginning of a run
+    "data", "vae_checkpoint", "teacher", "measures",  # compared by digest, weights or percentiles instead
 )  # fmt: skip
+FEW_STEPS = 200  # of training, in which no model learns to draw
 
 
 class Run:
-    """options.json and checkpoint.safetensors in one folder, which is this process's until it ends.
+    """options.json and checkpoint.safetensors in one folder, which this process locks until it ends.
 
-    UserError where the folder holds a run already, or none to resume, or another process is at it, or the run that is
-    there had other options or other data. Of several processes that train together only the first writes."""
+    UserError if the folder holds a run and --resume is not given, or none to resume; if another process uses it; or if
+    its run had other options or data. Of several processes that train together, only the first writes."""
 
     def __init__(self, options, spec, device):
+        if options.training.mirror and "slant" in spec.measures:
+            raise UserError("--mirror turns the slant round, which the model is told: leave --mirror out")
+        if options.training.augments and spec.measures and device.is_main_process:
+            print(f"warning: {', '.join(spec.measures)} of mirrored or shifted images are told as they were before")
         self.options, self.spec, self.device = options, spec, device
         self.folder = options.training.out or run_folder(device.tree, options.kind)
         self.checkpoint = self.folder / CHECKPOINT
@@ -34,7 +40,7 @@ class Run:
         if device.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.folder)
-        self.resumed = self.load() if exists else None  # the checkpoint that the run goes on from
+        self.resumed = self.load() if exists else None  # the checkpoint that the run continues from
         self.progress = self.resumed.progress if exists else Progress()
         step, count = self.progress.step, device.num_processes
         if count > 1 and device.total([step]) != [count * step]:
@@ -43,7 +49,7 @@ class Run:
             write_json(self.folder / "options.json", to_jsonable_python(options))
 
     def load(self):
-        """The checkpoint to go on from; UserError where its run had other options, beyond MAY_CHANGE, or other data."""
+        """The checkpoint to continue from; UserError if its run had other data, or other options, MAY_CHANGE aside."""
         checkpoint = load_checkpoint(self.checkpoint)
         if checkpoint.options.kind != self.options.kind:
             raise UserError(f"{self.folder} holds a run of {checkpoint.options.script}: choose another --out")
@@ -51,6 +57,8 @@ class Run:
         changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
         if checkpoint.spec.digest != self.spec.digest:
             changed.append(f"data={checkpoint.spec.source or checkpoint.spec.name}, digest {checkpoint.spec.digest}")
+        elif [*checkpoint.spec.measures] != [*self.spec.measures]:
+            changed.append(f"--measures {' '.join(checkpoint.spec.measures)}".strip())
         elif checkpoint.spec.measures != self.spec.measures:
             changed.append("other percentiles of the measures")
         if changed:
@@ -62,10 +70,15 @@ class Run:
         save_checkpoint(self.checkpoint, Checkpoint(self.options, self.spec, tensors, progress, vae))
 
     def end(self, clock, number):
-        """Say how long the training took, or where the signal of this number stopped it (SystemExit)."""
+        """Print how long training took; or, after a signal of this number, where it stopped, and raise SystemExit."""
         main = self.device.is_main_process
         if number is None and main:
             print(f"{self.folder}: {clock.epoch:.1f} epochs in {clock.seconds / 60:.1f} minutes")
+            if clock.step == clock.first:
+                print("nothing was left to do: --epochs and --minutes count from the run's beginning; raise them")
+            elif clock.step < FEW_STEPS:
+                advice = "raise --epochs or --minutes, or take a smaller --batch-size"
+                print(f"warning: {clock.step} steps are too few to learn from: {advice}", file=sys.stderr)
         if number is None:
             return
         if main:
@@ -75,8 +88,8 @@ class Run:
         raise SystemExit(128 + number)
 
     def agree(self, losses, weight, seconds, stop):
-        """Losses of the whole batch and the step's seconds, equal in every process: the first one's clock counts, and a
-        signal to any process stops all."""
+        """Average losses over the processes and agree on the step's seconds, by the first one's clock, and on stopping:
+        a signal to any process stops all. Returns (losses of the whole batch, seconds)."""
         stop.signal, count = stop.came, self.device.num_processes
         if count > 1:
             mine = [*(weight * loss for loss in losses.values()), seconds * self.device.is_main_process]
@@ -86,7 +99,7 @@ class Run:
         return losses, seconds
 
     def check_finite(self, step, losses, norms):
-        """UserError where a loss or the norm of a player's gradient, {name: number} both, is not finite."""
+        """UserError if a loss, or the norm of a network's gradient, both {name: number}, is not finite."""
         values = losses | {"gradient" if name == "model" else f"{name}'s gradient": x for name, x in norms.items()}
         if all(map(math.isfinite, values.values())):
             return
@@ -97,6 +110,6 @@ class Run:
 
 
 def each(options):
-    """Every option by its name, those of the groups that are said without the group's name too."""
+    """All options as {name: value}, those of Flat groups among them."""
     found = to_jsonable_python(options)
-    return found.pop("training") | found.pop("where") | found
+    return found.pop("training") | found.pop("where") | found.pop("preprocessing", {}) | found

@@ -1,10 +1,14 @@
-"""A signal ends a training after the step that is being taken."""
+"""Stopping: a signal ends training after the current step."""
 import signal
+
+STOPPING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # by nohup
+    STOPPING.append(signal.SIGHUP)  # a terminal or a connection that went away
 
 
 class Stop:
-    """Inside, SIGINT and SIGTERM are only recorded: `came` is the first that arrived here, `signal` the one that all
-    processes stop for. A RuntimeError after it also counts as a stop: Ctrl-C kills Jittor's compilers."""
+    """Context manager that only records the signals in STOPPING: `came` is the first one in this process, `signal` the
+    one that all processes stop for. A RuntimeError after a signal is a stop too: Ctrl-C kills Jittor's compilers."""
 
     def __init__(self):
         self.came = self.signal = None
@@ -13,7 +17,7 @@ class Stop:
         self.came = self.came or number
 
     def __enter__(self):
-        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.before = {number: signal.signal(number, self.note) for number in STOPPING}
         return self
 
     def __exit__(self, kind, error, traceback):

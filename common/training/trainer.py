@@ -1,6 +1,8 @@
-"""One training loop, of all training scripts and of both frameworks: what these differ in is the optimizer's."""
+"""The training loop of all training scripts, in both frameworks; optimizers hide the difference between these."""
+import math
 import time
 
+from common.checkpoint import load_checkpoint
 from common.diffusion.schedule import ema_decay, learning_rate
 from common.training.batches import Batches
 from common.training.clock import Clock
@@ -9,18 +11,20 @@ from common.training.stop import Stop
 
 
 class Trainer:
-    """A model and its averaged weights, and the players beside it, if any, in a run that keeps them.
+    """Trains a model, keeps an average of its weights, and trains other networks beside it, such as a discriminator.
 
-    players {name: (build, optimizer)}: networks trained together, "model" first, each on its own loss; build() ->
-    module, optimizer(module, weight_decay) -> optimizer. space: of x_0, which the checkpoint keeps."""
+    players {name: (build, optimizer)}: the networks, "model" first, each with a loss of its own; build() -> module,
+    optimizer(module, weight_decay) -> optimizer. run: saves checkpoints. space: that of x_0, saved with them."""
 
     def __init__(self, run, space, players):
         self.run, self.space, self.device = run, space, run.device
-        self.modules, self.optimizers = {}, {}
+        self.modules, self.optimizers, start = {}, {}, run.options.training.init_from
         self.device.seed(run.options.training.seed)
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
+                if start and not run.resumed:
+                    load_checkpoint(start, run.options.kind).fill(module, "model.", self.device)
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
@@ -28,20 +32,20 @@ class Trainer:
             self.restore(run.resumed)
 
     def fit(self, losses, count, preview):
-        """Take all the steps()."""
+        """Take all steps()."""
         for _ in self.steps(losses, count, preview):
             pass
 
     def steps(self, losses, count, preview):
-        """Train on samples 0 to count - 1, a step for each next(), until the epochs or the minutes are spent.
+        """Train on samples 0 to count - 1, one step per next(), until the epochs or the minutes are over.
 
-        losses(modules, batch, done) -> {player: its loss}, without players that are idle, and {name: other scalar to
-        log}; preview(averaged model) -> a picture, uint8 (H, W). UserError if a loss or a gradient is not finite;
-        SystemExit after SIGINT or SIGTERM, with a checkpoint."""
+        losses(modules, batch, done) -> ({player: loss}, without players to leave as they are; {name: other scalar to
+        log}); preview(averaged model) -> picture, uint8. UserError if a loss or a gradient is not finite; SystemExit
+        after a signal in STOPPING, with a checkpoint."""
         run, device, options = self.run, self.device, self.run.options.training
         batches = Batches(options.seed, count, options.batch_size, device.process_index, device.num_processes)
-        clock = Clock(options.epochs, options.minutes, batches.epoch_steps, run.progress)
-        preview_steps = clock.epoch_steps * options.preview_every
+        epochs = options.epochs or (None if options.minutes else math.ceil(run.options.images / count))
+        clock = Clock(epochs, options.minutes, batches.epoch_steps, run.progress)
         with Stop() as stop, Log(run, clock) as log:
             if log.active and clock.done >= 1:  # a resumed run that ended before its last picture
                 log.picture(clock, preview(self.ema))
@@ -49,36 +53,37 @@ class Trainer:
                 batch, start = batches[clock.step], time.perf_counter()
                 rate = learning_rate(options, clock.step, clock.done)
                 with device.autocast():
-                    found, logged = losses(self.modules, batch, clock.done)
-                for name, loss in found.items():
+                    player_losses, logged = losses(self.modules, batch, clock.done)
+                for name, loss in player_losses.items():
                     self.optimizers[name].backward(loss * batch.weight, device)
-                norms = {name: self.optimizers[name].clip(options.clip_norm, device).item() for name in found}
-                values, seconds = run.agree(self.numbers(found, logged), batch.weight, clock.lap(), stop)
+                norms = {name: self.optimizers[name].clip(options.clip_norm, device).item() for name in player_losses}
+                values, seconds = run.agree(self.numbers(player_losses, logged), batch.weight, clock.lap(), stop)
                 run.check_finite(clock.step, values, norms)
 
-                for name in found:
+                for name in player_losses:
                     self.optimizers[name].step(rate)
                 self.optimizers["model"].average_into(self.ema, ema_decay(options, clock.step))
 
-                clock.advance(seconds)
+                part = clock.part(options.preview_every)
+                clock.advance(seconds, values["loss"])
                 speed = batch.size / (time.perf_counter() - start)
                 log.row(clock, values, grad_norm=norms["model"], learning_rate=rate, images_per_second=speed)
                 last = clock.done >= 1
                 if log.active and (last or stop.signal or clock.step % options.save_every == 0):
                     log.flush()
                     self.save(clock.progress)
-                if log.active and not stop.signal and (last or clock.step % preview_steps == 0):
+                if log.active and not stop.signal and (last or clock.part(options.preview_every) > part):
                     log.picture(clock, preview(self.ema))
                 yield
         run.end(clock, stop.signal)
 
-    def numbers(self, found, logged):
-        """All scalars of a step as numbers: the model's loss, those that are logged, the other players' (idle: 0)."""
-        others = {name: found[name].item() if name in found else 0.0 for name in self.modules if name != "model"}
-        return {"loss": found["model"].item(), **{name: value.item() for name, value in logged.items()}, **others}
+    def numbers(self, player_losses, logged):
+        """A step's scalars as numbers: the model's loss, those to log, the other players' losses (0 if idle)."""
+        each = {name: player_losses[name].item() if name in player_losses else 0.0 for name in self.modules}
+        return {"loss": each.pop("model"), **{name: value.item() for name, value in logged.items()}, **each}
 
     def save(self, progress):
-        """Write the checkpoint: averaged weights, and all that --resume needs."""
+        """Write the checkpoint: the averaged weights, and the state that --resume needs."""
         tensors = {f"model.{name}": array for name, array in self.device.arrays(self.ema).items()}
         for player, optimizer in self.optimizers.items():
             for part, values in optimizer.state.items():
@@ -86,7 +91,7 @@ class Trainer:
         self.run.save(tensors | self.space.tensors(self.device), progress, self.space.vae and self.space.vae.config)
 
     def restore(self, checkpoint):
-        """Go on from a checkpoint of this run, bit for bit."""
+        """Continue from a checkpoint of this run, bit for bit."""
         checkpoint.fill(self.ema, "model.", self.device)
         for player, optimizer in self.optimizers.items():
             for part, values in optimizer.state.items():

@@ -1,32 +1,32 @@
-"""The discriminator, heads on the features of the teacher's network, and both networks' losses (Sauer et
-al. 2024, Latent Adversarial Diffusion Distillation; Huang et al. 2024, A Modern GAN Baseline, R3GAN, section 2; for the
-penalty Lin et al. 2025, Diffusion Adversarial Post-Training, APT, section 3)."""
+"""The discriminator, heads on features of the teacher's network (Sauer et al. 2024, Latent Adversarial Diffusion
+Distillation), and the adversarial losses (Huang et al. 2024, A Modern GAN Baseline, R3GAN, section 2; the gradient
+penalty: Lin et al. 2025, Diffusion Adversarial Post-Training, APT, section 3)."""
 from common.options.networks import UNetConfig
 from environment import jt, nn, silu, softplus
 from model.blocks import GROUPS
-from ops import GroupNorm
+from ops import Conv2d, GroupNorm
 
-WIDTH = 64
-NEARBY = 0.1  # standard deviation of what is added to x_0 where the gradient is estimated (APT, section 3.4)
-PENALTY = 10  # weight of the squared change in the logits
+WIDTH = 64  # channels of a head
+PENALTY_STD = 0.1  # of the noise added to x_0 for the finite-difference gradient penalty (APT, section 3.4)
+PENALTY_WEIGHT = 10  # of the squared change in the logits
 
 
 class Head(nn.Module):
-    """How real a feature looks: (B, channels, H, W) -> (B,)."""
+    """A logit, how real an image looks, from one feature map: (B, channels, H, W) -> (B,)."""
 
     def __init__(self, channels):
         super().__init__()
         self.norm = GroupNorm(GROUPS, channels)
-        self.conv1 = nn.Conv2d(channels, WIDTH, 3, padding=1)
-        self.conv2 = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
-        self.out = nn.Conv2d(WIDTH, 1, 1)
+        self.conv1 = Conv2d(channels, WIDTH, 3, padding=1)
+        self.conv2 = Conv2d(WIDTH, WIDTH, 3, padding=1)
+        self.out = Conv2d(WIDTH, 1, 1)
 
     def execute(self, x):
         return self.out(silu(self.conv2(silu(self.conv1(self.norm(x)))))).mean(dims=[1, 2, 3])
 
 
 class Discriminator(nn.Module):
-    """The sum of a head for each block of a UNet of this config: features, a list of (B, C, H, W), -> (B,)."""
+    """The sum of the logits of one head per block of a UNet: features, a list of (B, C, H, W), -> (B,)."""
 
     def __init__(self, config: UNetConfig):
         super().__init__()
@@ -38,17 +38,17 @@ class Discriminator(nn.Module):
 
 
 def adversarial_losses(discriminator, features, real, fake, noise):
-    """The generator's loss, with a gradient to fake, and the discriminator's, with one to its weights: scalars.
+    """(generator's loss, with a gradient to fake; discriminator's loss, with a gradient to its weights), scalars.
 
-    features(images): the discriminator's input; noise (n, C, H, W): for the penalty on the first n images. The losses
-    are relativistic (R3GAN, equation 2); a finite difference stands for the squared gradients R1 and R2 (APT, eq. 5).
+    features(x_0): input of the discriminator; noise (n, C, H, W): for the gradient penalty on the first n images. The
+    losses are relativistic (R3GAN, equation 2); finite differences replace the penalties R1 and R2 (APT, equation 5).
     """
     with jt.no_grad():
-        near = [x_0[: len(noise)] + NEARBY * noise for x_0 in (real, fake)]
-        seen = [features(x_0) for x_0 in (real, *near)]
-    seen_fake = features(fake)
-    real_logits, *near_logits = (discriminator(x) for x in seen)
-    fake_logits = discriminator([x.detach() for x in seen_fake])
-    smoothness = sum(((a[: len(b)] - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), near_logits))
-    generator = softplus(real_logits.detach() - discriminator(seen_fake)).mean()
-    return generator, softplus(fake_logits - real_logits).mean() + PENALTY * smoothness
+        noisy = [x_0[: len(noise)] + PENALTY_STD * noise for x_0 in (real, fake)]
+        constant = [features(x_0) for x_0 in (real, *noisy)]
+    fake_features = features(fake)
+    real_logits, *noisy_logits = (discriminator(x) for x in constant)
+    fake_logits = discriminator([x.detach() for x in fake_features])
+    penalty = sum(((a[: len(b)] - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), noisy_logits))
+    generator = softplus(real_logits.detach() - discriminator(fake_features)).mean()
+    return generator, softplus(fake_logits - real_logits).mean() + PENALTY_WEIGHT * penalty

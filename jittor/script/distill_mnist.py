@@ -8,7 +8,7 @@ from common.options.recipes import DistillDDPM, undistilled
 
 
 def main(options):
-    """Load the teacher; train a copy of it, the generator, first to be consistent, then to deceive a discriminator."""
+    """Load the teacher; train a copy of it, the generator, first by consistency, then also against a discriminator."""
     from common.data.dataset import data_of  # imported late, so that --help is fast
     from common.diffusion.model import Model
     from common.draw import sample_grid
@@ -28,7 +28,7 @@ def main(options):
     options = replace(options, **known)
     train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
     spec, run = train.spec, Run(options, train.spec, device)
-    x_0_of, conditions = space.batches(train.images, device), train.conditions
+    x_0_of, conditions = space.batches(train.images, device, options.training), train.conditions
     build = lambda: teacher.checkpoint.fill(pipeline.build_unet(options.unet, space, spec), "model.", device)
     players = {"model": (build, GENERATOR), "discriminator": (lambda: Discriminator(options.unet), DISCRIMINATOR)}
     trainer = Trainer(run, space, players)
@@ -36,7 +36,7 @@ def main(options):
     def losses(modules, batch, done):
         y = device.tensor(batch.noise.drop(conditions[batch.indices], 0))
         adversarial = done >= options.consistency
-        return distillation_losses(teacher, modules, x_0_of(batch.indices), y, batch.noise, adversarial)
+        return distillation_losses(teacher, modules, x_0_of(batch), y, batch.noise, adversarial)
 
     def preview(unet):
         return sample_grid(Model(device, unet, teacher.diffusion, space, spec, options), options.training.seed)

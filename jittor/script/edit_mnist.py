@@ -6,7 +6,7 @@ from common.options.editing import Edits, Score
 
 
 def main(options):
-    """Load the model, and the VAE that it carries, and edit test digits or a picture of the user's."""
+    """Load the model, and edit test images or the user's picture."""
     from common.edit import write_edit  # imported late, so that --help is fast
     from pipeline import pipeline
     from scoring.edits import score_edits

@@ -1,4 +1,4 @@
-"""Draw digits with the pixel DDPM: python script/tst_mnist.py [--steps 20] [--help]"""
+"""Sample digits from the pixel DDPM: python script/tst_mnist.py [--steps 20] [--help]"""
 import paths
 
 from common.options.command_line import run
@@ -6,7 +6,7 @@ from common.options.sampling import Sample, WhichDiffusion
 
 
 def main(options):
-    """Load the model, draw a grid of samples, the denoising of the first ones, and a sweep of its measures."""
+    """Load the model; draw a grid of samples, the denoising of the first ones, and a sweep of the measures."""
     from common.draw import write_pictures  # imported late, so that --help is fast
     from pipeline import pipeline
 

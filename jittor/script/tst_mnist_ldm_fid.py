@@ -3,7 +3,7 @@ import paths
 
 from common.options.command_line import run
 from common.options.sampling import Score, WhichDiffusion
-from tst_mnist_fid import main  # the same, with a latent model and the VAE that it carries
+from tst_mnist_fid import main  # the same with a latent model
 
 if __name__ == "__main__":
     run(main, Score(which=WhichDiffusion(base="ldm")), __doc__)

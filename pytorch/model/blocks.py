@@ -1,25 +1,25 @@
-"""What the networks are made of (Ho et al. 2020, appendix B; cross-attention: Rombach et al. 2022, section 3.3)."""
+"""The networks' building blocks (Ho et al. 2020, appendix B; cross-attention: Rombach et al. 2022, section 3.3)."""
 import math
 
 from torch import nn
-from torch.nn import GroupNorm
+from torch.nn import Conv2d, GroupNorm, Linear
 from torch.nn.functional import interpolate, silu, softmax
 
-GROUPS = 8  # of every GroupNorm; the number of channels is a multiple of it
+GROUPS = 8  # of every GroupNorm, which divide its channels
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions, the time embedding between: x (B, in_channels, H, W), time (B, time_dim) or None -> x."""
+    """Two 3x3 convolutions and a skip: x (B, in, H, W), time embedding (B, time_dim) or None -> (B, out, H, W)."""
 
     def __init__(self, in_channels, out_channels, time_dim=None):
         super().__init__()
         self.norm1 = GroupNorm(GROUPS, in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.time = nn.Linear(time_dim, out_channels) if time_dim else None
+        self.conv1 = Conv2d(in_channels, out_channels, 3, padding=1)
+        self.time = Linear(time_dim, out_channels) if time_dim else None
         self.norm2 = GroupNorm(GROUPS, out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
-        nn.init.zeros_(self.conv2.weight)  # the block starts as its skip, but for a bias
+        self.conv2 = Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Identity() if in_channels == out_channels else Conv2d(in_channels, out_channels, 1)
+        nn.init.zeros_(self.conv2.weight)  # the block starts as its skip, up to a bias
 
     def forward(self, x, time=None):
         h = self.conv1(silu(self.norm1(x)))
@@ -29,33 +29,33 @@ class ResidualBlock(nn.Module):
         return self.skip(x) + h
 
 
+def attend(q, k, v, heads):
+    """Multi-head softmax(Q K^T / sqrt(d)) V, d channels per head: q (B, N, C), k, v (B, L, C) -> (B, N, C)."""
+    q, k, v = (x.reshape(*x.shape[:2], heads, -1).permute(0, 2, 1, 3) for x in (q, k, v))  # (B, heads, N or L, d)
+    scores = q @ k.permute(0, 1, 3, 2) / math.sqrt(q.shape[-1])  # (B, heads, N, L)
+    h = (softmax(scores, dim=-1) @ v).permute(0, 2, 1, 3)  # (B, N, heads, d)
+    return h.reshape(*h.shape[:2], -1)
+
+
 class Attention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V over the pixels, or over the tokens of a context: x (B, C, H, W), context
+    """Self-attention over the pixels, or cross-attention from pixels to context tokens: x (B, C, H, W), context
     (B, L, context_dim) or None for self-attention -> (B, C, H, W)."""
 
     def __init__(self, channels, head_dim, context_dim=None):
         super().__init__()
         self.heads = channels // head_dim
         self.norm = GroupNorm(GROUPS, channels)
-        self.query = nn.Linear(channels, channels, bias=False)
-        self.key = nn.Linear(context_dim or channels, channels, bias=False)
-        self.value = nn.Linear(context_dim or channels, channels, bias=False)
-        self.out = nn.Linear(channels, channels)
+        self.query = Linear(channels, channels, bias=False)
+        self.key = Linear(context_dim or channels, channels, bias=False)
+        self.value = Linear(context_dim or channels, channels, bias=False)
+        self.out = Linear(channels, channels)
         nn.init.zeros_(self.out.weight)
-
-    def split(self, x):
-        """(B, L, C) -> (B, heads, L, C / heads)."""
-        batch, length, channels = x.shape
-        return x.reshape(batch, length, self.heads, channels // self.heads).permute(0, 2, 1, 3)
 
     def forward(self, x, context=None):
         batch, channels, height, width = x.shape
         tokens = self.norm(x).reshape(batch, channels, height * width).permute(0, 2, 1)  # (B, HW, C)
         context = tokens if context is None else context
-        q, k, v = self.split(self.query(tokens)), self.split(self.key(context)), self.split(self.value(context))
-        scores = q @ k.permute(0, 1, 3, 2) / math.sqrt(channels // self.heads)  # (B, heads, HW, L)
-        h = (softmax(scores, dim=-1) @ v).permute(0, 2, 1, 3)  # (B, HW, heads, C / heads)
-        h = self.out(h.reshape(batch, height * width, channels))
+        h = self.out(attend(self.query(tokens), self.key(context), self.value(context), self.heads))  # (B, HW, C)
         return x + h.permute(0, 2, 1).reshape(batch, channels, height, width)
 
 
@@ -64,7 +64,7 @@ class Upsample(nn.Module):
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv = Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x):
         return self.conv(interpolate(x, scale_factor=2, mode="nearest"))

@@ -1,8 +1,8 @@
-"""Gaussian diffusion: the forward process, the training loss, and the network as a denoiser.
+"""Gaussian diffusion: the forward process, the training loss, and the denoiser with guidance.
 
 In the symbols of Ho et al. 2020, Denoising Diffusion Probabilistic Models, alpha_bar_t = prod_{i<=t} (1 - beta_i) and
     q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I).
-Here as in later papers alpha_t = sqrt(alpha_bar_t) and sigma_t = sqrt(1 - alpha_bar_t)."""
+Here, as in later papers, alpha_t = sqrt(alpha_bar_t) and sigma_t = sqrt(1 - alpha_bar_t)."""
 import math
 
 import numpy as np
@@ -13,15 +13,15 @@ from common.options.networks import DiffusionConfig
 
 
 class GaussianDiffusion:
-    """The forward process q and what follows from it. Time steps t are integers of numpy in 0..timesteps - 1; -1 is the
-    clean image. clip: estimates of x_0 are clipped to [-1, 1]."""
+    """The forward process q, the loss, and conversions between x_0, eps and v. Time steps t are numpy integers in
+    0..timesteps - 1, or -1, the clean image. clip: estimates of x_0 are clipped to [-1, 1]."""
 
     def __init__(self, config: DiffusionConfig, clip):
         self.config, self.clip = config, clip
         self.alphas_cumprod = alphas_cumprod(config)  # (timesteps + 1,) float64, 1 at index -1
 
     def alpha_sigma(self, t, like):
-        """alpha_t and sigma_t of t, one integer or (B,), as tensors (1 or B, 1, 1, 1)."""
+        """alpha_t and sigma_t as tensors (1 or B, 1, 1, 1); t is one integer or (B,)."""
         alpha = np.sqrt(self.alphas_cumprod[t]).reshape(-1, 1, 1, 1)
         sigma = np.sqrt(1 - self.alphas_cumprod[t]).reshape(-1, 1, 1, 1)
         return (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (alpha, sigma))
@@ -32,7 +32,7 @@ class GaussianDiffusion:
         return alpha * x_0 + sigma * eps
 
     def predict_x_0(self, output, x_t, t):
-        """The clean image that the network's output at x_t, t implies (Salimans and Ho 2022, appendix D)."""
+        """The estimate of x_0 from the network's output, eps or v, at x_t and t (Salimans and Ho 2022, appendix D)."""
         alpha, sigma = self.alpha_sigma(t, x_t)
         x_0 = (x_t - sigma * output) / alpha if self.config.prediction == "epsilon" else alpha * x_t - sigma * output
         return x_0.clamp(-1, 1) if self.clip else x_0
@@ -40,17 +40,17 @@ class GaussianDiffusion:
     def loss(self, unet, x_0, t, eps, y):
         """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + A).
 
-        The target is eps or, for v prediction, v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D)."""
+        The target is eps, or for v-prediction v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D)."""
         alpha, sigma = self.alpha_sigma(t, x_0)
         target = eps if self.config.prediction == "epsilon" else alpha * eps - sigma * x_0
         output = unet(self.q_sample(x_0, t, eps), torch.tensor(t, device=x_0.device), y)
         return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
     def denoiser(self, unet, y, guidance=1.0):
-        """denoise(x_t, t) -> the network's estimate of x_0 under conditions y (B, 1 + A); t one integer or (B,).
+        """A function denoise(x_t, t) -> estimate of x_0 under conditions y (B, 1 + A); t is one integer or (B,).
 
-        guidance: scale of classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w), by which the
-        network's output is f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is none, 0 ignores y."""
+        guidance: scale of classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w). The output is
+        f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is no guidance, 0 is unconditional."""
         null = torch.full_like(y, math.nan)
 
         def denoise(x_t, t):

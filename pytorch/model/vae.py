@@ -1,13 +1,13 @@
 """The KL-regularised autoencoder (Kingma and Welling 2014, Auto-Encoding Variational Bayes; Rombach et al. 2022,
-section 3.1): images to latents of fewer pixels, and back."""
+section 3.1): from images to smaller latents and back."""
 import math
 from itertools import pairwise
 
 import torch
 from torch import nn
-from torch.nn import GroupNorm
+from torch.nn import Conv2d, GroupNorm
 
-from common.diffusion.patches import pixel_shuffle, pixel_unshuffle
+from common.diffusion.patches import halved, pixel_shuffle, pixel_unshuffle
 from common.options.networks import VAEConfig
 from model.blocks import GROUPS, ResidualBlock, Upsample
 
@@ -18,11 +18,11 @@ class Encoder(nn.Module):
     def __init__(self, config: VAEConfig, channels):
         super().__init__()
         widths = [config.base_channels * mult for mult in config.channel_mults]
-        layers = [nn.Conv2d(channels * config.patch_size**2, widths[0], 3, padding=1)]
+        layers = [Conv2d(channels * config.patch_size**2, widths[0], 3, padding=1)]
         for width, wider in pairwise(widths):
-            layers += [ResidualBlock(width, width), nn.Conv2d(width, wider, 3, stride=2, padding=1)]
+            layers += [ResidualBlock(width, width), Conv2d(width, wider, 3, stride=2, padding=1)]
         layers += [ResidualBlock(widths[-1], widths[-1]), GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
+        layers += [Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)]
         self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
@@ -36,11 +36,11 @@ class Decoder(nn.Module):
     def __init__(self, config: VAEConfig, channels):
         super().__init__()
         widths = [config.base_channels * mult for mult in reversed(config.channel_mults)]
-        layers = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
+        layers = [Conv2d(config.latent_channels, widths[0], 3, padding=1), ResidualBlock(widths[0], widths[0])]
         for width, narrower in pairwise(widths):
             layers += [Upsample(width, narrower), ResidualBlock(narrower, narrower)]
         layers += [GroupNorm(GROUPS, widths[-1]), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], channels * config.patch_size**2, 3, padding=1)]
+        layers += [Conv2d(widths[-1], channels * config.patch_size**2, 3, padding=1)]
         self.patch_size = config.patch_size
         self.layers = nn.Sequential(*layers)
 
@@ -69,7 +69,8 @@ class VAE(nn.Module):
 
     def __init__(self, config: VAEConfig, shape):
         super().__init__()
-        self.config, self.latent_shape = config, config.latent_shape(shape)
+        self.config = config = config.fitted(shape)
+        self.latent_shape = config.latent_shape(shape)
         self.encoder = Encoder(config, shape[0])
         self.decoder = Decoder(config, shape[0])
 
@@ -80,16 +81,35 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     def forward(self, x, eps):
-        """x decoded from one draw of its posterior, and the posterior; eps (B, *latent_shape)."""
+        """(decoded sample of the posterior, the posterior, the first half of the batch at half the scale: decoded from
+        the same latents averaged over 2x2, None if they have one row or column), for noise eps (B, *latent_shape)."""
         posterior = self.encode(x)
-        return self.decode(posterior.sample(eps)), posterior
+        z = posterior.sample(eps)
+        small = self.decode(halved(z[: math.ceil(len(z) / 2)])) if min(z.shape[2:]) > 1 else None
+        return self.decode(z), posterior, small
 
 
-def vae_loss(vae, x, eps, kl_weight):
-    """Mean squared error per pixel + kl_weight * KL(q(z | x) || N(0, I)) in nats per latent element, and the two parts.
+def squared_errors(decoded, x):
+    """Mean squared errors (B,) of decoded images against x (B, C, H, W): of pixels, and of differences of neighbouring
+    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3). Where x is black or white, values
+    beyond black or white are no error, since a picture clips them."""
+    error = decoded.float() - x
+    beyond = ((x <= -1) & (error < 0)) | ((x >= 1) & (error > 0))
+    error = torch.where(beyond, torch.zeros_like(error), error)
+    down, right = error[:, :, 1:] - error[:, :, :-1], error[:, :, :, 1:] - error[:, :, :, :-1]
+    pixels, *edges = ((part**2).mean(dim=(1, 2, 3)) for part in (error, down, right))
+    return pixels, sum(edges)
 
-    x (B, channels, H, W), eps (B, *latent_shape)."""
-    reconstruction, posterior = vae(x, eps)
-    squared_error = ((reconstruction.float() - x) ** 2).mean(dim=(1, 2, 3))  # (B,)
+
+def vae_losses(vae, x, eps):
+    """The terms of the VAE's loss, {name: scalar}: the squared_errors() of a reconstruction, KL(q(z | x) || N(0, I)) in
+    nats per latent element, and the squared error at half the scale, against x averaged over 2x2 pixels (scale
+    equivariance: Kouzelis et al. 2025, EQ-VAE, section 3). x (B, channels, H, W), eps (B, *latent_shape)."""
+    decoded, posterior, small = vae(x, eps)
+    pixels, edges = squared_errors(decoded, x)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
-    return (squared_error + kl_weight * kl).mean(), {"reconstruction": squared_error.mean(), "kl": kl.mean()}
+    losses = {"reconstruction": pixels.mean(), "edges": edges.mean(), "kl": kl.mean()}
+    if small is not None:
+        half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # less if the latents' side is odd
+        losses["half_scale"] = squared_errors(small, half)[0].mean()
+    return losses

@@ -3,7 +3,7 @@ import paths
 
 from common.options.command_line import run
 from common.options.recipes import DistillLDM
-from distill_mnist import main  # the same, of a latent model
+from distill_mnist import main  # the same for a latent model
 
 if __name__ == "__main__":
     run(main, DistillLDM)

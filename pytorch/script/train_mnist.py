@@ -6,9 +6,8 @@ from common.options.recipes import TrainDDPM
 
 
 def main(options):
-    """Open the data and the space that x_0 lives in, build the conditional UNet, train it to predict v or the noise."""
-    from common.data.dataset import open_dataset  # imported late, so that --help is fast
-    from common.diffusion.model import Model
+    """Open the data and the space of x_0, build the conditional UNet, and train it to predict v or the noise."""
+    from common.diffusion.model import Model  # imported late, so that --help is fast
     from common.draw import sample_grid
     from common.training.run import Run
     from common.training.trainer import Trainer
@@ -17,7 +16,9 @@ def main(options):
     from optimizer import Muon
     from pipeline import pipeline
 
-    data, device = open_dataset(options.training.data).measured(options.measures), Device(options.where)
+    device = Device(options.where)
+    data, shape = pipeline.open_data(options, device)
+    options = options.fitted(shape)
     train = data.train.first(options.training.limit)
     run = Run(options, data.spec, device)
     space, x_0_of = pipeline.open_space(run, train.images)
@@ -25,7 +26,7 @@ def main(options):
     trainer = Trainer(run, space, {"model": (lambda: pipeline.build_unet(options.unet, space, data.spec), Muon)})
 
     def losses(modules, batch, done):
-        x_0 = x_0_of(batch.indices)
+        x_0 = x_0_of(batch)
         t = batch.noise.integers(options.diffusion.timesteps)
         eps = device.tensor(batch.noise.normal(*space.shape))
         y = device.tensor(batch.noise.drop(conditions[batch.indices], options.label_dropout))

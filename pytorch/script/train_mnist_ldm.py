@@ -3,7 +3,7 @@ import paths
 
 from common.options.command_line import run
 from common.options.recipes import TrainLDM
-from train_mnist import main  # the same, in the latents of a trained VAE
+from train_mnist import main  # the same in the latents of a trained VAE
 
 if __name__ == "__main__":
     run(main, TrainLDM)

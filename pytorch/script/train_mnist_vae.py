@@ -6,26 +6,28 @@ from common.options.recipes import TrainVAE
 
 
 def main(options):
-    """Open the data, build the VAE, train it on reconstruction + kl_weight * KL."""
-    from common.data.dataset import open_dataset  # imported late, so that --help is fast
-    from common.diffusion.space import Latents, Pixels, reconstruct
+    """Open the data, build the VAE, and train it on the weighted sum of its losses."""
+    from common.diffusion.space import Latents, Pixels, reconstruct  # imported late, so that --help is fast
     from common.images import pairs
     from common.training.run import Run
     from common.training.trainer import Trainer
     from device import Device
-    from model.vae import VAE, vae_loss
+    from model.vae import VAE, vae_losses
     from optimizer import Muon
+    from pipeline import pipeline
 
-    data, device = open_dataset(options.training.data), Device(options.where)
+    device = Device(options.where)
+    data, shape = pipeline.open_data(options, device)
+    options = options.fitted(shape)
     images, held_out = data.train.first(options.training.limit).images, data.test.first(100).images
-    space, latent_shape = Pixels(data.spec.shape), options.vae.latent_shape(data.spec.shape)
-    run, x_of = Run(options, data.spec, device), space.batches(images, device)
-    trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, space.shape), Muon)})
+    space, latent_shape = Pixels(shape), options.vae.latent_shape(shape)
+    run, x_of = Run(options, data.spec, device), space.batches(images, device, options.training)
+    trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, shape), Muon)})
 
     def losses(modules, batch, done):
         eps = device.tensor(batch.noise.normal(*latent_shape))
-        loss, parts = vae_loss(modules["model"], x_of(batch.indices), eps, options.kl_weight)
-        return {"model": loss}, parts
+        parts = vae_losses(modules["model"], x_of(batch), eps)
+        return {"model": sum(options.weights[name] * part for name, part in parts.items())}, parts
 
     def preview(vae):
         return pairs(held_out, reconstruct(Latents(vae, 0.0, 1.0), held_out, device), columns=10)

@@ -6,7 +6,7 @@ from common.options.sampling import Score, WhichDiffusion
 
 
 def main(options):
-    """Load the model, draw fake/, export real/, score one against the other."""
+    """Load the model, sample fake/, export real/, and compare the two."""
     from pipeline import pipeline  # imported late, so that --help is fast
     from scoring.score import score
 

@@ -1,0 +1,72 @@
+"""numpy's .npz and .npy files: Keras, MedMNIST, K-MNIST, scikit-learn's digits; QuickDraw, a file per class."""
+import math
+import zipfile
+from contextlib import contextmanager
+from functools import partial
+from tokenize import TokenError
+
+import numpy as np
+
+from common.data.named import PARTS, Array, assemble, check_sizes, files_of, source_of
+from common.data.source import as_pictures, check_size
+from common.files import damage_told
+
+NAMES_COUNT = False
+
+
+def find(place):
+    return files_of(place, ".npz", ".npy") or None
+
+
+def read(place, files):
+    """Several .npy files are a class each, unless one is named as labels, or all are named as parts."""
+    arrays = [array for path in files for array in arrays_of(path)]
+    kinds = sorted({path.suffix.lower() for path in files})
+    named = any(array.is_labels for array in arrays) or all(array.words & {*PARTS} for array in arrays)
+    if named or len(files) == 1 or kinds != [".npy"]:
+        return assemble(place, f"arrays in {' and '.join(kinds)}", arrays)
+    pictures = [as_pictures(array.read(), array) for array in arrays]
+    check_sizes(pictures, arrays)
+    check_size(sum(part.size for part in pictures), pictures[0].itemsize, place)
+    labels = np.repeat(range(len(arrays)), [len(part) for part in pictures])
+    classes = {i: array.name.removeprefix("full_numpy_bitmap_") for i, array in enumerate(arrays)}
+    return source_of("arrays in .npy, a file a class", [(np.concatenate(pictures), labels, place)], classes)
+
+
+def arrays_of(path):
+    """The Arrays in a file. A single array is named after its file."""
+    if path.suffix.lower() == ".npy":
+        return [Array(path, path.stem, partial(read_npy, path))]
+    with told(path), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    return [Array(path, name if len(names) > 1 else path.stem, partial(read_npz, path, name)) for name in names]
+
+
+@contextmanager
+def told(path):
+    """Context manager: errors in reading this file become a UserError."""
+    with damage_told(path, "fetch it again, or save plain numbers or text with numpy.savez or numpy.save"):
+        try:
+            yield
+        except (RuntimeError, TokenError) as error:  # of a zip that is encrypted or of a rare kind; of a header cut off
+            raise ValueError(error) from error
+
+
+def read_npy(path):
+    """The array in a .npy file, memory-mapped. UserError if it is damaged or holds Python objects."""
+    with told(path):
+        return np.load(path, mmap_mode="r")
+
+
+def read_npz(path, name):
+    """An array in a .npz file. UserError if it is damaged, holds Python objects, or claims to be too large."""
+    with told(path), zipfile.ZipFile(path) as archive:
+        with archive.open(f"{name}.npy") as file:
+            old = np.lib.format.read_magic(file) == (1, 0)
+            shape, _, dtype = getattr(np.lib.format, f"read_array_header_{1 if old else 2}_0")(file)
+            check_size(math.prod(shape), dtype.itemsize, f"{path} ({name})")
+        with archive.open(f"{name}.npy") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            if file.read(1):  # to the end, where the checksum is
+                raise ValueError(f"{name} is longer than it says")
+            return array

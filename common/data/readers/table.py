@@ -1,0 +1,140 @@
+"""Tables of pixels, .csv or .csv.gz: a row is a label and pixels, or has all pixels in one cell, as in FER2013."""
+import csv
+import gzip
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+
+from common.data.named import LABELS, files_of, only, part_of, source_of, used_of
+from common.data.source import as_pictures, few
+from common.errors import UserError
+from common.files import damage_told
+
+NAMES_COUNT = False
+LEAST = 64  # pixels in a row: a table of fewer numbers is about pictures, and holds none
+LONGEST = 2**24  # characters of a row
+NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?|nan", re.IGNORECASE)
+KINDS = {"pixels": "pixels", "usage": "usage"} | dict.fromkeys([*LABELS, "class", "emotion"], "label")
+KINDS |= dict.fromkeys(["", "id", "index", "unnamed: 0"], "ignored")
+EMOTIONS = "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"  # FER2013's, in its order
+
+
+@dataclass(frozen=True)
+class Table:
+    """The layout of a file. names: of the columns, () without a header; kinds: "pixels", "label", "usage" or "ignored"
+    for each. If one cell holds all pixels, each pixel counts as a column named pixels."""
+
+    path: Path
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    guessed: bool  # whether one of the pixels must be the label, which nothing names
+
+
+def find(place):
+    files = files_of(place, ".csv", ".csv.gz")
+    return [path for path in files if path.name.lower() != "measures.csv" and table_of(path)] or None
+
+
+def read(place, files):
+    parts = {path: part_of(path.name) for path in files}
+    tables = {part: table_of(only([path for path in files if parts[path] == part], place)) for part in parts.values()}
+    used = used_of({part: table.guessed or "label" in table.kinds for part, table in tables.items()}, place)
+    notes = [f"{tables[part].path.name} not used" for part in tables if part not in used]
+    read = [part for name in used for part in parts_of(tables[name], notes)]
+    classes = dict(enumerate(EMOTIONS)) if "emotion" in tables[used[0]].names else None
+    return source_of("tables in .csv", read[:2], classes, dict.fromkeys(notes))
+
+
+def opened(path):
+    open_text = gzip.open if path.name.lower().endswith(".gz") else open
+    return open_text(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+
+
+def spaced(line):
+    """A row with spaces between its cells, like those between the pixels of one cell."""
+    return line.replace(",", " ").replace('"', " ")
+
+
+def cells_of(line, names):
+    """The cells of a row; a cell of all pixels is split into one per pixel."""
+    cells = spaced(line).split() if "pixels" in names else next(csv.reader([line]), [])
+    return [cell.strip() for cell in cells]
+
+
+def table_of(path):
+    """The Table at a path, or None if it is not a table of pixels."""
+    with damage_told(path, "fetch it again"), opened(path) as file:
+        first, second = file.readline(LONGEST), file.readline(LONGEST)
+        names = [name.lower() for name in cells_of(first, ())]
+        numbers = [float(name) for name in names if NUMBER.fullmatch(name)]
+        invented = "0.1" in names or (np.diff(numbers) == 1).all()  # by pandas, for columns that had no names
+        if len(numbers) >= len(names) / 2 and not invented:
+            names, second = [], first
+        cells = cells_of(second, names)
+    other = "ignored" if names else "label"
+    kinds = ["pixels" if NUMBER.fullmatch(cell) and "pixels" not in names else other for cell in cells]
+    repeats = {"pixels": len(cells) - len(names) + 1}
+    names = [name for name in names for _ in range(repeats.get(name, 1))]
+    kinds = [KINDS.get(name, kind) for name, kind in zip(names, kinds)] if names else kinds
+    count = kinds.count("pixels")
+    guessed = "label" not in kinds and math.isqrt(max(0, count - 1)) ** 2 == count - 1
+    return Table(path, tuple(names), tuple(kinds), guessed) if count >= LEAST else None
+
+
+def parts_of(table, notes):
+    """[(pictures, labels or None, path)] of a table: one, or two if a column names the part. Appends to the notes."""
+    cells = read_cells(table)
+    pixels, labels = cells["pixels"], cells.get("label")
+    if table.guessed:
+        column = 0 if np.ptp(pixels[:, 0]) else -1  # what is the same in each row is a corner's pixel
+        labels, pixels = pixels[:, column], np.delete(pixels, column, axis=1)
+        notes.append(f"labels in the {'last' if column else 'first'} column")
+    if unused := {name for name, kind in zip(table.names, table.kinds) if kind == "ignored" and name not in KINDS}:
+        notes.append(f"columns {few(sorted(unused))} not used")
+    pictures = as_pictures(pixels, table.path)
+    if "emnist" in table.path.name.lower():
+        pictures = pictures.swapaxes(1, 2)
+        notes.append("turned upright: EMNIST stores them transposed")
+    if "usage" not in cells:
+        return [(pictures, labels, table.path)]
+    trains = np.char.startswith(np.char.lower(cells["usage"][:, 0]), "train")
+    halves = [rows for rows in (trains, ~trains) if rows.any()]
+    return [(pictures[rows], labels if labels is None else labels[rows], table.path) for rows in halves]
+
+
+def read_cells(table):
+    """{kind: cells (N, D)}: pixels as uint8 if they fit, else float32; label and usage as text. UserError, which names
+    the row, if a cell is missing or not a number."""
+    counts = [(kind, len([*run])) for kind, run in groupby(table.kinds)]
+    for number in np.uint8, np.float32:
+        types = {"pixels": number, "label": "U64", "usage": "U16", "ignored": "U1"}
+        form = [(f"{kind}{i}", types[kind], (count,)) for i, (kind, count) in enumerate(counts)]
+        with damage_told(table.path, "fetch it again"), opened(table.path) as file, warnings.catch_warnings():
+            warnings.simplefilter("error")  # a number that does not fit would be cut off with no more than a warning
+            lines, between = (map(spaced, file), None) if "pixels" in table.names else (file, ",")
+            layout = {"delimiter": between, "quotechar": '"', "comments": None, "skiprows": len(table.names[:1])}
+            try:
+                rows = np.loadtxt(lines, form, ndmin=1, **layout)
+            except (ValueError, DeprecationWarning):
+                continue
+        fields = {kind: [rows[name] for name in rows.dtype.names if name.startswith(kind)] for kind in {*table.kinds}}
+        return {kind: runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1) for kind, runs in fields.items()}
+    raise UserError(f"{table.path}{fault(table)}")
+
+
+def fault(table):
+    """A description of the first row that does not fit the table."""
+    with opened(table.path) as file:
+        for number, line in islice(enumerate(file, 1), len(table.names[:1]), None):
+            cells = cells_of(line, table.names)
+            if cells and len(cells) != len(table.kinds):
+                return f": row {number} has {len(cells)} cells, others {len(table.kinds)}: complete it, or leave it out"
+            for kind, cell in zip(table.kinds, cells):
+                if kind == "pixels" and not NUMBER.fullmatch(cell):
+                    return f": row {number} has {cell[:20]!r} where a number should be: mend it, or leave it out"
+    return " holds what is no number: fetch it again"

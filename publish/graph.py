@@ -1,0 +1,107 @@
+"""Export a function of tensors for the page: an optimized ONNX graph, and its weights in half precision.
+
+To keep the page's start fast, the graph is optimized here, not in the browser, and its weights are in a separate file,
+one array, which JavaScript unpacks."""
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from publish.winograd import quicken
+
+HALVED = 64  # tensors with as many numbers or more are stored in half precision
+
+
+@dataclass
+class Function:
+    """A function, the modules that it uses, an example array per input, and the inputs whose first axis is a batch of
+    any size."""
+
+    compute: object
+    modules: object
+    inputs: dict
+    batched: tuple
+
+    def to_onnx(self):
+        """Convert it to an ONNX model."""
+        import torch
+
+        class Computed(torch.nn.Module):
+            def __init__(self, function):
+                super().__init__()
+                self.modules_used, self.compute = function.modules, function.compute
+
+            def forward(self, *inputs):
+                return self.compute(*inputs)
+
+        batch = {0: torch.export.Dim.DYNAMIC}
+        program = torch.onnx.export(
+            Computed(self).eval(), tuple(torch.tensor(array) for array in self.inputs.values()), dynamo=True,
+            verbose=False, input_names=list(self.inputs), output_names=["output"],
+            dynamic_shapes=(tuple(batch if name in self.batched else {} for name in self.inputs),),
+        )  # fmt: skip
+        return program.model_proto
+
+    def to_files(self, place):
+        """(graph, weights, sizes): the bytes of an ONNX model whose large weights are in a file called `place`, as
+        float32; these weights as float16; the count of those stored unchanged, then, for each convolution in Winograd
+        form (see winograd.py), its pairs of channels, stored as 9 taps each, which become 36 numbers."""
+        from onnx import TensorProto, numpy_helper
+
+        model = self.to_onnx()
+        for node in model.graph.node:
+            del node.metadata_props[:]  # paths and lines of source files on this machine
+        transpose_weights(model.graph)
+        taps = quicken(model)
+        model = optimized(model)
+        del model.graph.value_info[:]  # shapes that the runtime infers itself
+        large = [x for x in model.graph.initializer if x.data_type == TensorProto.FLOAT and np.prod(x.dims) >= HALVED]
+        pieces, sizes, offset = [], [0], 0
+        for tensor in sorted(large, key=lambda tensor: tensor.name in taps):
+            pieces.append(taps.get(tensor.name, numpy_helper.to_array(tensor)).astype(np.float16).ravel())
+            if tensor.name in taps:
+                sizes.append(taps[tensor.name].shape[1])
+            else:
+                sizes[0] += pieces[-1].size
+            length = 4 * int(np.prod(tensor.dims))
+            move_outside(tensor, place, offset, length)
+            offset += length
+        return model.SerializeToString(), np.concatenate(pieces).tobytes(), sizes
+
+
+def transpose_weights(graph):
+    """Store weights transposed if the graph transposes them: a product with a constant is then faster."""
+    from onnx import numpy_helper
+
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    for node in list(graph.node):
+        if node.op_type == "Transpose" and node.input[0] in weights:
+            array = numpy_helper.to_array(weights[node.input[0]]).transpose(node.attribute[0].ints)
+            graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), node.output[0]))
+            graph.node.remove(node)
+
+
+def optimized(model):
+    """The model after ONNX Runtime's graph optimizations that hold on any machine."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnx.load(options.optimized_model_filepath)
+
+
+def move_outside(tensor, place, offset, length):
+    """Make a tensor of an ONNX model external: `length` bytes at `offset` of the file `place`."""
+    from onnx import TensorProto
+
+    tensor.ClearField("raw_data")
+    tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": place, "offset": offset, "length": length}.items():
+        tensor.external_data.add(key=key, value=str(value))

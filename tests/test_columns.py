@@ -1,0 +1,167 @@
+"""The measures.csv beside a data set's pictures."""
+import numpy as np
+import pytest
+
+from common.data.columns import columns_of, read_columns
+from common.errors import UserError
+
+NAN = float("nan")
+NAMES = ["train/cat/1.png", "train/cat/a.png", "train/dog/a.png", "test/cat/b.png", "test/dog/7.png"]
+
+
+def write(folder, text, encoding="utf-8"):
+    (folder / "measures.csv").write_bytes(text.encode(encoding))
+    return folder
+
+
+def columns(place, order=range(5), count=5, names=None):
+    found = read_columns(place, np.array(order), count, names)
+    assert all(x.dtype == np.float32 and x.shape == (len(order),) for x in found.values())
+    return {name: x.tolist() for name, x in found.items()}
+
+
+def same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], np.array(values, np.float32), err_msg=name)
+
+
+def test_by_number(tmp_path):
+    """Of all pictures as they are stored; those of this part in its order; NaN where there is no row, or no value."""
+    write(tmp_path, "picture,age (years),angle\n0,40,-10.5\n3,,1e3\n1,NaN,0\n4,NA,nan\n")
+    assert columns_of(tmp_path) == {"age": "years", "angle": ""}
+    same(columns(tmp_path), {"age": [40, NAN, NAN, NAN, NAN], "angle": [-10.5, 0, NAN, 1000, NAN]})
+    same(columns(tmp_path, [3, 0]), {"age": [NAN, 40], "angle": [1000, -10.5]})
+
+
+def test_beside_a_file(tmp_path):
+    write(tmp_path, "picture,age\n1,3\n")
+    place = tmp_path / "digits.npz"
+    place.write_bytes(b"")
+    assert columns_of(place) == {"age": ""}
+    same(columns(place, [0, 1], 2), {"age": [NAN, 3]})
+
+
+def test_without(tmp_path):
+    assert columns_of(tmp_path) == {}
+
+
+def test_by_name(tmp_path):
+    """By path, or by the end of it that no other has, with either slash; spaces at the ends of cells do not count."""
+    write(tmp_path, "file,age\ntrain/cat/a.png,1\ndog/a.png,2\n1.png,3\ntest\\cat\\b.png,4\n ./test/dog/7.png , 5 \n")
+    same(columns(tmp_path, names=NAMES), {"age": [3, 1, 2, 4, 5]})
+    write(tmp_path, "file,age\na.png,1\nsub/a.png,2\n")  # the whole path counts more than an end
+    same(columns(tmp_path, [0, 1], 2, ["sub/a.png", "a.png"]), {"age": [2, 1]})
+
+
+def test_numbers_where_files_have_names(tmp_path):
+    """They count pictures, unless another picture's file has that number."""
+    write(tmp_path, "index,age\n0,1\n2,5\n3,6\n")
+    same(columns(tmp_path, names=NAMES), {"age": [1, NAN, 5, 6, NAN]})
+    write(tmp_path, "index,age\n0,1\n1,2\n")
+    same(columns(tmp_path, [0, 1], 2, ["0.png", "00001.png"]), {"age": [1, 2]})
+    same(columns(tmp_path, [0, 1], 2, ["0", "1"]), {"age": [1, 2]})
+    same(columns(tmp_path, [0, 1], 2, ["1", "0"]), {"age": [2, 1]})
+    same(columns(tmp_path, [0, 1], 2, ["7.png", "8.png"]), {"age": [1, 2]})
+    write(tmp_path, "index,age\n0,1\n1,2\n")
+    said = "line 3: '1' is no picture, or may be several: name each as in train/cat/1.png"
+    assert refused(tmp_path, names=NAMES) == said
+    both = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
+    said = "line 2: '0' is no picture, or may be several: name each as in cat/0.png"
+    assert refused(tmp_path, range(4), 4, both) == said
+    said = "line 3: '1' is no picture, or may be several: name each as in 00001.png"
+    assert refused(tmp_path, range(2), 2, ["00001.png", "00002.png"]) == said
+    write(tmp_path, "file,age\n101,1\n100,2\na,3\n")  # without their suffix
+    same(columns(tmp_path, [0, 1, 2], 3, ["x/100.png", "x/00101.png", "x/a.png"]), {"age": [2, 1, 3]})
+
+
+@pytest.mark.parametrize("text", [
+    "\ufeffpicture,age (years),b\r\n0,1,2\r\n1,3,4\r\n",  # as Excel saves it
+    'picture , "age  (years)" ,b\n"0", "1" , 2\n\n1,3,4\n,,\n',  # spaces, quotes, rows that are blank
+    ",age (years),b\n0,1,2\n1,3,4\n",  # as pandas saves a table
+    "\n\npicture,age(years),b\n0,1,2\n1,3,4",
+])  # fmt: skip
+def test_forms_of_csv(tmp_path, text):
+    write(tmp_path, text)
+    assert columns_of(tmp_path) == {"age": "years", "b": ""}
+    same(columns(tmp_path, [0, 1], 2), {"age": [1, 3], "b": [2, 4]})
+
+
+def test_names(tmp_path):
+    write(tmp_path, "picture,a-b.c_1,年龄 (岁),2x (mm (metric))\n0,1,2,3\n")
+    assert columns_of(tmp_path) == {"a-b.c_1": "", "年龄": "岁", "2x": "mm (metric)"}
+    many = ",".join(f"m{i}" for i in range(64))
+    write(tmp_path, f"picture,{many}\n0{',1' * 64}\n")
+    assert list(columns_of(tmp_path)) == many.split(",")
+
+
+def refused(place, *arguments, **named):
+    with pytest.raises(UserError) as error:
+        columns(place, *arguments, **named)
+    assert "\n" not in str(error.value)
+    return str(error.value).replace(f"{place / 'measures.csv'}", "PATH").removeprefix("PATH, ")
+
+
+ADVICE = "its first line names the columns, separated by commas, as in picture,age (years),angle"
+BAD = "(letters, digits, _, - and . can be)"
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
+    ("picture\n0\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
+    ("picture;age\n0;4,5\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
+    ("picture\tage\n0\t4\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
+    ("picture" + ",a" * 65, f"PATH has 65 columns of measures, and 1 to 64 can be: {ADVICE}"),
+    ("picture,my age\n", f"PATH cannot have a measure 'my age' {BAD}: {ADVICE}"),
+    ("picture,a=b\n", f"PATH cannot have a measure 'a=b' {BAD}: {ADVICE}"),
+    ("picture,-a\n", f"PATH cannot have a measure '-a' {BAD}: {ADVICE}"),
+    ('picture,"a\nb"\n', f"PATH cannot have a measure 'a b' {BAD}: {ADVICE}"),
+    ("picture,age,\n", f"PATH cannot have a measure '' {BAD}: {ADVICE}"),
+    ("0,40\n1,41\n", f"PATH cannot have a measure '40' {BAD}: {ADVICE}"),  # no header
+    ("0,4.5\n1,41\n", f"PATH cannot have a measure '4.5' {BAD}: {ADVICE}"),
+    ("picture,label\n", f"PATH cannot have a measure 'label' (a class is no measure): {ADVICE}"),
+    ("picture,age,age (years)\n", "PATH names age twice: rename one of its columns"),
+])  # fmt: skip
+def test_first_line_refused(tmp_path, text, said):
+    assert refused(write(tmp_path, text)) == said
+    with pytest.raises(UserError):
+        columns_of(tmp_path)
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ("0,1,2\n1,3\n", "line 3 has 2 cells, the first line 3: give it one a column"),
+    ("0,1,2,3\n", "line 2 has 4 cells, the first line 3: give it one a column"),
+    ("0,1,2\n1,2,3\n0,1,2\n", "line 4: '0' has a row already: keep one for each picture"),
+    ("5,1,2\n", "line 2: '5' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("-1,1,2\n", "line 2: '-1' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("1.0,1,2\n", "line 2: '1.0' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("a.png,1,2\n", "line 2: 'a.png' is no picture, or may be several: name each by its number, 0 to 4"),
+    (",1,2\n", "line 2: '' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("9" * 5000 + ",1,2\n",
+     f"line 2: '{'9' * 80}' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("0,1,inf\n", "line 2, column angle: 'inf' is no finite number: where unknown, write nothing"),
+    ("0,-1e39,1\n", "line 2, column age: '-1e39' is no finite number: where unknown, write nothing"),
+    ("0,old,1\n", "line 2, column age: 'old' is no finite number: where unknown, write nothing"),
+    ('0,"4,5",1\n', "line 2, column age: '4,5' is no finite number: where unknown, write nothing"),
+])  # fmt: skip
+def test_row_refused(tmp_path, rows, said):
+    assert refused(write(tmp_path, f"picture,age (years),angle\n{rows}")) == said
+
+
+def test_row_by_name_refused(tmp_path):
+    write(tmp_path, "picture,age\ncat/1.png,5\nc.png,6\n")
+    said = "line 3: 'c.png' is no picture, or may be several: name each as in train/cat/1.png"
+    assert refused(tmp_path, names=NAMES) == said
+    write(tmp_path, "picture,age\na.png,6\n")
+    said = "line 2: 'a.png' is no picture, or may be several: name each as in train/cat/1.png"
+    assert refused(tmp_path, names=NAMES) == said
+    write(tmp_path, "picture,age\ntrain/cat/1.png,5\n1.png,6\n")
+    assert refused(tmp_path, names=NAMES) == "line 3: '1.png' has a row already: keep one for each picture"
+
+
+def test_damage(tmp_path):
+    write(tmp_path, "picture,age\n0,1\n", "utf-16")
+    assert refused(tmp_path).startswith("PATH is damaged or gone ('utf-8' codec can't decode")
+    assert refused(tmp_path).endswith(": save it as CSV in UTF-8")
+    write(tmp_path, 'picture,age\n0,"1\n1,2\n')  # a quotation mark that nothing closes
+    assert "'1\\n1,2' is no finite number" in refused(tmp_path)
