@@ -12,7 +12,7 @@ from common.diffusion import edit
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.draw import chosen_conditions, output_folder
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 from common.images import from_uint8, grid, save_gif, save_png
 from common.options.editing import Morph, Repaint, Vary
 
@@ -22,7 +22,7 @@ PARTS = ("left", "right", "top", "bottom", "centre")  # names of masks
 def open_grey(path, cure="name another picture", paper="white"):
     """Read a picture as grey levels, uint8 (H, W), on paper of this colour where transparent; UserError if it is none.
     """
-    with damage_told(path, cure):
+    with catch_damage(path, cure):
         return np.asarray(opened(path, paper=paper).convert("L"))
 
 
@@ -30,7 +30,7 @@ def read_picture(path, spec):
     """Read a picture, uint8 of the Spec's shape, preprocessed as its data's pictures were."""
     if spec.digest == MNIST:
         return np.repeat(read_digit(path, spec.shape), spec.shape[0], axis=0)
-    with damage_told(path, "name another picture"):
+    with catch_damage(path, "name another picture"):
         return fitted(opened(path), replace(spec.preprocessing, channels=spec.shape[0]))
 
 

@@ -1,14 +1,14 @@
-"""The one exception that a user is meant to see, and what helps against the system's own."""
+"""The one exception that a user is meant to see, and one line for each error of the operating system."""
 import errno
 
 PLACE = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR
-SPACE = "free some space there; what was written before is whole"
+SPACE = "free some space there; files that were written before are complete"
 CURES = {
     errno.ENOSPC: SPACE,
     errno.EDQUOT: SPACE,
-    errno.EFBIG: "it is larger than a file may be here (`ulimit -f`): raise that limit",
-    errno.EMFILE: "more files are open than may be (`ulimit -n`): raise that limit, as by `ulimit -n 4096`",
-    errno.ENOENT: "it, or its folder, was moved or removed: put it back, or begin again",
+    errno.EFBIG: "the limit on the size of files (`ulimit -f`) is too low: raise it",
+    errno.EMFILE: "the limit on open files (`ulimit -n`) is too low: raise it, for example with `ulimit -n 4096`",
+    errno.ENOENT: "the file or its folder was moved or removed: put it back, or start again",
 }
 
 
@@ -20,7 +20,7 @@ class Missing(UserError):
     """A path that does not exist."""
 
 
-def told(error, other_place="with --out", place=PLACE):
-    """An OSError as one line. other_place: how the user names another folder, which is the cure of errors in place."""
-    cure = f"name a folder that can be written {other_place}" if error.errno in place else CURES.get(error.errno)
+def os_error_text(error, other_place="with --out", place=PLACE):
+    """An OSError as one line. other_place: how the user chooses another folder, the cure if error.errno is in place."""
+    cure = f"choose a writable folder {other_place}" if error.errno in place else CURES.get(error.errno)
     return ": ".join(filter(None, (error.filename or "a file", error.strerror or str(error), cure)))

@@ -37,7 +37,7 @@ def shipped_weights(tree, kind):
 
 
 def write_atomically(path, data: bytes, durable=True):
-    """Write a file whole or not at all. durable: even if the machine fails, for some milliseconds per file."""
+    """Write the whole file or nothing. durable: also if the machine crashes; this takes some milliseconds per file."""
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -49,7 +49,7 @@ def write_atomically(path, data: bytes, durable=True):
                     os.fsync(file.fileno())
             os.replace(temporary, path)
     finally:
-        with contextlib.suppress(OSError):  # it was renamed, or never made
+        with contextlib.suppress(OSError):  # it was already renamed, or never made
             temporary.unlink()
     if not durable:
         return
@@ -86,7 +86,7 @@ def digest(path):
 
 @contextlib.contextmanager
 def os_errors_about(path):
-    """Context manager: an OSError names this path, where it would name a temporary file or, after a write, none."""
+    """Context manager: an OSError names this path, instead of a temporary file or no file at all."""
     try:
         yield
     except OSError as error:
@@ -95,19 +95,19 @@ def os_errors_about(path):
 
 
 @contextlib.contextmanager
-def damage_told(path, cure=None):
-    """Context manager: errors in reading this file become a UserError. cure: None for a file of the repository."""
+def catch_damage(path, cure=None):
+    """Context manager: errors in reading this file become a UserError. cure: None if git can restore the file."""
     try:
         yield
     except DAMAGE as error:
         reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
         cure = cure or f"`git checkout -- {path}` restores it"
-        raise UserError(f"{path} is damaged or gone ({reason}): {cure}") from error
+        raise UserError(f"{path} is damaged or missing ({reason}): {cure}") from error
 
 
 def read_json(path, cure=None):
-    """Read a dictionary that write_json wrote; UserError, with this cure, if it is damaged or gone."""
-    with damage_told(path, cure):
+    """Read a dictionary that write_json wrote; UserError, with this cure, if it is damaged or missing."""
+    with catch_damage(path, cure):
         return dict(json.loads(path.read_text()))
 
 
@@ -118,5 +118,5 @@ def lock(folder):
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{folder} is in use by another process: wait until it ends, or name another --out") from None
+        raise UserError(f"{folder} is in use by another process: wait for its end, or choose another --out") from None
     return held

@@ -7,7 +7,7 @@ from PIL import Image
 
 from common.diffusion.space import from_uint8
 from common.errors import UserError
-from common.files import damage_told, write_atomically
+from common.files import catch_damage, write_atomically
 
 
 def to_uint8(images):
@@ -85,7 +85,7 @@ def read_images(folder, shape):
         raise UserError(f"{folder} holds {len(files)} PNGs: at least 2 are needed, right inside the folder")
     images, modes = np.empty((len(files), *shape), np.uint8), set()
     for image, file in zip(images, files):
-        with damage_told(file, "delete it or draw it again"), Image.open(file) as opened:
+        with catch_damage(file, "delete it or draw it again"), Image.open(file) as opened:
             if opened.size != (width, height):
                 expected = f"images of {width}x{height} are compared, unless --size or --data says otherwise"
                 raise UserError(f"{file} is {opened.width}x{opened.height}: {expected}")

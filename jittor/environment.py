@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import PLACE, UserError, told
+from common.errors import PLACE, UserError, os_error_text
 
 
 def cuda_works():
@@ -152,7 +152,7 @@ def import_quietly():
 try:
     import_quietly()
 except OSError as error:
-    reason = told(error, "with the variable JITTOR_HOME", (*PLACE, errno.ENOENT))
+    reason = os_error_text(error, "with the variable JITTOR_HOME", (*PLACE, errno.ENOENT))
     raise UserError(f"Jittor cannot keep what it compiles in {home()}: {reason}") from error
 import jittor as jt  # noqa: E402, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401

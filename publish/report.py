@@ -189,8 +189,8 @@ def controls(results):
         rows.append((*names(r, words), *cells(r["control"]), f"{accuracy:.1f} %"))
     for r in [r for r in followed if undistilled(r["model"]) == "ldm"][:1]:
         rows.append(("test digits, through the VAE", FRAMEWORKS[r["tree"]], "", *cells(r["control"]["ceiling"]), ""))
-    asked = (f"{name}: r, error" for name in MEASURES)
-    return table(rows, ("model", "framework", "sampler, calls", *asked, "leak", "class"))
+    headings = (f"{name}: r, error" for name in MEASURES)
+    return table(rows, ("model", "framework", "sampler, calls", *headings, "leak", "class"))
 
 
 def ranks(results):

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import affine_grid, cross_entropy, grid_sample, interpolate
 from tqdm import tqdm
 
-from common.files import damage_told
+from common.files import catch_damage
 from common.images import from_uint8
 
 SIZE = 32  # side of the networks' input in pixels
@@ -74,7 +74,7 @@ def seen(images):
 def trained(path, cure):
     """Load (network, mean (D,), matrix (D, D)), of which the last two rescale its features. UserError, with this cure,
     if the file is damaged."""
-    with damage_told(path, cure):
+    with catch_damage(path, cure):
         tensors = load_file(path)
         mean, matrix = (tensors.pop(part).double().numpy() for part in ("rescale.mean", "rescale.map"))
         (classes,) = (len(tensor) for tensor in tensors.values() if tensor.ndim == 2)  # from the last layer

@@ -161,7 +161,7 @@ def test_row_by_name_refused(tmp_path):
 
 def test_damage(tmp_path):
     write(tmp_path, "picture,age\n0,1\n", "utf-16")
-    assert refused(tmp_path).startswith("PATH is damaged or gone ('utf-8' codec can't decode")
+    assert refused(tmp_path).startswith("PATH is damaged or missing ('utf-8' codec can't decode")
     assert refused(tmp_path).endswith(": save it as CSV in UTF-8")
     write(tmp_path, 'picture,age\n0,"1\n1,2\n')  # a quotation mark that nothing closes
     assert "'1\\n1,2' is no finite number" in refused(tmp_path)

@@ -94,7 +94,7 @@ def test_damaged_file(copy, name, damage):
         flip_byte(path)
     else:
         path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
-    with pytest.raises(UserError, match=rf"{name} is damaged or gone \(.+\): fetch it again"):
+    with pytest.raises(UserError, match=rf"{name} is damaged or missing \(.+\): fetch it again"):
         load("train" in name, copy)
 
 
@@ -102,7 +102,7 @@ def test_the_repository_s_own_file_is_restored_by_git(copy, monkeypatch):
     for module in ("dataset", "readers.idx"):
         monkeypatch.setattr(f"common.data.{module}.DATA", copy)
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is damaged or gone .*: `git checkout"):
+    with pytest.raises(UserError, match=r"labels-idx1-ubyte\.gz is damaged or missing .*: `git checkout"):
         load(train=False)
 
 
@@ -116,7 +116,7 @@ def idx(*shape, content):
 def test_headers_that_lie(copy, shape, content):
     """No pixels, more than memory holds, read or resized, 100 MB of zeros where 12 bytes are told: not unpacked."""
     (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or gone \((it claims|.*of size 13 )"):
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or missing \((it claims|.*of size 13 )"):
         load(True, copy)
 
 

@@ -246,7 +246,7 @@ def test_a_picture_of_other_data_is_made_as_that_was(picture, tmp_path):
     coloured = read_picture(picture, replace(MNIST.spec, shape=(3, 32, 32)))
     np.testing.assert_array_equal(coloured, read_digit(picture, SHAPE).repeat(3, axis=0))
     (tmp_path / "text.png").write_text("7")
-    with pytest.raises(UserError, match=r"text\.png is damaged or gone .*: name another picture"):
+    with pytest.raises(UserError, match=r"text\.png is damaged or missing .*: name another picture"):
         read_picture(tmp_path / "text.png", own)
 
 

@@ -181,7 +181,7 @@ def test_names_of_classes(tmp_path):
     ({"x": GREY, "y": LABELS / 2}, "(x) has labels that are missing, or not whole: give each picture a whole number"),
     ({"x": GREY, "y": [np.nan] * 6}, "(x) has labels that are missing, or not whole: give each picture a whole number"),
     ({"x": GREY, "y": ["a", "b", "", "a", "b", "c"]}, "(x) lacks the label of picture 3: give each one"),
-    ({"x": GREY, "y": LABELS.astype(object)}, "is damaged or gone (Object arrays cannot be loaded when "
+    ({"x": GREY, "y": LABELS.astype(object)}, "is damaged or missing (Object arrays cannot be loaded when "
      "allow_pickle=False): fetch it again, or save plain numbers or text with numpy.savez or numpy.save"),
     ({"x_train": GREY, "x_test": GREY[:, :7, :7]},
      "(x_train) has pictures of 8x8 and a.npz (x_test) of 7x7: make them of one size"),
@@ -208,14 +208,14 @@ def test_damage(tmp_path):
     for name, content in {"cut": whole[:300], "none": b"", "text": b"x" * 99, "spoilt": spoilt}.items():
         path = tmp_path / f"{name}.npz"
         path.write_bytes(content)
-        assert error(path, arrays).startswith(f"{name}.npz is damaged or gone (") and error(path, arrays).endswith(cure)
+        assert error(path, arrays).startswith(f"{name}.npz is damaged or") and error(path, arrays).endswith(cure)
     np.save(tmp_path / "a.npy", GREY)
     whole = (tmp_path / "a.npy").read_bytes()
     for content in (whole[:-1], whole[:50], whole.replace(b"}", b" ")):
         (tmp_path / "a.npy").write_bytes(content)
-        assert error(tmp_path / "a.npy", arrays).startswith("a.npy is damaged or gone (")
+        assert error(tmp_path / "a.npy", arrays).startswith("a.npy is damaged or missing (")
     (tmp_path / "a.npy").write_bytes(whole.replace(b"|u1", b"|O8"))
-    assert "a.npy is damaged or gone (Array can't be memory-mapped: Python objects" in error(tmp_path / "a.npy", arrays)
+    assert "a.npy is damaged or missing (Array can't be memory-mapped: Python" in error(tmp_path / "a.npy", arrays)
 
 
 def test_a_claim_of_more_than_memory(tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ def test_a_claim_of_more_than_memory(tmp_path, monkeypatch):
         "a.npz (x) claims 381.5 GiB, and at most 8.0 GiB are read: store the pictures as files"
     )
     (tmp_path / "a.npy").write_bytes(header.getvalue() + bytes(1000))
-    assert "a.npy is damaged or gone (" in error(tmp_path / "a.npy", arrays)
+    assert "a.npy is damaged or missing (" in error(tmp_path / "a.npy", arrays)
     monkeypatch.setattr(sources, "LARGEST", 500)
     for name in ("cat", "dog"):
         np.save(tmp_path / f"{name}.npy", GREY)
@@ -436,7 +436,7 @@ def test_errors_of_tables(tmp_path):
     assert error(path, table) == "a.csv has uint8 of shape (6, 66), no pictures: save (N, height, width[, 3])"
     path = write(tmp_path / "a.csv.gz", ["label", *HEADER], *labelled())
     path.write_bytes(path.read_bytes()[:200])
-    assert error(path, table).startswith("a.csv.gz is damaged or gone (")
+    assert error(path, table).startswith("a.csv.gz is damaged or missing (")
 
 
 # .mat
@@ -495,15 +495,15 @@ def test_errors_of_mat(tmp_path):
     for name, content in {"cut": whole[:-40], "none": b"", "text": b"x" * 300}.items():
         path = tmp_path / f"{name}.mat"
         path.write_bytes(content)
-        assert error(path, mat).startswith(f"{name}.mat is damaged or gone (") and error(path, mat).endswith(cure)
+        assert error(path, mat).startswith(f"{name}.mat is damaged or missing (") and error(path, mat).endswith(cure)
     head = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
     (tmp_path / "new.mat").write_bytes(head.ljust(512, b"\0") + b"\x89HDF\r\n\x1a\n")
-    assert "new.mat is damaged or gone (Please use HDF reader" in error(tmp_path / "new.mat", mat)
+    assert "new.mat is damaged or missing (Please use HDF reader" in error(tmp_path / "new.mat", mat)
     assert error(tmp_path / "new.mat", mat).endswith(cure)
     assert error(save_mat(tmp_path / "a.mat", images={"data": GREY}, y=LABELS), mat) == (
         "a.mat (images) has object of shape (1,), no pictures: save (N, height, width[, 3])"
     )
-    assert error(save_mat(tmp_path / "a.mat", dataset={"train": GREY}), mat).startswith("a.mat is damaged or gone (")
+    assert error(save_mat(tmp_path / "a.mat", dataset={"train": GREY}), mat).startswith("a.mat is damaged or missing (")
     assert error(save_mat(tmp_path / "a.mat", faces=GREY), mat) == (
         "a.mat (faces) has no labels beside it, which tell the axis that counts pictures: save it as .npy"
     )

@@ -282,11 +282,11 @@ def test_captions_are_no_classes(place):
     ("metadata.csv", "file_name,label\na/1.png,x\n", r"give 1 pictures no label \(b/2.png\): add them"),
     ("metadata.csv", "file_name,label\na/1.png,x\nb/2.png\n", r"give 1 pictures no label \(b/2.png\): add them"),
     ("metadata.jsonl", '{"file_name": "a/1.png", "label": [0, 1]}', "several labels for a picture: one each is needed"),
-    ("metadata.jsonl", '{"file_name": "a/1.png", "label": 1', r"metadata.jsonl is damaged or gone .*: mend or"),
-    ("dataset.json", '{"labels": {"a/1.png": 1}}', "dataset.json is damaged or gone .*: mend or delete it"),
-    ("dataset.json", '{"labels": [[1, 2, 3]]}', "dataset.json is damaged or gone .*: mend or delete it"),
-    ("dataset.json", "[1]", "dataset.json is damaged or gone .*: mend or delete it"),
-    ("metadata.csv", b"file_name,label\n\xff\xfe", "metadata.csv is damaged or gone .*: mend or delete it"),
+    ("metadata.jsonl", '{"file_name": "a/1.png", "label": 1', r"metadata.jsonl is damaged or missing .*: mend or"),
+    ("dataset.json", '{"labels": {"a/1.png": 1}}', "dataset.json is damaged or missing .*: mend or delete it"),
+    ("dataset.json", '{"labels": [[1, 2, 3]]}', "dataset.json is damaged or missing .*: mend or delete it"),
+    ("dataset.json", "[1]", "dataset.json is damaged or missing .*: mend or delete it"),
+    ("metadata.csv", b"file_name,label\n\xff\xfe", "metadata.csv is damaged or missing .*: mend or delete it"),
 ])  # fmt: skip
 def test_errors_of_tables(place, name, text, problem):
     write(place, {"a/1.png": picture(1), "b/2.png": picture(2), name: text})
@@ -323,7 +323,7 @@ def test_links(tmp_path):
         folder.find(place)
     os.unlink(place / "dog/c.png")
     os.symlink(place, place / "dog/loop")
-    with pytest.raises(UserError, match=r"dog/loop.* is damaged or gone \(Too many levels of symbolic links\): "):
+    with pytest.raises(UserError, match=r"dog/loop.* is damaged or missing \(Too many levels of symbolic links\): "):
         folder.find(place)
 
 
@@ -356,8 +356,8 @@ def patched(place, name, change):
     ({"__MACOSX/a/._1.png": "x"}, None, "holds no pictures, unless in other zips: unpack it, and name what is"),
     (CLASSES, lambda x, at: x.__setitem__(at + 8, 1), "is encrypted, or compressed in a rare way: unpack it, and name"),
     (CLASSES, lambda x, at: x.__setitem__(at + 10, 9), "is encrypted, or compressed in a rare way: unpack it, and"),
-    (CLASSES, lambda x, at: x.__delitem__(slice(100, None)), "is damaged or gone .*: fetch it again"),
-    (CLASSES, lambda x, at: x.__setitem__(at, 0), "is damaged or gone .*: fetch it again"),
+    (CLASSES, lambda x, at: x.__delitem__(slice(100, None)), "is damaged or missing .*: fetch it again"),
+    (CLASSES, lambda x, at: x.__setitem__(at, 0), "is damaged or missing .*: fetch it again"),
 ])  # fmt: skip
 def test_zips_that_are_not_read(tmp_path, files, change, problem):
     place = write(tmp_path / "data.zip", files)

@@ -120,7 +120,7 @@ def test_emnist(tmp_path):
         "train-images-idx3-ubyte.gz", "test-images-idx3-ubyte.gz", "mapping.txt",
     )]  # fmt: skip
     (tmp_path / "gzip" / "emnist-letters-mapping.txt").write_text("1 A a")
-    assert "mapping.txt is damaged or gone (invalid literal" in error(tmp_path)
+    assert "mapping.txt is damaged or missing (invalid literal" in error(tmp_path)
 
 
 def test_one_of_several_sets(tmp_path):
@@ -149,7 +149,7 @@ def test_qmnist(tmp_path):
     (folder / "xnist-images-idx3-ubyte.xz").write_bytes(b"not read")
     assert_is_the_set(read(tmp_path))
     (folder / "qmnist-test-labels-idx2-int").unlink()
-    assert "qmnist-test-labels-idx2-int is damaged or gone (No such file" in error(tmp_path)
+    assert "qmnist-test-labels-idx2-int is damaged or missing (No such file" in error(tmp_path)
 
 
 def test_torchvision_s_folder(tmp_path):
@@ -177,7 +177,7 @@ def test_parts_that_are_missing(tmp_path):
     write(tmp_path / "t10k-images-idx3-ubyte.gz", IMAGES)
     assert read(tmp_path).test.labels is None
     (tmp_path / "train-images-idx3-ubyte.gz").unlink()
-    assert error(tmp_path).startswith("train-images-idx3-ubyte.gz is damaged or gone (No such file")
+    assert error(tmp_path).startswith("train-images-idx3-ubyte.gz is damaged or missing (No such file")
     (tmp_path / "t10k-images-idx3-ubyte.gz").rename(tmp_path / "t10k-labels-idx1-ubyte.gz")
     assert idx.find(tmp_path) is None
 
@@ -186,12 +186,12 @@ def test_parts_that_are_missing(tmp_path):
 def test_a_file_that_is_gone_is_named_as_the_others_are(tmp_path, name):
     write_set(tmp_path, images="images.idx3-ubyte", labels="labels.idx1-ubyte")
     (tmp_path / name).unlink()
-    assert error(tmp_path) == f"{name} is damaged or gone (No such file or directory): fetch it again"
+    assert error(tmp_path) == f"{name} is damaged or missing (No such file or directory): fetch it again"
 
 
 def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
     monkeypatch.setattr(idx, "DATA", tmp_path / "gone")
-    assert "train-images-idx3-ubyte.gz is damaged or gone (No such file" in error(idx.DATA)
+    assert "train-images-idx3-ubyte.gz is damaged or missing (No such file" in error(idx.DATA)
     write_set(idx.DATA)
     assert_is_the_set(read(idx.DATA))
     (idx.DATA / "t10k-labels-idx1-ubyte.gz").write_bytes(b"")
@@ -214,7 +214,7 @@ def test_damage(tmp_path, name, content, problem):
     write(tmp_path / "train-images-idx3-ubyte", IMAGES)
     write(tmp_path / "train-labels-idx1-ubyte", LABELS)
     (tmp_path / name).write_bytes(content)
-    assert error(tmp_path) == f"{name} is damaged or gone ({problem}): fetch it again"
+    assert error(tmp_path) == f"{name} is damaged or missing ({problem}): fetch it again"
 
 
 @pytest.mark.parametrize("name, content", [("", gzip.compress(packed(IMAGES))), (".gz", packed(IMAGES))])
@@ -295,11 +295,11 @@ def test_cifar_10(cifar_10):
 
 
 @pytest.mark.parametrize("name, content, problem", [
-    ("data_batch_3.bin", None, "is damaged or gone (No such file or directory): fetch it again"),
-    ("data_batch_3.bin", b"", "is damaged or gone (cannot mmap an empty file): fetch it again"),
+    ("data_batch_3.bin", None, "is damaged or missing (No such file or directory): fetch it again"),
+    ("data_batch_3.bin", b"", "is damaged or missing (cannot mmap an empty file): fetch it again"),
     ("test_batch.bin", bytes(3074),
-     "is damaged or gone (cannot reshape array of size 3074 into shape (3073)): fetch it again"),
-    ("batches.meta.txt", b"\xff\n", "is damaged or gone ('utf-8' codec can't decode byte 0xff in position 0: "
+     "is damaged or missing (cannot reshape array of size 3074 into shape (3073)): fetch it again"),
+    ("batches.meta.txt", b"\xff\n", "is damaged or missing ('utf-8' codec can't decode byte 0xff in position 0: "
                                     "invalid start byte): fetch it again"),
 ])  # fmt: skip
 def test_damaged_cifar(cifar_10, name, content, problem):
@@ -365,9 +365,9 @@ def test_stl_10(tmp_path):
     assert error(folder, binary) == "train_y.bin: 2 pictures and 1 labels: one each is needed"
     (folder / "test_X.bin").write_bytes(bytes(27647))
     (folder / "train_y.bin").write_bytes(bytes([1, 2]))
-    assert error(folder, binary).startswith("test_X.bin is damaged or gone (cannot reshape array of size 27647 into")
+    assert error(folder, binary).startswith("test_X.bin is damaged or missing (cannot reshape array of size 27647 into")
     (folder / "test_y.bin").unlink()
-    assert error(folder, binary).startswith("test_y.bin is damaged or gone (No such file")
+    assert error(folder, binary).startswith("test_y.bin is damaged or missing (No such file")
 
 
 @pytest.mark.parametrize("folder, names, told", [

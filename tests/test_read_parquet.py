@@ -220,7 +220,7 @@ def test_parts_that_do_not_fit(tmp_path):
     write(tmp_path / "validation.parquet", image=images([1]))
     assert "training pictures" in refused(tmp_path)
     write(tmp_path / "train.parquet", image=images([1]), label=[0])
-    assert refused(tmp_path).startswith("PLACE/test.parquet is damaged or gone (")
+    assert refused(tmp_path).startswith("PLACE/test.parquet is damaged or missing (")
 
 
 STRUCT = "struct<bytes: binary, path: string>"
@@ -247,12 +247,12 @@ def test_damage(tmp_path):
     place = write(tmp_path / "a.parquet", image=images([1, 2, 3]), label=[0, 0, 0])
     whole = place.read_bytes()
     place.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    assert refused(place).startswith("PLACE is damaged or gone (Parquet magic bytes not found in footer.")
+    assert refused(place).startswith("PLACE is damaged or missing (Parquet magic bytes not found in footer.")
     assert refused(place).endswith(": fetch it again")
     place.write_bytes(whole[:-50])
-    assert refused(place).startswith("PLACE is damaged or gone (")
+    assert refused(place).startswith("PLACE is damaged or missing (")
     place.write_bytes(whole[:4] + bytes(100) + whole[104:])
-    assert refused(place).startswith("PLACE is damaged or gone (")
+    assert refused(place).startswith("PLACE is damaged or missing (")
 
 
 def test_claims(tmp_path, monkeypatch):

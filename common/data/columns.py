@@ -9,7 +9,7 @@ from posixpath import splitext
 import numpy as np
 
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 MOST = 64  # columns of measures
 HEADER = re.compile(r"(.*?)\s*(?:\((.*)\))?")
@@ -30,14 +30,14 @@ def read_columns(place, order, count, names=None):
     files' names, if any. UserError if a row matches no picture, several, or one that has a row already; if it is too
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
-    calls = calls_of(names or [str(i) for i in range(count)])
+    numbers = numbers_by_name(names or [str(i) for i in range(count)])
     known = f"as in {names[0]}" if names else f"by its number, 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
     for where, row in rows:
         name, *cells = row
         if len(cells) != len(columns):
             raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: give it one a column")
-        number = calls.get(name.replace("\\", "/").removeprefix("./"))
+        number = numbers.get(name.replace("\\", "/").removeprefix("./"))
         if number is None and names and (place / name).is_file():
             continue  # of a picture that is not used
         if number is None:
@@ -73,7 +73,7 @@ def table_beside(place):
 
 def rows_of(path):
     """Yield (file and line, for messages; cells) for each row of a csv file that is not blank."""
-    with damage_told(path, "save it as CSV in UTF-8"), open(path, newline="", encoding="utf-8-sig") as file:
+    with catch_damage(path, "save it as CSV in UTF-8"), open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file, skipinitialspace=True)
         for row in reader:
             cells = [cell.strip() for cell in row]
@@ -81,7 +81,7 @@ def rows_of(path):
                 yield f"{path}, line {reader.line_num}", cells
 
 
-def calls_of(names):
+def numbers_by_name(names):
     """{a name that a row may use for a picture: the picture's number, or None if several pictures match it}.
 
     A row may use the path, the end of it, the file's name without its suffix, or the number."""
@@ -89,8 +89,8 @@ def calls_of(names):
     for number, name in enumerate(names):
         folders = name.split("/")
         stem = splitext(folders[-1])[0].lstrip("0") or "0"  # 0007.png is called 7
-        for call in {*("/".join(folders[i:]) for i in range(len(folders))), stem, str(number)}:
-            found[call] = number if found.get(call, number) == number else None
+        for way in {*("/".join(folders[i:]) for i in range(len(folders))), stem, str(number)}:
+            found[way] = number if found.get(way, number) == number else None
     return found | {name: number for number, name in enumerate(names)}
 
 

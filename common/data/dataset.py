@@ -15,7 +15,7 @@ from common.data.prepared import HELD_OUT, mapped, prepare
 from common.data.spec import MNIST, Spec, measured
 from common.data.strokes import measure
 from common.errors import Missing, UserError
-from common.files import DATA, ROOT, damage_told, read_json, write_tensors
+from common.files import DATA, ROOT, catch_damage, read_json, write_tensors
 
 CLASSES = ROOT / "data" / "classes"  # class names of known data sets, a file per digest
 TABLES = ROOT / "data" / "measures"  # cached stroke measures, files per digest
@@ -44,12 +44,12 @@ class Split:
     @cached_property
     def images(self):
         """(N, C, H, W) uint8, resized to the Spec's shape, memory-mapped."""
-        with damage_told(self.kept, f"delete {self.kept}, and it is made again"):
+        with catch_damage(self.kept, f"delete {self.kept}, and it is made again"):
             return mapped(self.kept / f"{self.name}.bin", (len(self.rows("")), *self.spec.shape))[: self.limit]
 
     def rows(self, what):
         """(N,) int64 for all images: labels (""), or positions in the data set as it is stored (".order")."""
-        with damage_told(self.kept, f"delete {self.kept}, and it is made again"):
+        with catch_damage(self.kept, f"delete {self.kept}, and it is made again"):
             return load_file(self.kept / "labels.safetensors")[self.name + what]
 
     @cached_property
@@ -164,7 +164,7 @@ def class_names(place, about):
     beside = place if place.is_dir() else place.parent
     for path in (beside / "classes.txt", CLASSES / f"{about['digest']}.txt"):
         if path.is_file():
-            with damage_told(path, "save it as text in UTF-8, a line for each class"):
+            with catch_damage(path, "save it as text in UTF-8, a line for each class"):
                 names = path.read_text(encoding="utf-8-sig").split("\n")
             names = tuple(name.strip() for name in names if name.strip())
             if not len(set(names)) == len(names) == len(about["classes"]):
@@ -197,10 +197,10 @@ def data_as_it_is(checkpoint, place, cure):
 
 def load_values(split, names):
     """These measures of a part's images, {measure: (N,) float32}: columns of measures.csv, else measures of strokes.
-    UserError for a column that is gone."""
+    UserError for a column that no longer exists."""
     columns = columns_of(split.place)
-    if gone := [name for name in names if name not in columns and name not in MEASURES]:
-        raise UserError(f"{split.place} has no measure {gone[0]} any more: put that column of measures.csv back")
+    if missing := [name for name in names if name not in columns and name not in MEASURES]:
+        raise UserError(f"{split.place} has no measure {missing[0]} any more: restore that column of measures.csv")
     known = load_columns(split) if any(name in columns for name in names) else {}
     strokes = load_table(split) if any(name not in columns for name in names) else {}
     return {name: known[name] if name in columns else strokes[name] for name in names}
@@ -227,6 +227,6 @@ def load_table(split):
         except OSError as error:
             reason = f"the measures of {split.spec.name} cannot be saved in {TABLES} ({error.strerror})"
             raise UserError(f"{reason}: make that folder writable, or give --measures no names") from error
-    with damage_told(path, "delete it, and it is measured again"):
+    with catch_damage(path, "delete it, and it is measured again"):
         table = load_file(path)
         return {name: table[name].astype(np.float32) for name in MEASURES}

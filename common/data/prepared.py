@@ -17,7 +17,7 @@ from common.data.pictures import deep, fitted, is_grey, opened, rescaled, value_
 from common.data.readers import arrays, binary, folder, idx, mat, parquet, table
 from common.data.source import few
 from common.errors import Missing, UserError
-from common.files import DAMAGE, ROOT, damage_told, os_errors_about, write_json, write_tensors
+from common.files import DAMAGE, ROOT, catch_damage, os_errors_about, write_json, write_tensors
 
 PREPARED = Path(os.environ.get("SIMPLE_LDM_PREPARED", ROOT / "data" / "prepared"))
 READERS = (idx, binary, parquet, arrays, table, mat, folder)  # folder comes last: it takes any pictures
@@ -228,7 +228,7 @@ def digest(place, reader, files):
     """The first 16 digits of a sha256 over the data set's files, and over their names in folders of pictures."""
     whole = hashlib.sha256()
     for path in files:
-        with damage_told(path, "make it readable"), open(path, "rb") as file:
+        with catch_damage(path, "make it readable"), open(path, "rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
         if reader.NAMES_COUNT:
             whole.update(os.fsencode(path.relative_to(place)))

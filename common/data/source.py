@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 LARGEST = 8 * 2**30  # bytes of an array that is read at once; pictures in files of their own are read one by one
 BELOW = re.compile(r"raw|gzip|cifar-10-batches-.*|cifar-100-.*|stl10_binary")  # folders made by downloads
@@ -59,7 +59,7 @@ def check_size(count, itemsize, where):
 def all_there(files, cure):
     """The files themselves, if all exist; else UserError with this cure (None: git restores them)."""
     for path in files:
-        with damage_told(path, cure):
+        with catch_damage(path, cure):
             path.stat()
     return files
 

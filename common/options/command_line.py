@@ -10,7 +10,7 @@ from types import UnionType
 import tyro
 from pydantic import ValidationError
 
-from common.errors import UserError, told
+from common.errors import UserError, os_error_text
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
@@ -24,7 +24,7 @@ NO_MEMORY = re.compile("^.*(?:" + "|".join((
 def run(main, options, description=None):
     """Call main(options), read from the command line. options: a class, or an instance that gives the defaults."""
     kind, defaults = (options, {}) if isinstance(options, type | UnionType) else (type(options), {"default": options})
-    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # by paths.py
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # set by paths.py
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with failure_ends_all(), lasting_output():
@@ -35,7 +35,7 @@ def run(main, options, description=None):
     except UserError as error:
         fail(str(error))
     except OSError as error:
-        fail(told(error))
+        fail(os_error_text(error))
     except (MemoryError, RuntimeError) as error:  # numpy's, and the frameworks'
         match = NO_MEMORY.search(str(error))
         if not (match or isinstance(error, MemoryError)):
@@ -83,7 +83,7 @@ def lasting_output():
         sys.stdout, sys.stderr = before
         for stream in filter(None, lasting):
             stream.flush()
-            if stream.error:  # else Python says it once more when it ends
+            if stream.error:  # else Python reports the error again at its end
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if lasting[0] and lasting[0].error:
         raise lasting[0].error
@@ -91,12 +91,12 @@ def lasting_output():
 
 @contextmanager
 def failure_ends_all():
-    """Let one failed process end all that mpirun started: MPI's orderly end would wait for it for ever."""
+    """If one process fails, end all that mpirun started: MPI's normal end would wait for it forever."""
     try:
         yield
     except Exception:  # SystemExit, an orderly stop, passes: the first process may still be saving
         if "OMPI_COMM_WORLD_RANK" in os.environ:
-            signal.alarm(20)  # seconds until this process is gone, which mpirun sees
+            signal.alarm(20)  # seconds until this process ends; then mpirun ends the others
         raise
 
 

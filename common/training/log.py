@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from common.errors import UserError
 from common.figure import loss_curve
-from common.files import damage_told, os_errors_about, write_atomically
+from common.files import catch_damage, os_errors_about, write_atomically
 from common.images import save_png
 
 
@@ -71,7 +71,7 @@ def drop_rows(metrics, step, loss=None):
     """Delete an interrupted run's rows from this step on, as they will be repeated; returns the column names, or None
     where no row is left. Warns of rows that are lost, as by a failure of the machine: the checkpoint is what counts.
     UserError where the step before this one had another loss: the file is of another run."""
-    with damage_told(metrics, "move it away, and the run goes on without its rows"):
+    with catch_damage(metrics, "move it away, and the run goes on without its rows"):
         text = metrics.read_text(errors="replace") if metrics.exists() else ""
     header, *rows = [line.split(",") for line in text.splitlines()] or [[]]
     kept = [row for row in rows if len(row) == len(header) and is_row(row, step)] if header[0:1] == ["step"] else []

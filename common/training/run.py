@@ -105,8 +105,8 @@ class Run:
             return
         saved = self.checkpoint.is_file()
         last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
-        told = ", ".join(f"{name} {value}" for name, value in values.items())
-        raise UserError(f"training stopped at step {step}: {told}; {last}; try a smaller --learning-rate")
+        numbers = ", ".join(f"{name} {value}" for name, value in values.items())
+        raise UserError(f"training stopped at step {step}: {numbers}; {last}; try a smaller --learning-rate")
 
 
 def each(options):

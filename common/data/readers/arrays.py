@@ -9,7 +9,7 @@ import numpy as np
 
 from common.data.named import PARTS, Array, assemble, check_sizes, files_of, source_of
 from common.data.source import as_pictures, check_size
-from common.files import damage_told
+from common.files import catch_damage
 
 NAMES_COUNT = False
 
@@ -37,15 +37,15 @@ def arrays_of(path):
     """The Arrays in a file. A single array is named after its file."""
     if path.suffix.lower() == ".npy":
         return [Array(path, path.stem, partial(read_npy, path))]
-    with told(path), zipfile.ZipFile(path) as archive:
+    with readable(path), zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     return [Array(path, name if len(names) > 1 else path.stem, partial(read_npz, path, name)) for name in names]
 
 
 @contextmanager
-def told(path):
+def readable(path):
     """Context manager: errors in reading this file become a UserError."""
-    with damage_told(path, "fetch it again, or save plain numbers or text with numpy.savez or numpy.save"):
+    with catch_damage(path, "fetch it again, or save plain numbers or text with numpy.savez or numpy.save"):
         try:
             yield
         except (RuntimeError, TokenError) as error:  # of a zip that is encrypted or of a rare kind; of a header cut off
@@ -54,13 +54,13 @@ def told(path):
 
 def read_npy(path):
     """The array in a .npy file, memory-mapped. UserError if it is damaged or holds Python objects."""
-    with told(path):
+    with readable(path):
         return np.load(path, mmap_mode="r")
 
 
 def read_npz(path, name):
     """An array in a .npz file. UserError if it is damaged, holds Python objects, or claims to be too large."""
-    with told(path), zipfile.ZipFile(path) as archive:
+    with readable(path), zipfile.ZipFile(path) as archive:
         with archive.open(f"{name}.npy") as file:
             old = np.lib.format.read_magic(file) == (1, 0)
             shape, _, dtype = getattr(np.lib.format, f"read_array_header_{1 if old else 2}_0")(file)

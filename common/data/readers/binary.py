@@ -7,7 +7,7 @@ import numpy as np
 
 from common.data.source import Part, Source, all_there, as_labels, folder_below
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 NAMES_COUNT = False
 SETS = {  # {a file that no other set has: the set's files}
@@ -54,7 +54,7 @@ def read(place, files):
     tests = [path for path in files if path.name.startswith("test")]
     trains = [path for path in files if path.suffix == ".bin" and path not in tests]
     parts = [read_stl(paths) if stl else read_cifar(paths) for paths in (trains, tests) if paths]
-    with damage_told(files[-1], "fetch it again"):
+    with catch_damage(files[-1], "fetch it again"):
         classes = dict(enumerate(files[-1].read_text().split(), 1 if stl else 0)) if tests else None
     return Source("STL-10's binary files" if stl else "CIFAR's binary files", *parts, classes=classes)
 
@@ -76,5 +76,5 @@ def read_stl(paths):
 
 def read_rows(path, size):
     """A file as rows of `size` bytes, (N, size) uint8, memory-mapped."""
-    with damage_told(path, "fetch it again"):
+    with catch_damage(path, "fetch it again"):
         return np.memmap(path, np.uint8, "r").reshape(-1, size)

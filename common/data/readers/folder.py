@@ -15,7 +15,7 @@ import numpy as np
 
 from common.data.source import Part, Source, by_number, check_size, few
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 NAMES_COUNT = True  # a picture's folder is its class
 # what this Pillow does not read, such as .heic, is told as unreadable, not passed over
@@ -73,7 +73,7 @@ class Encoded:
 
 def zip_at(path):
     """The root of a zip; threads may share it. UserError if it is damaged, too large, or has no pictures."""
-    with damage_told(path, "fetch it again"):
+    with catch_damage(path, "fetch it again"):
         archive = zipfile.ZipFile(path)
     if not any(is_picture(name) and not HIDDEN.match(name) for name in archive.namelist()):
         raise UserError(f"{path} holds no pictures, unless in other zips: unpack it, and name what is inside")
@@ -90,7 +90,7 @@ def is_picture(name):
 
 def walk(folder, prefix=""):
     """Yield the relative paths of all files below a folder, except hidden ones; links are followed."""
-    with damage_told(folder, "make it readable"):
+    with catch_damage(folder, "make it readable"):
         for entry in os.scandir(folder):
             if HIDDEN.match(entry.name):
                 continue
@@ -155,7 +155,7 @@ def labels_of_tables(root, names, parts, notes):
     labels, tables = None, [name for name in names if not is_picture(name)]
     for table in tables:
         path = root / table
-        with damage_told(path, "mend or delete it"):
+        with catch_damage(path, "mend or delete it"):
             found = read_table(table, path.read_text("utf-8-sig"))
         if found is None:
             notes.append(f"no classes in {table} (by columns file_name and {' or '.join(COLUMNS)})")

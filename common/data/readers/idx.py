@@ -7,7 +7,7 @@ import numpy as np
 
 from common.data.source import LARGEST, Part, Source, all_there, as_labels, as_pictures, few, folder_below
 from common.errors import UserError
-from common.files import DATA, damage_told
+from common.files import DATA, catch_damage
 
 NAMES_COUNT = False  # the digest is of the files' contents
 NAME = re.compile(r"(?:([^.].*)-)?(train|t10k|test)-(images|labels)[-.]idx\d-[a-z]+(?:\.gz)?")  # set, part, what
@@ -81,7 +81,7 @@ def read_part(name, found, part):
 
 def read_idx(path, axes):
     """The array in an IDX file, big-endian; axes: the two numbers of axes that it may have. UserError if damaged."""
-    with damage_told(path, None if path.parent == DATA else "fetch it again"), open(path, "rb") as stored:
+    with catch_damage(path, None if path.parent == DATA else "fetch it again"), open(path, "rb") as stored:
         file = gzip.GzipFile(fileobj=stored) if stored.peek(2)[:2] == b"\x1f\x8b" else stored
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != bytes(2) or magic[2] not in TYPES or magic[3] not in axes:
@@ -97,6 +97,6 @@ def read_idx(path, axes):
 
 def read_mapping(path):
     """EMNIST's table of classes, lines with a label and its character codes -> {label: "A/a"}."""
-    with damage_told(path, "fetch it again, or delete it, and classes are numbers"):
+    with catch_damage(path, "fetch it again, or delete it, and classes are numbers"):
         rows = [[int(number) for number in line.split()] for line in path.read_text().splitlines() if line.strip()]
         return {label: "/".join(map(chr, codes)) for label, *codes in rows}

@@ -8,7 +8,7 @@ import numpy as np
 from common.data.named import Array, assemble, files_of, source_of
 from common.data.source import as_pictures, check_size
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 NAMES_COUNT = False
 CURE = "fetch it again, or save it in MATLAB as plain arrays with -v7"
@@ -39,7 +39,7 @@ def read(place, files):
 def read_emnist(path):
     """The Source in EMNIST's nested struct; a row of its mapping is a label and its character codes."""
     struct = load(path, "dataset", (), "struct")
-    with damage_told(path, CURE):
+    with catch_damage(path, CURE):
         parts = [(struct[name]["images"], struct[name]["labels"], f"{path} ({name})") for name in ("train", "test")]
         parts = [(as_pictures(flat, where).swapaxes(1, 2), labels, where) for flat, labels, where in parts]
         classes = {label: "/".join(map(chr, codes)) for label, *codes in struct["mapping"].tolist()}
@@ -80,7 +80,7 @@ def load(path, name, shape, kind):
 def call(function, path):
     """The result of one of scipy's functions for a file; UserError if the file cannot be read."""
     from scipy.io.matlab import MatReadError
-    with damage_told(path, CURE):
+    with catch_damage(path, CURE):
         try:
             return function(path)
         except (NotImplementedError, MatReadError) as error:  # of MATLAB's version 7.3; of none

@@ -12,7 +12,7 @@ from common.data.named import numbers_of, used_of
 from common.data.readers.folder import walk
 from common.data.source import Part, Source, as_labels, by_number, check_size, few
 from common.errors import UserError
-from common.files import DAMAGE, damage_told
+from common.files import DAMAGE, catch_damage
 
 NAMES_COUNT = False
 NAME = re.compile(r"(?<!metadata)\.parquet$")  # metadata.parquet lies in folders of pictures
@@ -42,8 +42,8 @@ def read(place, files):
     notes = [f"classes by {label}"] if label not in (None, "label", "labels") else []
     notes += [f"{len(pictures[split]):,} of {split} left out" for split in splits if split not in used]
     for split in used:
-        if (said := re.search(r"-of-(\d+)", splits[split][0].stem)) and int(said[1]) != len(splits[split]):
-            notes.append(f"{len(splits[split])} of {int(said[1])} files of {split}")
+        if (total := re.search(r"-of-(\d+)", splits[split][0].stem)) and int(total[1]) != len(splits[split]):
+            notes.append(f"{len(splits[split])} of {int(total[1])} files of {split}")
     numbers, words = numbers_of([labels[split] for split in used], [place] * len(used))
     numbers = [known if known is None else as_labels(known, len(known), place) for known in numbers]
     parts = [Part(pictures[split], known) for split, known in zip(used, numbers)]
@@ -55,8 +55,8 @@ def by_split(place, files):
     become "train" if there is no training part."""
     splits = {}
     for path in files:
-        told = SPLIT.findall(" ".join(reversed(path.relative_to(place).parts)).lower())
-        splits.setdefault(told[0] if told else "others", []).append(path)
+        words = SPLIT.findall(" ".join(reversed(path.relative_to(place).parts)).lower())
+        splits.setdefault(words[0] if words else "others", []).append(path)
     if "train" not in splits and "others" in splits:
         splits["train"] = splits.pop("others")
     return splits
@@ -70,7 +70,7 @@ def parquet(path):
     except ImportError as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f'{path} is read by pyarrow ({reason}): pip install "pyarrow<26"') from error
-    with damage_told(path, "fetch it again"):
+    with catch_damage(path, "fetch it again"):
         yield pyarrow.parquet
 
 

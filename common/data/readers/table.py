@@ -13,7 +13,7 @@ import numpy as np
 from common.data.named import LABELS, files_of, only, part_of, source_of, used_of
 from common.data.source import as_pictures, few
 from common.errors import UserError
-from common.files import damage_told
+from common.files import catch_damage
 
 NAMES_COUNT = False
 LEAST = 64  # pixels in a row: a table of fewer numbers is about pictures, and holds none
@@ -68,7 +68,7 @@ def cells_of(line, names):
 
 def table_of(path):
     """The Table at a path, or None if it is not a table of pixels."""
-    with damage_told(path, "fetch it again"), opened(path) as file:
+    with catch_damage(path, "fetch it again"), opened(path) as file:
         first, second = file.readline(LONGEST), file.readline(LONGEST)
         names = [name.lower() for name in cells_of(first, ())]
         numbers = [float(name) for name in names if NUMBER.fullmatch(name)]
@@ -114,7 +114,7 @@ def read_cells(table):
     for number in np.uint8, np.float32:
         types = {"pixels": number, "label": "U64", "usage": "U16", "ignored": "U1"}
         form = [(f"{kind}{i}", types[kind], (count,)) for i, (kind, count) in enumerate(counts)]
-        with damage_told(table.path, "fetch it again"), opened(table.path) as file, warnings.catch_warnings():
+        with catch_damage(table.path, "fetch it again"), opened(table.path) as file, warnings.catch_warnings():
             warnings.simplefilter("error")  # a number that does not fit would be cut off with no more than a warning
             lines, between = (map(spaced, file), None) if "pixels" in table.names else (file, ",")
             layout = {"delimiter": between, "quotechar": '"', "comments": None, "skiprows": len(table.names[:1])}
