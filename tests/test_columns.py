@@ -64,12 +64,12 @@ def test_numbers_where_files_have_names(tmp_path):
     same(columns(tmp_path, [0, 1], 2, ["1", "0"]), {"age": [2, 1]})
     same(columns(tmp_path, [0, 1], 2, ["7.png", "8.png"]), {"age": [1, 2]})
     write(tmp_path, "index,age\n0,1\n1,2\n")
-    said = "line 3: '1' is no picture, or may be several: name each as in train/cat/1.png"
+    said = "line 3: '1' matches no picture, or several: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
     both = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
-    said = "line 2: '0' is no picture, or may be several: name each as in cat/0.png"
+    said = "line 2: '0' matches no picture, or several: write names such as cat/0.png"
     assert refused(tmp_path, range(4), 4, both) == said
-    said = "line 3: '1' is no picture, or may be several: name each as in 00001.png"
+    said = "line 3: '1' matches no picture, or several: write names such as 00001.png"
     assert refused(tmp_path, range(2), 2, ["00001.png", "00002.png"]) == said
     write(tmp_path, "file,age\n101,1\n100,2\na,3\n")  # without their suffix
     same(columns(tmp_path, [0, 1, 2], 3, ["x/100.png", "x/00101.png", "x/a.png"]), {"age": [2, 1, 3]})
@@ -102,25 +102,25 @@ def refused(place, *arguments, **named):
     return str(error.value).replace(f"{place / 'measures.csv'}", "PATH").removeprefix("PATH, ")
 
 
-ADVICE = "its first line names the columns, separated by commas, as in picture,age (years),angle"
-BAD = "(letters, digits, _, - and . can be)"
+ADVICE = "its first line must name the columns, for example: picture,age (years),angle"
+BAD = "(use letters, digits, _, - and .)"
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
-    ("picture\n0\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
-    ("picture;age\n0;4,5\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
-    ("picture\tage\n0\t4\n", f"PATH has 0 columns of measures, and 1 to 64 can be: {ADVICE}"),
-    ("picture" + ",a" * 65, f"PATH has 65 columns of measures, and 1 to 64 can be: {ADVICE}"),
-    ("picture,my age\n", f"PATH cannot have a measure 'my age' {BAD}: {ADVICE}"),
-    ("picture,a=b\n", f"PATH cannot have a measure 'a=b' {BAD}: {ADVICE}"),
-    ("picture,-a\n", f"PATH cannot have a measure '-a' {BAD}: {ADVICE}"),
-    ('picture,"a\nb"\n', f"PATH cannot have a measure 'a b' {BAD}: {ADVICE}"),
-    ("picture,age,\n", f"PATH cannot have a measure '' {BAD}: {ADVICE}"),
-    ("0,40\n1,41\n", f"PATH cannot have a measure '40' {BAD}: {ADVICE}"),  # no header
-    ("0,4.5\n1,41\n", f"PATH cannot have a measure '4.5' {BAD}: {ADVICE}"),
-    ("picture,label\n", f"PATH cannot have a measure 'label' (a class is no measure): {ADVICE}"),
-    ("picture,age,age (years)\n", "PATH names age twice: rename one of its columns"),
+    ("", f"PATH has 0 columns of measures, but 1 to 64 are allowed: {ADVICE}"),
+    ("picture\n0\n", f"PATH has 0 columns of measures, but 1 to 64 are allowed: {ADVICE}"),
+    ("picture;age\n0;4,5\n", f"PATH has 0 columns of measures, but 1 to 64 are allowed: {ADVICE}"),
+    ("picture\tage\n0\t4\n", f"PATH has 0 columns of measures, but 1 to 64 are allowed: {ADVICE}"),
+    ("picture" + ",a" * 65, f"PATH has 65 columns of measures, but 1 to 64 are allowed: {ADVICE}"),
+    ("picture,my age\n", f"PATH has a measure with the name 'my age' {BAD}: {ADVICE}"),
+    ("picture,a=b\n", f"PATH has a measure with the name 'a=b' {BAD}: {ADVICE}"),
+    ("picture,-a\n", f"PATH has a measure with the name '-a' {BAD}: {ADVICE}"),
+    ('picture,"a\nb"\n', f"PATH has a measure with the name 'a b' {BAD}: {ADVICE}"),
+    ("picture,age,\n", f"PATH has a measure with the name '' {BAD}: {ADVICE}"),
+    ("0,40\n1,41\n", f"PATH has a measure with the name '40' {BAD}: {ADVICE}"),  # no header
+    ("0,4.5\n1,41\n", f"PATH has a measure with the name '4.5' {BAD}: {ADVICE}"),
+    ("picture,label\n", f"PATH has a measure with the name 'label' (it means the class): {ADVICE}"),
+    ("picture,age,age (years)\n", "PATH has two columns with the name age: rename one"),
 ])  # fmt: skip
 def test_first_line_refused(tmp_path, text, said):
     assert refused(write(tmp_path, text)) == said
@@ -129,20 +129,20 @@ def test_first_line_refused(tmp_path, text, said):
 
 
 @pytest.mark.parametrize(("rows", "said"), [
-    ("0,1,2\n1,3\n", "line 3 has 2 cells, the first line 3: give it one a column"),
-    ("0,1,2,3\n", "line 2 has 4 cells, the first line 3: give it one a column"),
-    ("0,1,2\n1,2,3\n0,1,2\n", "line 4: '0' has a row already: keep one for each picture"),
-    ("5,1,2\n", "line 2: '5' is no picture, or may be several: name each by its number, 0 to 4"),
-    ("-1,1,2\n", "line 2: '-1' is no picture, or may be several: name each by its number, 0 to 4"),
-    ("1.0,1,2\n", "line 2: '1.0' is no picture, or may be several: name each by its number, 0 to 4"),
-    ("a.png,1,2\n", "line 2: 'a.png' is no picture, or may be several: name each by its number, 0 to 4"),
-    (",1,2\n", "line 2: '' is no picture, or may be several: name each by its number, 0 to 4"),
+    ("0,1,2\n1,3\n", "line 3 has 2 cells, the first line 3: write one per column"),
+    ("0,1,2,3\n", "line 2 has 4 cells, the first line 3: write one per column"),
+    ("0,1,2\n1,2,3\n0,1,2\n", "line 4: '0' already has a row: keep one row per picture"),
+    ("5,1,2\n", "line 2: '5' matches no picture, or several: write numbers from 0 to 4"),
+    ("-1,1,2\n", "line 2: '-1' matches no picture, or several: write numbers from 0 to 4"),
+    ("1.0,1,2\n", "line 2: '1.0' matches no picture, or several: write numbers from 0 to 4"),
+    ("a.png,1,2\n", "line 2: 'a.png' matches no picture, or several: write numbers from 0 to 4"),
+    (",1,2\n", "line 2: '' matches no picture, or several: write numbers from 0 to 4"),
     ("9" * 5000 + ",1,2\n",
-     f"line 2: '{'9' * 80}' is no picture, or may be several: name each by its number, 0 to 4"),
-    ("0,1,inf\n", "line 2, column angle: 'inf' is no finite number: where unknown, write nothing"),
-    ("0,-1e39,1\n", "line 2, column age: '-1e39' is no finite number: where unknown, write nothing"),
-    ("0,old,1\n", "line 2, column age: 'old' is no finite number: where unknown, write nothing"),
-    ('0,"4,5",1\n', "line 2, column age: '4,5' is no finite number: where unknown, write nothing"),
+     f"line 2: '{'9' * 80}' matches no picture, or several: write numbers from 0 to 4"),
+    ("0,1,inf\n", "line 2, column angle: 'inf' is not a finite number: leave unknown values empty"),
+    ("0,-1e39,1\n", "line 2, column age: '-1e39' is not a finite number: leave unknown values empty"),
+    ("0,old,1\n", "line 2, column age: 'old' is not a finite number: leave unknown values empty"),
+    ('0,"4,5",1\n', "line 2, column age: '4,5' is not a finite number: leave unknown values empty"),
 ])  # fmt: skip
 def test_row_refused(tmp_path, rows, said):
     assert refused(write(tmp_path, f"picture,age (years),angle\n{rows}")) == said
@@ -150,13 +150,13 @@ def test_row_refused(tmp_path, rows, said):
 
 def test_row_by_name_refused(tmp_path):
     write(tmp_path, "picture,age\ncat/1.png,5\nc.png,6\n")
-    said = "line 3: 'c.png' is no picture, or may be several: name each as in train/cat/1.png"
+    said = "line 3: 'c.png' matches no picture, or several: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
     write(tmp_path, "picture,age\na.png,6\n")
-    said = "line 2: 'a.png' is no picture, or may be several: name each as in train/cat/1.png"
+    said = "line 2: 'a.png' matches no picture, or several: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
     write(tmp_path, "picture,age\ntrain/cat/1.png,5\n1.png,6\n")
-    assert refused(tmp_path, names=NAMES) == "line 3: '1.png' has a row already: keep one for each picture"
+    assert refused(tmp_path, names=NAMES) == "line 3: '1.png' already has a row: keep one row per picture"
 
 
 def test_damage(tmp_path):
@@ -164,4 +164,4 @@ def test_damage(tmp_path):
     assert refused(tmp_path).startswith("PATH is damaged or missing ('utf-8' codec can't decode")
     assert refused(tmp_path).endswith(": save it as CSV in UTF-8")
     write(tmp_path, 'picture,age\n0,"1\n1,2\n')  # a quotation mark that nothing closes
-    assert "'1\\n1,2' is no finite number" in refused(tmp_path)
+    assert "'1\\n1,2' is not a finite number" in refused(tmp_path)

@@ -116,7 +116,7 @@ def idx(*shape, content):
 def test_headers_that_lie(copy, shape, content):
     """No pixels, more than memory holds, read or resized, 100 MB of zeros where 12 bytes are told: not unpacked."""
     (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or missing \((it claims|.*of size 13 )"):
+    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or missing \((its header |.*of size 13 )"):
         load(True, copy)
 
 

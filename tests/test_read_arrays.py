@@ -79,7 +79,7 @@ def test_through_open_dataset(tmp_path, kind):
     np.testing.assert_array_equal(data.test.images[:, 0, ::4, ::4], GREY[:2])
     assert data.train.labels.tolist() == [0, 1, 2, 0, 1, 2] and data.test.labels.tolist() == [0, 1]
     assert data.spec.classes == ("3", "4", "5") and data.spec.shape == (1, 32, 32)
-    kinds = {"npz": "arrays in .npz", "csv": "tables in .csv", "mat": "arrays in .mat, flat ones by columns"}
+    kinds = {"npz": "arrays in .npz", "csv": "tables in .csv", "mat": "arrays in .mat, flat pictures by columns"}
     assert f"6 training and 2 test images ({kinds[kind]})" in str(data)
 
 
@@ -389,7 +389,7 @@ def test_fer2013(tmp_path, header):
     assert [source.classes[label] for label in range(3)] == ["angry", "disgust", "fear"] and source.notes == ()
     cells[3]["pixels"] += " 7"
     write(path, [header], *[[row[name] for name in names] for row in cells])
-    assert error(path, table) == "fer2013.csv: row 5 has 67 cells, others 66: complete it, or leave it out"
+    assert error(path, table) == "fer2013.csv: row 5 has 67 cells, others 66: complete or delete it"
 
 
 def test_columns_that_are_not_used(tmp_path):
@@ -412,10 +412,10 @@ def test_emnist_in_tables(tmp_path):
 
 
 @pytest.mark.parametrize("row, expected", [
-    ([1, 2, 3], "a.csv: row 8 has 3 cells, others 65: complete it, or leave it out"),
-    ([1] * 66, "a.csv: row 8 has 66 cells, others 65: complete it, or leave it out"),
-    ([1, "", *[0] * 63], "a.csv: row 8 has '' where a number should be: mend it, or leave it out"),
-    ([1, "grey", *[0] * 63], "a.csv: row 8 has 'grey' where a number should be: mend it, or leave it out"),
+    ([1, 2, 3], "a.csv: row 8 has 3 cells, others 65: complete or delete it"),
+    ([1] * 66, "a.csv: row 8 has 66 cells, others 65: complete or delete it"),
+    ([1, "", *[0] * 63], "a.csv: row 8 has '' instead of a number: correct or delete it"),
+    ([1, "grey", *[0] * 63], "a.csv: row 8 has 'grey' instead of a number: correct or delete it"),
     ([1, "nan", *[0] * 63], "a.csv has pixels that are not finite: replace them"),
     ([-1, *[0] * 64], "a.csv has the label -1: labels are 0 or more"),
     ([1.5, *[0] * 64], "a.csv has labels that are missing, or not whole: give each picture a whole number"),
@@ -505,7 +505,7 @@ def test_errors_of_mat(tmp_path):
     )
     assert error(save_mat(tmp_path / "a.mat", dataset={"train": GREY}), mat).startswith("a.mat is damaged or missing (")
     assert error(save_mat(tmp_path / "a.mat", faces=GREY), mat) == (
-        "a.mat (faces) has no labels beside it, which tell the axis that counts pictures: save it as .npy"
+        "a.mat (faces) has no labels, which would show the axis that counts pictures: save it as .npy"
     )
     assert error(save_mat(tmp_path / "a.mat", X=GREY, y=LABELS[:5]), mat) == (
         "a.mat (X): 6 pictures and 5 labels: one each is needed"

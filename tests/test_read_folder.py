@@ -170,7 +170,7 @@ def test_val_is_not_used_where_there_is_a_test(place):
     files = {"train/a/1.png": 1, "train/b/2.png": 2, "val/a/3.png": 3, "test/a/4.png": 4, "more/a/5.png": 5, "6.png": 6}
     source = read(write(place, {name: picture(value) for name, value in files.items()}))
     assert understood(source) == [{"train/a/1.png": (1, "a"), "train/b/2.png": (2, "b")}, {"test/a/4.png": (4, "a")}]
-    assert sorted(source.notes) == [f"1 in {name} not used" for name in ("./", "more/", "val/")]
+    assert sorted(source.notes) == [f"1 pictures in {name} not used" for name in ("./", "more/", "val/")]
 
 
 def test_kaggle_test_part_without_classes(place):
@@ -179,14 +179,14 @@ def test_kaggle_test_part_without_classes(place):
     source = read(write(place, {name: picture(value) for name, value in files.items()}))
     assert understood(source) == [{"train/a/images/1.png": (1, "a"), "train/b/images/2.png": (2, "b")}]
     assert source.classes == {0: "a", 1: "b"}
-    assert sorted(source.notes) == ["1 in test/ not used", "1 in val/ not used"]
+    assert sorted(source.notes) == ["1 pictures in test/ not used", "1 pictures in val/ not used"]
 
 
 def test_val_stands_in_for_a_test_part_without_classes(place):
     files = {"train/a/1.png": 1, "train/b/2.png": 2, "val/b/3.png": 3, "test/4.png": 4}
     source = read(write(place, {name: picture(value) for name, value in files.items()}))
     assert understood(source)[1] == {"val/b/3.png": (3, "b")} and source.test.labels.tolist() == [1]
-    assert source.notes == ("1 in test/ not used",)
+    assert source.notes == ("1 pictures in test/ not used",)
 
 
 def test_flat_train_and_test(place):
@@ -210,16 +210,17 @@ def test_train_alone(place):
 
 def test_two_test_folders(place):
     write(place, {f"{name}/a/1.png": picture(1) for name in ("train", "test", "test_images")})
-    with pytest.raises(UserError, match=r"holds test, test_images, train, two of a kind: put one elsewhere, or rename"):
+    with pytest.raises(UserError, match=r"has two folders for one part \(test, test_images, train\): move or rename"):
         read(place)
 
 
 def test_pictures_beside_class_folders(place):
     few = {f"cat/{i}.png": picture(i) for i in range(10)} | {"montage.png": picture(99)}
     source = read(write(place, few))
-    assert len(source.train.names) == 10 and source.notes == ("1 beside the class folders not used (montage.png)",)
+    assert len(source.train.names) == 10
+    assert source.notes == ("1 pictures beside the class folders not used (montage.png)",)
     many = write(place.with_name("2" + place.name), CLASSES | {"x.png": picture(1), "y.png": picture(1)})
-    with pytest.raises(UserError, match=r"has 2 pictures beside folders \(cat, dog\): move either out"):
+    with pytest.raises(UserError, match=r"has 2 pictures beside folders \(cat, dog\): separate them"):
         read(many)
 
 
@@ -266,27 +267,27 @@ def test_tables_in_train_and_test(place):
     assert source.train.labels.tolist() == [0, 1] and source.test.labels.tolist() == [1]
     tables["test/metadata.csv"] = "file_name,caption\n1.png,a cat\n"
     source = read(write(place.with_name("2" + place.name), files | tables))
-    assert source.test is None and source.notes[1] == "1 in test/ not used"
+    assert source.test is None and source.notes[1] == "1 pictures in test/ not used"
 
 
 def test_captions_are_no_classes(place):
     tables = {"metadata.csv": "file_name,text\n1.png,a cat\n", "metadata.jsonl": '{"label": 1}'}
     source = read(write(place, {"1.png": picture(1), "2.png": picture(2)} | tables))
     assert understood(source) == [{"1.png": (1, None), "2.png": (2, None)}]
-    by = "by columns file_name and label or labels or class or category"
+    by = "it needs columns file_name and label or labels or class or category"
     assert source.notes == (f"no classes in metadata.csv ({by})", f"no classes in metadata.jsonl ({by})")
 
 
 @pytest.mark.parametrize("name, text, problem", [
-    ("metadata.csv", "file_name,label\n1.png,x\n2.png,y\n", r"give 2 pictures no label \(a/1.png, b/2.png\): add"),
-    ("metadata.csv", "file_name,label\na/1.png,x\n", r"give 1 pictures no label \(b/2.png\): add them"),
-    ("metadata.csv", "file_name,label\na/1.png,x\nb/2.png\n", r"give 1 pictures no label \(b/2.png\): add them"),
-    ("metadata.jsonl", '{"file_name": "a/1.png", "label": [0, 1]}', "several labels for a picture: one each is needed"),
-    ("metadata.jsonl", '{"file_name": "a/1.png", "label": 1', r"metadata.jsonl is damaged or missing .*: mend or"),
-    ("dataset.json", '{"labels": {"a/1.png": 1}}', "dataset.json is damaged or missing .*: mend or delete it"),
-    ("dataset.json", '{"labels": [[1, 2, 3]]}', "dataset.json is damaged or missing .*: mend or delete it"),
-    ("dataset.json", "[1]", "dataset.json is damaged or missing .*: mend or delete it"),
-    ("metadata.csv", b"file_name,label\n\xff\xfe", "metadata.csv is damaged or missing .*: mend or delete it"),
+    ("metadata.csv", "file_name,label\n1.png,x\n2.png,y\n", r"2 pictures lack a label in metadata.csv \(a/1.png, b/2"),
+    ("metadata.csv", "file_name,label\na/1.png,x\n", r"1 pictures lack a label in metadata.csv \(b/2.png\)"),
+    ("metadata.csv", "file_name,label\na/1.png,x\nb/2.png\n", r"1 pictures lack a label in metadata.csv \(b/2.png\)"),
+    ("metadata.jsonl", '{"file_name": "a/1.png", "label": [0, 1]}', "several labels for one picture: give each"),
+    ("metadata.jsonl", '{"file_name": "a/1.png", "label": 1', r"metadata.jsonl is damaged or missing .*: correct"),
+    ("dataset.json", '{"labels": {"a/1.png": 1}}', "dataset.json is damaged or missing .*: correct or delete it"),
+    ("dataset.json", '{"labels": [[1, 2, 3]]}', "dataset.json is damaged or missing .*: correct or delete it"),
+    ("dataset.json", "[1]", "dataset.json is damaged or missing .*: correct or delete it"),
+    ("metadata.csv", b"file_name,label\n\xff\xfe", "metadata.csv is damaged or missing .*: correct or delete it"),
 ])  # fmt: skip
 def test_errors_of_tables(place, name, text, problem):
     write(place, {"a/1.png": picture(1), "b/2.png": picture(2), name: text})
@@ -319,7 +320,7 @@ def test_links(tmp_path):
     expected = UNDERSTOOD | {"dog/b.png": (50, "dog"), "fox/1.png": (50, "fox"), "fox/2.png": (51, "fox")}
     assert understood(read(place)) == [expected]
     os.symlink(stored / "3.png", place / "dog/c.png")
-    with pytest.raises(UserError, match=r"dog/c.png is a link to a file that is not there: fetch it, or"):
+    with pytest.raises(UserError, match=r"dog/c.png is a link to a missing file: fetch that file, or"):
         folder.find(place)
     os.unlink(place / "dog/c.png")
     os.symlink(place, place / "dog/loop")
@@ -352,10 +353,10 @@ def patched(place, name, change):
 
 
 @pytest.mark.parametrize("files, change, problem", [
-    ({"inner.zip": "x", "a.txt": "x"}, None, "holds no pictures, unless in other zips: unpack it, and name what is"),
-    ({"__MACOSX/a/._1.png": "x"}, None, "holds no pictures, unless in other zips: unpack it, and name what is"),
-    (CLASSES, lambda x, at: x.__setitem__(at + 8, 1), "is encrypted, or compressed in a rare way: unpack it, and name"),
-    (CLASSES, lambda x, at: x.__setitem__(at + 10, 9), "is encrypted, or compressed in a rare way: unpack it, and"),
+    ({"inner.zip": "x", "a.txt": "x"}, None, "holds no pictures, except perhaps in zips inside it: unpack"),
+    ({"__MACOSX/a/._1.png": "x"}, None, "holds no pictures, except perhaps in zips inside it: unpack"),
+    (CLASSES, lambda x, at: x.__setitem__(at + 8, 1), "is encrypted, or compressed in an unsupported way: unpack it"),
+    (CLASSES, lambda x, at: x.__setitem__(at + 10, 9), "is encrypted, or compressed in an unsupported way: unpack it"),
     (CLASSES, lambda x, at: x.__delitem__(slice(100, None)), "is damaged or missing .*: fetch it again"),
     (CLASSES, lambda x, at: x.__setitem__(at, 0), "is damaged or missing .*: fetch it again"),
 ])  # fmt: skip

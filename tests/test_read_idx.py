@@ -195,17 +195,17 @@ def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
     write_set(idx.DATA)
     assert_is_the_set(read(idx.DATA))
     (idx.DATA / "t10k-labels-idx1-ubyte.gz").write_bytes(b"")
-    assert "no IDX file of 1 or 2 axes: it begins with none): `git checkout -- " in error(idx.DATA)
+    assert "no IDX file of 1 or 2 axes: begins with nothing): `git checkout -- " in error(idx.DATA)
 
 
 @pytest.mark.parametrize("name, content, problem", [
-    ("train-images-idx3-ubyte", b"<!DOCTYPE html>", "no IDX file of 3 or 4 axes: it begins with 3c 21 44 4f"),
-    ("train-images-idx3-ubyte", b"", "no IDX file of 3 or 4 axes: it begins with none"),
-    ("train-images-idx3-ubyte", packed(LABELS), "no IDX file of 3 or 4 axes: it begins with 00 00 08 01"),
-    ("train-labels-idx1-ubyte", packed(IMAGES), "no IDX file of 1 or 2 axes: it begins with 00 00 08 03"),
+    ("train-images-idx3-ubyte", b"<!DOCTYPE html>", "no IDX file of 3 or 4 axes: begins with 3c 21 44 4f"),
+    ("train-images-idx3-ubyte", b"", "no IDX file of 3 or 4 axes: begins with nothing"),
+    ("train-images-idx3-ubyte", packed(LABELS), "no IDX file of 3 or 4 axes: begins with 00 00 08 01"),
+    ("train-labels-idx1-ubyte", packed(IMAGES), "no IDX file of 1 or 2 axes: begins with 00 00 08 03"),
     ("train-images-idx3-ubyte", packed(IMAGES)[:-1], "cannot reshape array of size 29 into shape (5,2,3)"),
     ("train-images-idx3-ubyte", packed(IMAGES) + b"0", "cannot reshape array of size 31 into shape (5,2,3)"),
-    ("train-images-idx3-ubyte.gz", b"<!DOCTYPE html>", "no IDX file of 3 or 4 axes: it begins with 3c 21 44 4f"),
+    ("train-images-idx3-ubyte.gz", b"<!DOCTYPE html>", "no IDX file of 3 or 4 axes: begins with 3c 21 44 4f"),
     ("train-images-idx3-ubyte", head(14, 2**21, 33, 33), "it claims 2097152 x 33 x 33 numbers"),
     ("train-images-idx3-ubyte", head(8, 2**21 + 1, 2, 2), "it claims 2097153 x 2 x 2 numbers"),
     ("train-images-idx3-ubyte", head(8, 9, 0, 28), "it claims 9 x 0 x 28 numbers"),
@@ -380,7 +380,7 @@ def test_nothing_is_unpickled(tmp_path, folder, names, told):
     for name in names:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).write_bytes(pickle.dumps({b"data": np.zeros((1, 3072), np.uint8)}, protocol=2))
-    line = rf"^{tmp_path / folder / told} is a Python pickle, .* nothing is unpickled here: take the binary version .*$"
+    line = rf"^{tmp_path / folder / told} is a Python pickle, which is never loaded, .*: download the binary .*$"
     places = [tmp_path / folder] if folder == "mine" else [tmp_path, tmp_path / folder, tmp_path / folder / told]
     for place in places:
         with pytest.raises(UserError, match=line):

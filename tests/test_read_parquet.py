@@ -101,16 +101,17 @@ def test_validation(tmp_path):
     write(tmp_path / "valid-00000-of-00001.parquet", image=images([3]), label=[1])
     write(tmp_path / "train-00000-of-00003.parquet", image=images([1, 2]), label=[0, 1])
     found = source(tmp_path)
-    assert greys(found.test.pictures) == [3] and found.notes == ("1 of 3 files of train",)
+    assert greys(found.test.pictures) == [3] and found.notes == ("1 of 3 files of train found",)
     test = write(tmp_path / "test-00000-of-00001.parquet", image=images([4, 5]), label=[-1, -1])
     found = source(tmp_path)
     assert greys(found.test.pictures) == [3]
-    assert found.notes == ("2 of test left out", "1 of 3 files of train")
+    assert found.notes == ("2 pictures of test not used", "1 of 3 files of train found")
     write(test, image=images([4, 5]), label=[1, 1])
     write(tmp_path / "extra-00000-of-00001.parquet", image=images([6]), label=[1])  # SVHN has such a part
     found = source(tmp_path)
     assert greys(found.test.pictures) == [4, 5] and greys(found.train.pictures) == [1, 2]
-    assert sorted(found.notes) == ["1 of 3 files of train", "1 of others left out", "1 of val left out"]
+    others = [f"1 pictures of {part} not used" for part in ("others", "val")]
+    assert sorted(found.notes) == ["1 of 3 files of train found", *others]
 
 
 def test_labels_in_words(tmp_path):
@@ -200,7 +201,7 @@ def refused(place):
 def test_without_pyarrow(tmp_path, monkeypatch):
     place = write(tmp_path / "a.parquet", image=images([1]), label=[0])
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    said = "PLACE is read by pyarrow (import of pyarrow halted; None in sys.modules): pip install \"pyarrow<26\""
+    said = "PLACE needs pyarrow (import of pyarrow halted; None in sys.modules): pip install \"pyarrow<26\""
     assert refused(place) == said
 
 
@@ -208,7 +209,7 @@ def test_two_data_sets(tmp_path):
     for name in ("cropped_digits", "full_numbers"):
         for part in ("train", "test"):
             write(tmp_path / name / f"{part}-00000-of-00001.parquet", image=images([1]), label=[0])
-    said = "PLACE holds several data sets (cropped_digits, full_numbers): name one of these folders"
+    said = "PLACE holds several data sets (cropped_digits, full_numbers): choose one folder"
     assert refused(tmp_path) == said
     assert len(source(tmp_path / "full_numbers").test.pictures) == 1
 
@@ -224,14 +225,14 @@ def test_parts_that_do_not_fit(tmp_path):
 
 
 STRUCT = "struct<bytes: binary, path: string>"
-ONE_EACH = "PLACE has rows with no label, or several, in its column label: one each is needed"
+ONE_EACH = "PLACE has rows with no label, or several, in column label: give each row one label"
 
 
 @pytest.mark.parametrize(("columns", "said"), [
     ({"image": ["a.png"], "label": [0]},
-     "PLACE has the columns 'image: string', 'label: int64': one of them, image, must hold encoded pictures"),
+     "PLACE has the columns 'image: string', 'label: int64': one, named image, must hold encoded pictures"),
     ({"front": images([1]), "back": images([2])},
-     f"PLACE has the columns 'front: {STRUCT}', 'back: {STRUCT}': one of them, image, must hold encoded pictures"),
+     f"PLACE has the columns 'front: {STRUCT}', 'back: {STRUCT}': one, named image, must hold encoded pictures"),
     ({"image": images([1, 2]), "label": [[0, 1], [1]]}, ONE_EACH),
     ({"image": images([1, 2]), "label": ["a", None]}, ONE_EACH),
     ({"image": images([1, 2]), "label": [0, -1]}, "PLACE has the label -1: labels are 0 or more"),

@@ -13,7 +13,7 @@ from common.files import catch_damage
 
 MOST = 64  # columns of measures
 HEADER = re.compile(r"(.*?)\s*(?:\((.*)\))?")
-NAME = re.compile(r"(?!\d*\.?\d+$)\w[\w.-]*")  # as in `--ask age=40`; a number would be data, not a name
+NAME = re.compile(r"(?!\d*\.?\d+$)\w[\w.-]*")  # for `--ask age=40`; a number would be data, not a name
 RESERVED = "label", "digit"  # names of the class option
 NOT_GIVEN = "", "na"
 LARGEST = float(np.finfo(np.float32).max)
@@ -31,19 +31,19 @@ def read_columns(place, order, count, names=None):
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
     numbers = numbers_by_name(names or [str(i) for i in range(count)])
-    known = f"as in {names[0]}" if names else f"by its number, 0 to {count - 1}"
+    form = f"names such as {names[0]}" if names else f"numbers from 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
     for where, row in rows:
         name, *cells = row
         if len(cells) != len(columns):
-            raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: give it one a column")
+            raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: write one per column")
         number = numbers.get(name.replace("\\", "/").removeprefix("./"))
         if number is None and names and (place / name).is_file():
-            continue  # of a picture that is not used
+            continue  # that picture is not used
         if number is None:
-            raise UserError(f"{where}: {name[:80]!r} is no picture, or may be several: name each {known}")
+            raise UserError(f"{where}: {name[:80]!r} matches no picture, or several: write {form}")
         if number in seen:
-            raise UserError(f"{where}: {name[:80]!r} has a row already: keep one for each picture")
+            raise UserError(f"{where}: {name[:80]!r} already has a row: keep one row per picture")
         seen.add(number)
         values[number] = [value_of(cell, where, column) for cell, column in zip(cells, columns)]
     return {name: values[order, i] for i, name in enumerate(columns)}
@@ -57,16 +57,16 @@ def table_beside(place):
         return columns, ()
     rows = rows_of(path)
     _, (_, *cells) = next(rows, (path, [""]))
-    advice = "its first line names the columns, separated by commas, as in picture,age (years),angle"
+    advice = "its first line must name the columns, for example: picture,age (years),angle"
     if not 0 < len(cells) <= MOST:
-        raise UserError(f"{path} has {len(cells)} columns of measures, and 1 to {MOST} can be: {advice}")
+        raise UserError(f"{path} has {len(cells)} columns of measures, but 1 to {MOST} are allowed: {advice}")
     for cell in cells:
         name, unit = HEADER.fullmatch(" ".join(cell.split())).groups(default="")
         if not NAME.fullmatch(name) or name in RESERVED:
-            reason = "a class is no measure" if name in RESERVED else "letters, digits, _, - and . can be"
-            raise UserError(f"{path} cannot have a measure {name[:80]!r} ({reason}): {advice}")
+            reason = "it means the class" if name in RESERVED else "use letters, digits, _, - and ."
+            raise UserError(f"{path} has a measure with the name {name[:80]!r} ({reason}): {advice}")
         if name in columns:
-            raise UserError(f"{path} names {name} twice: rename one of its columns")
+            raise UserError(f"{path} has two columns with the name {name}: rename one")
         columns[name] = unit
     return columns, rows
 
@@ -100,4 +100,4 @@ def value_of(cell, where, column):
         value = np.nan if cell.lower() in NOT_GIVEN else float(cell)
         if not abs(value) > LARGEST:
             return value
-    raise UserError(f"{where}, column {column}: {cell[:80]!r} is no finite number: where unknown, write nothing")
+    raise UserError(f"{where}, column {column}: {cell[:80]!r} is not a finite number: leave unknown values empty")

@@ -19,7 +19,7 @@ def find(place):
 
 
 def read(place, files):
-    """Several .npy files are a class each, unless one is named as labels, or all are named as parts."""
+    """Each of several .npy files is a class, unless one has a name for labels, or all have names for parts."""
     arrays = [array for path in files for array in arrays_of(path)]
     kinds = sorted({path.suffix.lower() for path in files})
     named = any(array.is_labels for array in arrays) or all(array.words & {*PARTS} for array in arrays)
@@ -30,7 +30,7 @@ def read(place, files):
     check_size(sum(part.size for part in pictures), pictures[0].itemsize, place)
     labels = np.repeat(range(len(arrays)), [len(part) for part in pictures])
     classes = {i: array.name.removeprefix("full_numpy_bitmap_") for i, array in enumerate(arrays)}
-    return source_of("arrays in .npy, a file a class", [(np.concatenate(pictures), labels, place)], classes)
+    return source_of("arrays in .npy, one file per class", [(np.concatenate(pictures), labels, place)], classes)
 
 
 def arrays_of(path):
@@ -48,7 +48,7 @@ def readable(path):
     with catch_damage(path, "fetch it again, or save plain numbers or text with numpy.savez or numpy.save"):
         try:
             yield
-        except (RuntimeError, TokenError) as error:  # of a zip that is encrypted or of a rare kind; of a header cut off
+        except (RuntimeError, TokenError) as error:  # an encrypted or rare zip; a cut-off header
             raise ValueError(error) from error
 
 
@@ -67,6 +67,6 @@ def read_npz(path, name):
             check_size(math.prod(shape), dtype.itemsize, f"{path} ({name})")
         with archive.open(f"{name}.npy") as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
-            if file.read(1):  # to the end, where the checksum is
-                raise ValueError(f"{name} is longer than it says")
+            if file.read(1):  # read to the end, where the checksum is
+                raise ValueError(f"{name} is longer than its header says")
             return array

@@ -20,7 +20,7 @@ PICKLE = re.compile(r"data_batch_\d|test_batch|(batches\.)?meta|train|test|.*\.(
 
 
 def find(place):
-    """The files of the set in a folder, or with this file in it; UserError for pickles, or if a file is missing."""
+    """The files of the set in a folder, or that a file belongs to; UserError for pickles, or if a file is missing."""
     if place.is_file():
         refuse_pickles(place.parent, [place.name])
         return in_folder(place.parent, place.name)
@@ -44,8 +44,8 @@ def refuse_pickles(folder, names):
     """UserError if most of these files in a folder are pickles, as in CIFAR's Python version."""
     pickles = sorted(name for name in names if PICKLE.fullmatch(name) and (folder / name).is_file())
     if len(pickles) > len(names) / 2:
-        cure = "take the binary version (https://www.cs.toronto.edu/~kriz/cifar.html), or save its arrays as .npz"
-        problem = "is a Python pickle, which can run any program, and nothing is unpickled here"
+        cure = "download the binary version (https://www.cs.toronto.edu/~kriz/cifar.html), or save its arrays as .npz"
+        problem = "is a Python pickle, which is never loaded, because it could run any program"
         raise UserError(f"{folder / pickles[0]} {problem}: {cure}")
 
 
@@ -60,7 +60,7 @@ def read(place, files):
 
 
 def read_cifar(paths):
-    """The Part in files of rows: a byte for the label (CIFAR-100: coarse, fine), then R, G and B, each row by row."""
+    """The Part in files of rows: the label's byte (CIFAR-100: coarse, fine), then R, G and B, each row by row."""
     before = 2 if paths[0].name in ("train.bin", "test.bin") else 1
     rows = np.concatenate([read_rows(path, before + 3 * 32 * 32) for path in paths])
     labels = as_labels(rows[:, before - 1], len(rows), paths[0])

@@ -18,11 +18,11 @@ from common.errors import UserError
 from common.files import catch_damage
 
 NAMES_COUNT = True  # a picture's folder is its class
-# what this Pillow does not read, such as .heic, is told as unreadable, not passed over
+# a format that this Pillow cannot read, such as .heic, is reported as unreadable, not silently skipped
 SUFFIXES = ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".heic"
-HIDDEN = re.compile(r"(.*/)?(\.|__MACOSX(/|$)|@eaDir(/|$))")  # and what systems put beside pictures
+HIDDEN = re.compile(r"(.*/)?(\.|__MACOSX(/|$)|@eaDir(/|$))")  # hidden files, and what systems put beside pictures
 TABLES = "metadata.csv", "metadata.jsonl", "dataset.json"
-COLUMNS = "label", "labels", "class", "category"  # of a metadata file, that hold the class
+COLUMNS = "label", "labels", "class", "category"  # of a metadata file that may hold the class
 PART = re.compile(r"(?:.*[ _-])?(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images))?\d*", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ def read(place, files):
     used = {part: [name for name in names if name in labels] or names for part, (_, names) in parts.items()}
     found = {part: {labels.get(name) for name in names} for part, names in used.items()}
     test = next((part for part in ("test", "val") if found["train"] & found.get(part, set())), None)
-    notes += [f"{len(used[part]):,} in {parts[part][0]}/ not used" for part in parts if part not in ("train", test)]
+    notes += [f"{len(used[x]):,} pictures in {parts[x][0]}/ not used" for x in parts if x not in ("train", test)]
     labelled = None not in found["train"]
     classes = sorted(found["train"] | found.get(test, set())) if labelled else []
     with suppress(ValueError):
@@ -76,10 +76,10 @@ def zip_at(path):
     with catch_damage(path, "fetch it again"):
         archive = zipfile.ZipFile(path)
     if not any(is_picture(name) and not HIDDEN.match(name) for name in archive.namelist()):
-        raise UserError(f"{path} holds no pictures, unless in other zips: unpack it, and name what is inside")
+        raise UserError(f"{path} holds no pictures, except perhaps in zips inside it: unpack it, and use those")
     members = archive.infolist()
     if any(member.flag_bits & 1 or member.compress_type not in (0, 8) for member in members):  # 8: deflated
-        raise UserError(f"{path} is encrypted, or compressed in a rare way: unpack it, and name the folder")
+        raise UserError(f"{path} is encrypted, or compressed in an unsupported way: unpack it, and use the folder")
     check_size(sum(member.file_size for member in members), 1, path)
     return zipfile.Path(archive)
 
@@ -99,17 +99,17 @@ def walk(folder, prefix=""):
             elif entry.is_file():
                 yield prefix + entry.name
             elif is_picture(entry.name):
-                raise UserError(f"{entry.path} is a link to a file that is not there: fetch it, or delete the link")
+                raise UserError(f"{entry.path} is a link to a missing file: fetch that file, or delete the link")
 
 
 def in_order(names):
-    """Those of these names that are pictures or tables and not hidden, sorted: 2.png before 10.png."""
+    """The names of pictures and tables that are not hidden, sorted: 2.png before 10.png."""
     names = [name for name in names if is_picture(name) or basename(name) in TABLES]
     return sorted(sorted(name for name in names if not HIDDEN.match(name)), key=by_number)
 
 
 def grouped(names, top=""):
-    """(lowest common folder of these pictures, {its subfolder, or "" for itself: names of the pictures in there}).
+    """(lowest common folder of these pictures, {its subfolder, or "" for itself: names of the pictures in it}).
     If one folder holds all pictures, it is a class in the folder above, unless it is `top`."""
     folders = {dirname(name) for name in names}
     base = commonpath(folders)
@@ -124,14 +124,14 @@ def grouped(names, top=""):
 
 def divided(place, pictures):
     """{part: (its folder, names of the pictures in it)} for train, test, val, and each folder beside them. Without such
-    folders, or with a class called train among others, all is train. UserError if a part has two folders."""
+    folders, or if train is one of several classes, all are for training. UserError if a part has two folders."""
     base, groups = grouped(pictures)
     found = {folder: match[1].lower() for folder in groups if (match := PART.fullmatch(folder))}
     kinds = set(found.values())
     if "train" not in kinds or (kinds == {"train"} and len(groups) > 1):
         return {"train": ("", pictures)}
     if len(kinds) < len(found):
-        raise UserError(f"{place / base} holds {few(found)}, two of a kind: put one elsewhere, or rename it")
+        raise UserError(f"{place / base} has two folders for one part ({few(found)}): move or rename one")
     return {found.get(folder, folder): (normpath(join(base, folder)), names) for folder, names in groups.items()}
 
 
@@ -142,9 +142,9 @@ def labels_of_folders(place, parts, notes):
         base, groups = grouped(names, top)
         loose = groups.pop("", [])
         if groups and len(loose) > 0.1 * len(names):
-            raise UserError(f"{place / base} has {len(loose)} pictures beside folders ({few(groups)}): move either out")
+            raise UserError(f"{place / base} has {len(loose)} pictures beside folders ({few(groups)}): separate them")
         if groups and loose:
-            notes.append(f"{len(loose):,} beside the class folders not used ({few(loose)})")
+            notes.append(f"{len(loose):,} pictures beside the class folders not used ({few(loose)})")
         labels |= {name: folder for folder, members in groups.items() for name in members}
     return labels
 
@@ -155,23 +155,23 @@ def labels_of_tables(root, names, parts, notes):
     labels, tables = None, [name for name in names if not is_picture(name)]
     for table in tables:
         path = root / table
-        with catch_damage(path, "mend or delete it"):
+        with catch_damage(path, "correct or delete it"):
             found = read_table(table, path.read_text("utf-8-sig"))
         if found is None:
-            notes.append(f"no classes in {table} (by columns file_name and {' or '.join(COLUMNS)})")
+            notes.append(f"no classes in {table} (it needs columns file_name and {' or '.join(COLUMNS)})")
             continue
         if any(isinstance(label, (list, dict)) for label in found.values()):
-            raise UserError(f"{path} has several labels for a picture: one each is needed")
+            raise UserError(f"{path} has several labels for one picture: give each picture one label")
         labels = (labels or {}) | {name: str(label).strip() for name, label in found.items() if label not in (None, "")}
     for part, (_, pictures) in parts.items() if labels else ():
         missed = [name for name in pictures if name not in labels]
         if missed and (part == "train" or len(missed) < len(pictures)):
-            raise UserError(f"{root}: {few(tables)} give {len(missed):,} pictures no label ({few(missed)}): add them")
+            raise UserError(f"{root}: {len(missed):,} pictures lack a label in {few(tables)} ({few(missed)}): add it")
     return labels
 
 
 def read_table(path, text):
-    """{picture: label} of a metadata file, None if it has no labels, or of edm2's dataset.json, which may have none."""
+    """{picture: label} of a metadata file (None if it has no labels) or of edm2's dataset.json (it may be empty)."""
     if path.endswith("dataset.json"):
         rows = json.loads(text)["labels"] or []
     else:

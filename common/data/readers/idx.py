@@ -9,7 +9,7 @@ from common.data.source import LARGEST, Part, Source, all_there, as_labels, as_p
 from common.errors import UserError
 from common.files import DATA, catch_damage
 
-NAMES_COUNT = False  # the digest is of the files' contents
+NAMES_COUNT = False  # the digest covers only the files' contents
 NAME = re.compile(r"(?:([^.].*)-)?(train|t10k|test)-(images|labels)[-.]idx\d-[a-z]+(?:\.gz)?")  # set, part, what
 MNIST = [f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}  # by a file's third byte
@@ -28,7 +28,7 @@ def find(place):
         sets = {name: found for name, found in sets.items() if name == place.name or place in found.values()}
     if len(sets) > 1:
         names = sorted(name or next(iter(found.values())).name for name, found in sets.items())
-        raise UserError(f"{folder} holds several data sets ({few(names)}): name one, as in {folder / names[0]}")
+        raise UserError(f"{folder} holds several data sets ({few(names)}): choose one, such as {folder / names[0]}")
     return whole(folder, *sets.popitem()) if sets else None
 
 
@@ -36,7 +36,7 @@ def by_set(paths):
     """{prefix of a data set's file names ("" for MNIST): {("train" or "test", "images" or "labels"): file}}."""
     sets = {}
     named = sorted(path for path in paths if NAME.fullmatch(path.name) and path.is_file())
-    for path in named:  # where one lies there gzipped and unpacked, as torchvision leaves it, the gzipped one is taken
+    for path in named:  # if a file is there gzipped and unpacked, as torchvision leaves it, the gzipped one is taken
         name, part, what = NAME.fullmatch(path.name).groups(default="")
         sets.setdefault(name, {})["train" if part == "train" else "test", what] = path
     return {name: found for name, found in sets.items() if any("images" in key for key in found)}
@@ -85,18 +85,18 @@ def read_idx(path, axes):
         file = gzip.GzipFile(fileobj=stored) if stored.peek(2)[:2] == b"\x1f\x8b" else stored
         magic = file.read(4)
         if len(magic) < 4 or magic[:2] != bytes(2) or magic[2] not in TYPES or magic[3] not in axes:
-            raise ValueError(f"no IDX file of {axes[0]} or {axes[1]} axes: it begins with {magic.hex(' ') or 'none'}")
+            raise ValueError(f"no IDX file of {axes[0]} or {axes[1]} axes: begins with {magic.hex(' ') or 'nothing'}")
         numbers = np.dtype(TYPES[magic[2]])
         shape = np.frombuffer(file.read(4 * magic[3]), ">u4", magic[3]).tolist()
         size = math.prod(shape) * numbers.itemsize
-        if not 0 < size <= LARGEST or shape[0] > 2**21:  # pictures, 2 GiB when they are resized
-            raise ValueError(f"it claims {' x '.join(map(str, shape))} numbers")
+        if not 0 < size <= LARGEST or shape[0] > 2**21:  # so many pictures are 2 GiB once resized
+            raise ValueError(f"its header claims {' x '.join(map(str, shape))} numbers")
         content = file.read(size + 1)  # one more: the end, and with it gzip's checksum, is read too
         return np.frombuffer(content, numbers).reshape(shape)
 
 
 def read_mapping(path):
     """EMNIST's table of classes, lines with a label and its character codes -> {label: "A/a"}."""
-    with catch_damage(path, "fetch it again, or delete it, and classes are numbers"):
+    with catch_damage(path, "fetch it again, or delete it to name classes by numbers"):
         rows = [[int(number) for number in line.split()] for line in path.read_text().splitlines() if line.strip()]
         return {label: "/".join(map(chr, codes)) for label, *codes in rows}

@@ -28,7 +28,7 @@ def read(place, files):
         return read_usps(files[0], *variables[files[0]]["data"])
     by = "rows" if "mldata_descr_ordering" in names else "columns"
     arrays = [array for path in files for array in arrays_of(path, variables[path], by)]
-    source = assemble(place, f"arrays in .mat, flat ones by {by}", arrays)
+    source = assemble(place, f"arrays in .mat, flat pictures by {by}", arrays)
     if names != {"X", "y"} or {*source.train.labels.tolist()} != {*range(1, 11)}:
         return source
     for part in filter(None, (source.train, source.test)):  # SVHN's
@@ -60,10 +60,10 @@ def arrays_of(path, variables, by):
 
 
 def read_pictures(array, counts, by):
-    """The pictures of an Array with the batch axis first, which is last in MATLAB. counts: numbers of labels in the
-    file, which tell that axis."""
+    """The pictures of an Array, with the batch axis, which is last in MATLAB, moved to the front. counts: numbers of
+    labels in the file; an axis of such a length is the batch axis."""
     if not counts:
-        raise UserError(f"{array} has no labels beside it, which tell the axis that counts pictures: save it as .npy")
+        raise UserError(f"{array} has no labels, which would show the axis that counts pictures: save it as .npy")
     found = np.atleast_1d(array.read())
     if found.shape[-1] in counts and found.shape[0] not in counts:
         found = np.moveaxis(found, -1, 0)
@@ -83,5 +83,5 @@ def call(function, path):
     with catch_damage(path, CURE):
         try:
             return function(path)
-        except (NotImplementedError, MatReadError) as error:  # of MATLAB's version 7.3; of none
+        except (NotImplementedError, MatReadError) as error:  # MATLAB's version 7.3; no version at all
             raise ValueError(error) from error

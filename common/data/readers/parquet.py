@@ -28,7 +28,7 @@ def find(place):
     names = [name for name in walk(place) if NAME.search(name)] if place.is_dir() else []
     folders = {SPLIT.sub("", dirname(name).lower()): dirname(name) for name in names}
     if len(folders) > 1:
-        raise UserError(f"{place} holds several data sets ({few(sorted(folders.values()))}): name one of these folders")
+        raise UserError(f"{place} holds several data sets ({few(sorted(folders.values()))}): choose one folder")
     return [place / name for name in sorted(names, key=by_number)] or None
 
 
@@ -40,10 +40,10 @@ def read(place, files):
     labels = {split: labels_of(paths, label) for split, paths in splits.items()}
     used = used_of({split: known is not None for split, known in labels.items()}, place)
     notes = [f"classes by {label}"] if label not in (None, "label", "labels") else []
-    notes += [f"{len(pictures[split]):,} of {split} left out" for split in splits if split not in used]
+    notes += [f"{len(pictures[split]):,} pictures of {split} not used" for split in splits if split not in used]
     for split in used:
         if (total := re.search(r"-of-(\d+)", splits[split][0].stem)) and int(total[1]) != len(splits[split]):
-            notes.append(f"{len(splits[split])} of {int(total[1])} files of {split}")
+            notes.append(f"{len(splits[split])} of {int(total[1])} files of {split} found")
     numbers, words = numbers_of([labels[split] for split in used], [place] * len(used))
     numbers = [known if known is None else as_labels(known, len(known), place) for known in numbers]
     parts = [Part(pictures[split], known) for split, known in zip(used, numbers)]
@@ -69,7 +69,7 @@ def parquet(path):
         import pyarrow.parquet
     except ImportError as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f'{path} is read by pyarrow ({reason}): pip install "pyarrow<26"') from error
+        raise UserError(f'{path} needs pyarrow ({reason}): pip install "pyarrow<26"') from error
     with catch_damage(path, "fetch it again"):
         yield pyarrow.parquet
 
@@ -83,9 +83,9 @@ def columns_in(path):
     pictures = [name for name in pictures if name in PICTURES] or pictures
     if len(pictures) != 1:
         known = ", ".join(repr(f"{name}: {kind}"[:60]) for name, kind in kinds.items())
-        raise UserError(f"{path} has the columns {known}: one of them, image, must hold encoded pictures")
+        raise UserError(f"{path} has the columns {known}: one, named image, must hold encoded pictures")
     classes = {}
-    with suppress(*DAMAGE):  # of which other programs leave nothing, or what they like
+    with suppress(*DAMAGE):  # other programs leave this metadata out, or write their own
         features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
         classes = {name: tuple(features[name]["names"]) for name in kinds if "names" in features.get(name, ())}
     labels = [name for name in LABELS if name in kinds] or (list(classes) if len(classes) == 1 else [None])
@@ -101,7 +101,7 @@ def labels_of(files, column):
     if all(label is None or label == -1 for label in labels):
         return None
     if not all(isinstance(label, int | float | str) for label in labels):
-        raise UserError(f"{files[0]} has rows with no label, or several, in its column {column}: one each is needed")
+        raise UserError(f"{files[0]} has rows with no label, or several, in column {column}: give each row one label")
     return np.array(labels)
 
 

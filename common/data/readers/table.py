@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.files import catch_damage
 
 NAMES_COUNT = False
-LEAST = 64  # pixels in a row: a table of fewer numbers is about pictures, and holds none
+LEAST = 64  # pixels in a row: a table with fewer numbers describes pictures, but holds none
 LONGEST = 2**24  # characters of a row
 NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?|nan", re.IGNORECASE)
 KINDS = {"pixels": "pixels", "usage": "usage"} | dict.fromkeys([*LABELS, "class", "emotion"], "label")
@@ -32,7 +32,7 @@ class Table:
     path: Path
     names: tuple[str, ...]
     kinds: tuple[str, ...]
-    guessed: bool  # whether one of the pixels must be the label, which nothing names
+    guessed: bool  # whether one column of numbers must be the label, although no name says so
 
 
 def find(place):
@@ -72,7 +72,7 @@ def table_of(path):
         first, second = file.readline(LONGEST), file.readline(LONGEST)
         names = [name.lower() for name in cells_of(first, ())]
         numbers = [float(name) for name in names if NUMBER.fullmatch(name)]
-        invented = "0.1" in names or (np.diff(numbers) == 1).all()  # by pandas, for columns that had no names
+        invented = "0.1" in names or (np.diff(numbers) == 1).all()  # names that pandas gives to columns without names
         if len(numbers) >= len(names) / 2 and not invented:
             names, second = [], first
         cells = cells_of(second, names)
@@ -91,7 +91,7 @@ def parts_of(table, notes):
     cells = read_cells(table)
     pixels, labels = cells["pixels"], cells.get("label")
     if table.guessed:
-        column = 0 if np.ptp(pixels[:, 0]) else -1  # what is the same in each row is a corner's pixel
+        column = 0 if np.ptp(pixels[:, 0]) else -1  # a column with a single value is a corner's pixel
         labels, pixels = pixels[:, column], np.delete(pixels, column, axis=1)
         notes.append(f"labels in the {'last' if column else 'first'} column")
     if unused := {name for name, kind in zip(table.names, table.kinds) if kind == "ignored" and name not in KINDS}:
@@ -115,7 +115,7 @@ def read_cells(table):
         types = {"pixels": number, "label": "U64", "usage": "U16", "ignored": "U1"}
         form = [(f"{kind}{i}", types[kind], (count,)) for i, (kind, count) in enumerate(counts)]
         with catch_damage(table.path, "fetch it again"), opened(table.path) as file, warnings.catch_warnings():
-            warnings.simplefilter("error")  # a number that does not fit would be cut off with no more than a warning
+            warnings.simplefilter("error")  # else a number that does not fit is cut off with only a warning
             lines, between = (map(spaced, file), None) if "pixels" in table.names else (file, ",")
             layout = {"delimiter": between, "quotechar": '"', "comments": None, "skiprows": len(table.names[:1])}
             try:
@@ -133,8 +133,8 @@ def fault(table):
         for number, line in islice(enumerate(file, 1), len(table.names[:1]), None):
             cells = cells_of(line, table.names)
             if cells and len(cells) != len(table.kinds):
-                return f": row {number} has {len(cells)} cells, others {len(table.kinds)}: complete it, or leave it out"
+                return f": row {number} has {len(cells)} cells, others {len(table.kinds)}: complete or delete it"
             for kind, cell in zip(table.kinds, cells):
                 if kind == "pixels" and not NUMBER.fullmatch(cell):
-                    return f": row {number} has {cell[:20]!r} where a number should be: mend it, or leave it out"
-    return " holds what is no number: fetch it again"
+                    return f": row {number} has {cell[:20]!r} instead of a number: correct or delete it"
+    return " holds a value that is not a number: fetch it again"
