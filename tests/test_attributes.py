@@ -97,7 +97,7 @@ def test_strokes_are_measured_in_grey_and_light_on_dark(birds, few, tmp_path):
         content = gzip.decompress(path.read_bytes())
         path.write_bytes(gzip.compress(content[:16] + bytes(255 - byte for byte in content[16:])))
     for place in (birds, dark):
-        with pytest.raises(UserError, match=f"--measures: strokes are measured in grey, light on dark: {place} is not"):
+        with pytest.raises(UserError, match=f"--measures: {place} is not grey, light on dark: leave thickness, slant"):
             open_dataset(place).measured(("width",))
 
 
@@ -186,14 +186,14 @@ def test_prompts(prompt, asked):
 
 
 @pytest.mark.parametrize("prompt, words", [
-    ("a fat 7", ['"fat" is not among']),
-    ("thickness", ['"thickness" is not among']),
-    ("seventh", ['"seventh" is not among']),
+    ("a fat 7", ['"fat" is unknown']),
+    ("thickness", ['"thickness" is unknown']),
+    ("seventh", ['"seventh" is unknown']),
     ("圆的7", ["圆的7"]),
     ("a thin, thick 3", ['"thin" and "thick" contradict']),
     ("upright 4 leaning left", ['"upright" and "leaning left" contradict']),
-    ("3 or 4", ['"or" is not among']),
-    ("77", ['"77" is not among']),
+    ("3 or 4", ['"or" is unknown']),
+    ("77", ['"77" is unknown']),
 ])  # fmt: skip
 def test_prompts_that_make_no_sense(prompt, words):
     with pytest.raises(UserError) as caught:
@@ -229,7 +229,7 @@ def test_prompts_of_other_classes_and_measures(prompt, asked):
 ])  # fmt: skip
 def test_prompts_that_other_data_does_not_know(prompt, word):
     """Nor a name that two classes have, but for the case."""
-    with pytest.raises(UserError, match=f'"{word}" is not among .*, low age, high age, and the classes a, Night heron'):
+    with pytest.raises(UserError, match=f'"{word}" is unknown: use .*, low age, high age, and the classes a, Night'):
         parse(prompt, OWN)
     with pytest.raises(UserError, match='"heron" and "night heron" contradict'):
         parse("heron, night heron", OWN)

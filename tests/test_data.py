@@ -130,7 +130,7 @@ def test_of_images_that_are_not_square_the_centre_is_taken(tmp_path):
     expected = np.zeros((2, 1, 32, 32), np.uint8)
     expected[..., 14:18] = 200
     np.testing.assert_array_equal(open_dataset(tmp_path).test.images, expected)
-    assert "36x32 -> 32x32, light on dark, the centre of those not square" in str(open_dataset(tmp_path))
+    assert "36x32 -> 32x32, light on dark, cropped to the centre if not square" in str(open_dataset(tmp_path))
 
 
 def test_without_measures_nothing_is_measured(few, monkeypatch):
@@ -230,11 +230,11 @@ def test_the_data_of_a_checkpoint(few, tmp_path):
     spec = open_dataset(copy).spec
     checkpoint = Checkpoint(TrainVAE(), replace(spec, name="mine"), {}, path="model.safetensors")
     assert data_of(checkpoint).spec == checkpoint.spec and data_of(checkpoint).place == copy
-    with pytest.raises(UserError, match=rf"^{DATA} has the digest .*, and model\.safetensors learned mine, .* --data$"):
+    with pytest.raises(UserError, match=rf"^{DATA} has the digest .*, but model\.safetensors was trained on mine, "):
         data_of(checkpoint, DATA)
     copy.rename(moved)
     read_dataset.cache_clear()  # as in another process
-    with pytest.raises(UserError, match=rf"^{copy}, the data of model\.safetensors, is gone: .* --data$"):
+    with pytest.raises(UserError, match=rf"^{copy}, the data of model\.safetensors, is missing: .* --data$"):
         data_of(checkpoint)
     assert data_of(checkpoint, moved).spec == replace(checkpoint.spec, source=moved)
     assert data_of(checkpoint, os.path.relpath(moved)).place == moved
@@ -245,8 +245,9 @@ def test_what_is_understood_of_pictures_is_said(birds):
     data = open_dataset(birds)
     assert str(data) == (
         f"{birds}: 33 training and 3 test images (class folders), 3 classes (duck, night heron, owl), in colour, "
-        "20x16 -> 32x32, light on dark, the centre of those not square, no test part: every 10th held out, "
-        "few: a model may copy them, which training_distance in a score shows"
+        "20x16 -> 32x32, light on dark, cropped to the centre if not square, "
+        "no test part: every 10th picture held out, "
+        "few pictures: a model may copy them, which training_distance in a score shows"
     )
     spec = data.spec
     assert (spec.name, spec.shape, spec.classes) == ("birds", (3, 32, 32), ("duck", "night heron", "owl"))
@@ -257,7 +258,7 @@ def test_what_is_understood_of_pictures_is_said(birds):
     form = Preprocessing(size=16, channels=1, fit="pad")
     small = open_dataset(birds, form)
     assert (small.spec.shape, small.spec.preprocessing, small.spec.digest) == ((1, 16, 16), form, spec.digest)
-    assert "grey, 20x16 -> 16x16, light on dark, a margin beside those not square" in str(small)
+    assert "grey, 20x16 -> 16x16, light on dark, padded with a margin if not square" in str(small)
 
 
 def test_measures_of_a_table(birds):
@@ -293,8 +294,8 @@ def test_labels_count_from_0_and_keep_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("train, test, problem", [
-    ([0, 0, 1], [0], "the class 1 has one training picture"),
-    ([0, 0, 2, 2], [0, 1, 2], "test pictures have the label 1, and no training picture has it"),
+    ([0, 0, 1], [0], "the class 1 has only one training picture"),
+    ([0, 0, 2, 2], [0, 1, 2], "test pictures have the label 1, but no training picture has it: leave"),
 ])  # fmt: skip
 def test_classes_that_cannot_be_learned(tmp_path, train, test, problem):
     write_part(tmp_path, "train", train)
@@ -321,7 +322,7 @@ def test_held_out_pictures():
     assert hold_out(None, 25, "here")[1].tolist() == [11, 21]
     assert mixed(np.arange(6), np.array([0, 0, 0, 1, 1, 1])).tolist() == [3, 2, 5, 4, 0, 1]  # stored class by class
     assert mixed(np.arange(3), np.array([1, 0, 1])).tolist() == mixed(np.arange(3), None).tolist() == [0, 1, 2]
-    with pytest.raises(UserError, match="here holds 1 pictures: two are the least"):
+    with pytest.raises(UserError, match="here holds 1 pictures: at least two are needed"):
         hold_out(None, 1, "here")
 
 

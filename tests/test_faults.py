@@ -333,7 +333,7 @@ def test_labels_beyond_the_classes(few, tmp_path):
     content = bytearray(gzip.decompress(path.read_bytes()))
     content[100] = 255
     path.write_bytes(gzip.compress(content))
-    with pytest.raises(UserError, match=f"{folder}: test pictures have the label 255, and no training picture has it"):
+    with pytest.raises(UserError, match=f"{folder}: test pictures have the label 255, but no training picture has it"):
         open_dataset(folder)
 
 

@@ -93,11 +93,11 @@ def test_medmnist(tmp_path):
     assert source.notes == ("val_images, val_labels not used",)
     several = save(tmp_path / "chestmnist.npz", train_images=GREY, train_labels=[[0, 1, 1]] * 3 + [[0, 0, 0]] * 3)
     assert error(several, arrays) == (
-        "chestmnist.npz (train_images) has several labels for a picture, or none: one each is needed"
+        "chestmnist.npz (train_images) has several labels for a picture, or none: give each picture one"
     )
     assert error(tmp_path, arrays) == (
-        f"{tmp_path.name} holds bloodmnist.npz (train_images), chestmnist.npz (train_images), of which each could be "
-        "meant: name its file, or keep only that one"
+        f"{tmp_path.name} holds bloodmnist.npz (train_images), chestmnist.npz (train_images), and it is "
+        "unclear which to use: choose one file, or keep only one"
     )
 
 
@@ -122,10 +122,10 @@ def test_kmnist(tmp_path, first, second):
     assert_is(source.train, GREY, LABELS)
     assert_is(source.test, GREY[:3], LABELS[:3])
     assert_is(read(tmp_path / f"{first}-train-imgs.npz", arrays).train, GREY, None)
-    assert "has no array named as training pictures" in error(tmp_path / f"{first}-test-labels.npz", arrays)
+    assert "has no array with a name for training pictures" in error(tmp_path / f"{first}-test-labels.npz", arrays)
     np.savez(tmp_path / f"{second}-train-imgs.npz", GREY)
     names = ", ".join(sorted(f"{name}-train-imgs.npz" for name in (first, second)))
-    assert f"holds {names}, of which each could be meant" in error(tmp_path, arrays)
+    assert f"holds {names}, and it is unclear which to use" in error(tmp_path, arrays)
 
 
 def test_digits_of_scikit_learn(tmp_path):
@@ -176,24 +176,25 @@ def test_names_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize("named, expected", [
-    ({"x": GREY, "y": LABELS[:5]}, "(x): 6 pictures and 5 labels: one each is needed"),
-    ({"x": GREY, "y": LABELS - 1}, "(x) has the label -1: labels are 0 or more"),
-    ({"x": GREY, "y": LABELS / 2}, "(x) has labels that are missing, or not whole: give each picture a whole number"),
-    ({"x": GREY, "y": [np.nan] * 6}, "(x) has labels that are missing, or not whole: give each picture a whole number"),
-    ({"x": GREY, "y": ["a", "b", "", "a", "b", "c"]}, "(x) lacks the label of picture 3: give each one"),
+    ({"x": GREY, "y": LABELS[:5]}, "(x): 6 pictures and 5 labels: give each picture one"),
+    ({"x": GREY, "y": LABELS - 1}, "(x) has the label -1: labels must be 0 or more"),
+    ({"x": GREY, "y": LABELS / 2}, "(x) has labels that are missing or not whole: give each picture a whole number"),
+    ({"x": GREY, "y": [np.nan] * 6}, "(x) has labels that are missing or not whole: give each picture a whole number"),
+    ({"x": GREY, "y": ["a", "b", "", "a", "b", "c"]}, "(x) lacks the label of picture 3: add it"),
     ({"x": GREY, "y": LABELS.astype(object)}, "is damaged or missing (Object arrays cannot be loaded when "
      "allow_pickle=False): fetch it again, or save plain numbers or text with numpy.savez or numpy.save"),
     ({"x_train": GREY, "x_test": GREY[:, :7, :7]},
-     "(x_train) has pictures of 8x8 and a.npz (x_test) of 7x7: make them of one size"),
+     "(x_train) has pictures of 8x8 and a.npz (x_test) of 7x7: make all the same size"),
     ({"x_train": GREY, "x_test": GREY[:0]},
-     "(x_test) has uint8 of shape (0, 8, 8), no pictures: save (N, height, width[, 3])"),
-    ({"x": FLAT[:, :60]}, "has uint8 of shape (6, 60), no pictures: save (N, height, width[, 3])"),
-    ({"x": COLOUR.reshape(12, 192)}, "has uint8 of shape (12, 192), no pictures: save (N, height, width[, 3])"),
+     "(x_test) has uint8 of shape (0, 8, 8), not pictures: save (N, height, width[, 3])"),
+    ({"x": FLAT[:, :60]}, "has uint8 of shape (6, 60), not pictures: save (N, height, width[, 3])"),
+    ({"x": COLOUR.reshape(12, 192)}, "has uint8 of shape (12, 192), not pictures: save (N, height, width[, 3])"),
     ({"mu": GREY[0], "sigma": GREY[0]},
-     "has no array named as training pictures: name it x_train, labels y_train, ..."),
-    ({"x_val": GREY, "x_test": GREY}, "has no array named as training pictures: name it x_train, labels y_train, ..."),
-    ({"x_a": GREY, "x_b": GREY}, "holds a.npz (x_a), a.npz (x_b), of which each could be meant: name its file, or keep "
-     "only that one"),
+     "has no array with a name for training pictures: call it x_train, its labels y_train"),
+    ({"x_val": GREY, "x_test": GREY},
+     "has no array with a name for training pictures: call it x_train, its labels y_train"),
+    ({"x_a": GREY, "x_b": GREY}, "holds a.npz (x_a), a.npz (x_b), and it is unclear which to use: choose one file, or "
+     "keep only one"),
 ])  # fmt: skip
 def test_errors_of_arrays(tmp_path, named, expected):
     found = error(save(tmp_path / "a.npz", **named), arrays).replace(f"{tmp_path}/", "")
@@ -224,7 +225,7 @@ def test_a_claim_of_more_than_memory(tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header.getvalue() + bytes(1000))
     assert error(tmp_path / "a.npz", arrays) == (
-        "a.npz (x) claims 381.5 GiB, and at most 8.0 GiB are read: store the pictures as files"
+        "a.npz (x) claims to hold 381.5 GiB, but at most 8.0 GiB can be read: store pictures as files"
     )
     (tmp_path / "a.npy").write_bytes(header.getvalue() + bytes(1000))
     assert "a.npy is damaged or missing (" in error(tmp_path / "a.npy", arrays)
@@ -268,7 +269,7 @@ def test_quickdraw(tmp_path, prefix):
     assert source.classes == {0: "The Eiffel Tower", 1: "cat", 2: "train"} and source.test is None
     assert_is(read(tmp_path / f"{prefix}cat.npy", arrays).train, GREY[:2], None)
     np.save(tmp_path / f"{prefix}dog.npy", FLAT[:, :49])
-    assert "has pictures of 8x8 and" in error(tmp_path, arrays) and "of 7x7: make them" in error(tmp_path, arrays)
+    assert "has pictures of 8x8 and" in error(tmp_path, arrays) and "of 7x7: make all" in error(tmp_path, arrays)
 
 
 def test_tables_and_arrays_beside_pictures_are_none_of_pictures(tmp_path):
@@ -374,7 +375,7 @@ def test_parts_of_tables(tmp_path, names):
     assert source.test is None and source.notes == (f"{names[1]}.csv not used",)
     write(tmp_path / "other.csv", ["label", *HEADER], *labelled())
     both = ", ".join(sorted([f"{names[0]}.csv", "other.csv"]))
-    assert f"holds {both}, of which each could be meant: name its file, or keep only that one" in error(tmp_path, table)
+    assert f"holds {both}, and it is unclear which to use: choose one file, or keep only one" in error(tmp_path, table)
 
 
 @pytest.mark.parametrize("header", ["emotion,pixels,Usage", "emotion, Usage, pixels", " pixels, usage,emotion"])
@@ -417,9 +418,9 @@ def test_emnist_in_tables(tmp_path):
     ([1, "", *[0] * 63], "a.csv: row 8 has '' instead of a number: correct or delete it"),
     ([1, "grey", *[0] * 63], "a.csv: row 8 has 'grey' instead of a number: correct or delete it"),
     ([1, "nan", *[0] * 63], "a.csv has pixels that are not finite: replace them"),
-    ([-1, *[0] * 64], "a.csv has the label -1: labels are 0 or more"),
-    ([1.5, *[0] * 64], "a.csv has labels that are missing, or not whole: give each picture a whole number"),
-    (["", *[0] * 64], "a.csv lacks the label of picture 7: give each one"),
+    ([-1, *[0] * 64], "a.csv has the label -1: labels must be 0 or more"),
+    ([1.5, *[0] * 64], "a.csv has labels that are missing or not whole: give each picture a whole number"),
+    (["", *[0] * 64], "a.csv lacks the label of picture 7: add it"),
 ])  # fmt: skip
 def test_errors_of_rows(tmp_path, row, expected):
     assert error(write(tmp_path / "a.csv", ["label", *HEADER], *labelled(), row), table) == expected
@@ -431,9 +432,9 @@ def test_errors_of_tables(tmp_path):
         with pytest.raises(UserError, match=r"holds no pictures that can be read: --data takes .*\.csv"):
             recognize(path)
     path = write(tmp_path / "a.csv", ["label", "class", *HEADER], *[[2, *row] for row in labelled()])
-    assert error(path, table) == "a.csv has several labels for a picture, or none: one each is needed"
+    assert error(path, table) == "a.csv has several labels for a picture, or none: give each picture one"
     path = write(tmp_path / "a.csv", ["label", *HEADER, "more", "most"], *[[*row, 1, 2] for row in labelled()])
-    assert error(path, table) == "a.csv has uint8 of shape (6, 66), no pictures: save (N, height, width[, 3])"
+    assert error(path, table) == "a.csv has uint8 of shape (6, 66), not pictures: save (N, height, width[, 3])"
     path = write(tmp_path / "a.csv.gz", ["label", *HEADER], *labelled())
     path.write_bytes(path.read_bytes()[:200])
     assert error(path, table).startswith("a.csv.gz is damaged or missing (")
@@ -501,14 +502,14 @@ def test_errors_of_mat(tmp_path):
     assert "new.mat is damaged or missing (Please use HDF reader" in error(tmp_path / "new.mat", mat)
     assert error(tmp_path / "new.mat", mat).endswith(cure)
     assert error(save_mat(tmp_path / "a.mat", images={"data": GREY}, y=LABELS), mat) == (
-        "a.mat (images) has object of shape (1,), no pictures: save (N, height, width[, 3])"
+        "a.mat (images) has object of shape (1,), not pictures: save (N, height, width[, 3])"
     )
     assert error(save_mat(tmp_path / "a.mat", dataset={"train": GREY}), mat).startswith("a.mat is damaged or missing (")
     assert error(save_mat(tmp_path / "a.mat", faces=GREY), mat) == (
         "a.mat (faces) has no labels, which would show the axis that counts pictures: save it as .npy"
     )
     assert error(save_mat(tmp_path / "a.mat", X=GREY, y=LABELS[:5]), mat) == (
-        "a.mat (X): 6 pictures and 5 labels: one each is needed"
+        "a.mat (X): 6 pictures and 5 labels: give each picture one"
     )
 
 

@@ -371,7 +371,7 @@ def test_zips_that_are_not_read(tmp_path, files, change, problem):
 
 def test_zip_that_claims_too_much_in_all(tmp_path, monkeypatch):
     monkeypatch.setattr("common.data.source.LARGEST", 100)
-    with pytest.raises(UserError, match=r"data.zip claims .* GiB, and at most .* are read: store the pictures"):
+    with pytest.raises(UserError, match=r"data.zip claims to hold .* GiB, but at most .* can be read: store"):
         read(write(tmp_path / "data.zip", CLASSES))
 
 
@@ -611,7 +611,7 @@ def test_opened_as_a_data_set(place, tmp_path, monkeypatch):
     assert data.test.images[:, 0, 8, 8].tolist() == [110, 110]  # each 10th but for the first two of a class
     assert images[1:, 0, 8, 8].tolist() == [*range(20, 101, 10), 255, *range(10, 101, 10)]
     assert images[0, 0, [0, 15], [0, 15]].tolist() == [0, 255]
-    assert "1 that cannot be read left out (shapes/9/1.png)" in str(data) and "class folders" in str(data)
+    assert "1 unreadable pictures left out (shapes/9/1.png)" in str(data) and "class folders" in str(data)
     assert open_dataset(write(place, files), Preprocessing(size=16, channels=3)).spec.digest == data.spec.digest
 
 
@@ -623,4 +623,4 @@ def test_nearly_black_pictures_are_told(tmp_path, top):
         for number in range(3):
             (tmp_path / folder_name).mkdir(exist_ok=True)
             Image.fromarray(greys).save(tmp_path / folder_name / f"{number}.png")
-    assert f"nearly black, for no pixel is above {top} of 255" in str(open_dataset(tmp_path))
+    assert f"nearly black, as no pixel is above {top} of 255" in str(open_dataset(tmp_path))

@@ -126,7 +126,7 @@ def test_emnist(tmp_path):
 def test_one_of_several_sets(tmp_path):
     write_emnist(tmp_path, "emnist-balanced", "0 48\n1 49\n3 51\n")
     write_emnist(tmp_path, "emnist-letters", "1 65 97\n3 67 99\n")
-    several = r"holds several data sets (emnist-balanced, emnist-letters): name one, as in emnist-balanced"
+    several = r"holds several data sets (emnist-balanced, emnist-letters): choose one, such as emnist-balanced"
     assert error(tmp_path).endswith(several)
     assert read(tmp_path / "emnist-letters").classes == {1: "A/a", 3: "C/c"}
     assert read(tmp_path / "emnist-balanced-test-labels-idx1-ubyte.gz").classes == {0: "0", 1: "1", 3: "3"}
@@ -160,7 +160,7 @@ def test_torchvision_s_folder(tmp_path):
         assert [path.name for path in idx.find(place)] == idx.MNIST
         assert_is_the_set(read(place))
     write_set(tmp_path / "MNIST" / "raw")
-    several = f"{tmp_path} holds several data sets (FashionMNIST/raw, MNIST/raw): name one, as in FashionMNIST/raw"
+    several = f"{tmp_path} holds several data sets (FashionMNIST/raw, MNIST/raw): choose one, such as FashionMNIST/raw"
     assert error(tmp_path) == several
     assert_is_the_set(read(tmp_path / "MNIST"))
 
@@ -206,9 +206,9 @@ def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
     ("train-images-idx3-ubyte", packed(IMAGES)[:-1], "cannot reshape array of size 29 into shape (5,2,3)"),
     ("train-images-idx3-ubyte", packed(IMAGES) + b"0", "cannot reshape array of size 31 into shape (5,2,3)"),
     ("train-images-idx3-ubyte.gz", b"<!DOCTYPE html>", "no IDX file of 3 or 4 axes: begins with 3c 21 44 4f"),
-    ("train-images-idx3-ubyte", head(14, 2**21, 33, 33), "it claims 2097152 x 33 x 33 numbers"),
-    ("train-images-idx3-ubyte", head(8, 2**21 + 1, 2, 2), "it claims 2097153 x 2 x 2 numbers"),
-    ("train-images-idx3-ubyte", head(8, 9, 0, 28), "it claims 9 x 0 x 28 numbers"),
+    ("train-images-idx3-ubyte", head(14, 2**21, 33, 33), "its header claims 2097152 x 33 x 33 numbers"),
+    ("train-images-idx3-ubyte", head(8, 2**21 + 1, 2, 2), "its header claims 2097153 x 2 x 2 numbers"),
+    ("train-images-idx3-ubyte", head(8, 9, 0, 28), "its header claims 9 x 0 x 28 numbers"),
 ])  # fmt: skip
 def test_damage(tmp_path, name, content, problem):
     write(tmp_path / "train-images-idx3-ubyte", IMAGES)
@@ -224,9 +224,9 @@ def test_what_gz_in_its_name_says_wrongly(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("labels, kind, problem", [
-    ([0, 1, 2], UBYTE, "5 pictures and 3 labels: one each is needed"),
-    ([0, 1, 2, 0, -1], (0x09, "b"), "has the label -1: labels are 0 or more"),
-    ([0, 1, 2, 0, 0.5], (0x0D, "f"), "has labels that are missing, or not whole"),
+    ([0, 1, 2], UBYTE, "5 pictures and 3 labels: give each picture one"),
+    ([0, 1, 2, 0, -1], (0x09, "b"), "has the label -1: labels must be 0 or more"),
+    ([0, 1, 2, 0, 0.5], (0x0D, "f"), "has labels that are missing or not whole"),
     ([[1, 0], [1, 0], [1, 1], [1, 0], [0, 1]], UBYTE, "has several labels for a picture"),
 ])  # fmt: skip
 def test_labels_that_are_none(tmp_path, labels, kind, problem):
@@ -362,7 +362,7 @@ def test_stl_10(tmp_path):
     assert alone.train.labels is alone.test is alone.classes is None and alone.notes == ()
 
     (folder / "train_y.bin").write_bytes(bytes([1]))
-    assert error(folder, binary) == "train_y.bin: 2 pictures and 1 labels: one each is needed"
+    assert error(folder, binary) == "train_y.bin: 2 pictures and 1 labels: give each picture one"
     (folder / "test_X.bin").write_bytes(bytes(27647))
     (folder / "train_y.bin").write_bytes(bytes([1, 2]))
     assert error(folder, binary).startswith("test_X.bin is damaged or missing (cannot reshape array of size 27647 into")
@@ -398,5 +398,5 @@ def test_other_folders_are_other_readers_(tmp_path):
 
 def test_sets_of_two_kinds(cifar_10):
     write_set(cifar_10.parent / "MNIST" / "raw")
-    several = r"holds several data sets (MNIST/raw, cifar-10-batches-bin): name one, as in MNIST/raw"
+    several = r"holds several data sets (MNIST/raw, cifar-10-batches-bin): choose one, such as MNIST/raw"
     assert error(cifar_10.parent).endswith(several)

@@ -167,7 +167,7 @@ def test_a_row_without_a_picture_is_left_out(tmp_path):
             pictures[i]
     data = open_dataset(place)
     assert [*data.train.images[:, 0, 0, 0], *data.test.images[:, 0, 0, 0]] == [1, 2, 3]
-    assert "2 that cannot be read left out (1, 2)" in str(data)
+    assert "2 unreadable pictures left out (1, 2)" in str(data)
 
 
 def test_measures_beside_it(tmp_path):
@@ -235,9 +235,9 @@ ONE_EACH = "PLACE has rows with no label, or several, in column label: give each
      f"PLACE has the columns 'front: {STRUCT}', 'back: {STRUCT}': one, named image, must hold encoded pictures"),
     ({"image": images([1, 2]), "label": [[0, 1], [1]]}, ONE_EACH),
     ({"image": images([1, 2]), "label": ["a", None]}, ONE_EACH),
-    ({"image": images([1, 2]), "label": [0, -1]}, "PLACE has the label -1: labels are 0 or more"),
+    ({"image": images([1, 2]), "label": [0, -1]}, "PLACE has the label -1: labels must be 0 or more"),
     ({"image": images([1, 2]), "label": [0, 0.5]},
-     "PLACE has labels that are missing, or not whole: give each picture a whole number"),
+     "PLACE has labels that are missing or not whole: give each picture a whole number"),
 ])  # fmt: skip
 def test_refused(tmp_path, columns, said):
     assert refused(write(tmp_path / "a.parquet", **columns)) == said
@@ -259,4 +259,4 @@ def test_damage(tmp_path):
 def test_claims(tmp_path, monkeypatch):
     place = write(tmp_path / "a.parquet", image=images([1] * 9), label=[0] * 9)
     monkeypatch.setattr("common.data.source.LARGEST", 100)
-    assert refused(place).startswith("a row group of PLACE claims 0.0 GiB, and at most 0.0 GiB are read")
+    assert refused(place).startswith("a row group of PLACE claims to hold 0.0 GiB, but at most 0.0 GiB can be read")

@@ -116,7 +116,7 @@ def test_data_that_was_moved(learned_turned, few, turned, tmp_path):
     assert (data.place, data.spec.source, data.spec.digest) == (moved, moved, checkpoint.spec.digest)
     gone = replace(checkpoint, spec=replace(checkpoint.spec, source=tmp_path / "gone"))
     assert data_of(gone, moved).place == moved
-    with pytest.raises(UserError, match=r"gone, the data of .*ddpm\.safetensors, is gone: name where .* with --data"):
+    with pytest.raises(UserError, match=r"gone, the data of .*ddpm\.safetensors, is missing: give .* with --data"):
         data_of(gone)
 
 

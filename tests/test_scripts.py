@@ -106,7 +106,7 @@ def test_a_latent_training_tells_its_vae_and_refuses_one_of_other_data(trained, 
     assert model_told(trained.results["ldm"], vae / CHECKPOINT)
     arguments = ("--data", few, "--measures", "--vae-checkpoint", vae, "--out", tmp_path / "run")
     result = run_script(trained.tree, "train_mnist_ldm.py", *arguments)
-    assert_user_error(result, f"{vae / CHECKPOINT} learned mnist", few, "--vae-checkpoint")
+    assert_user_error(result, f"{vae / CHECKPOINT} was trained on mnist", few, "--vae-checkpoint")
     assert len(news(result)) == 1 and not (tmp_path / "run" / CHECKPOINT).exists()
 
 

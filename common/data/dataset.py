@@ -44,12 +44,12 @@ class Split:
     @cached_property
     def images(self):
         """(N, C, H, W) uint8, resized to the Spec's shape, memory-mapped."""
-        with catch_damage(self.kept, f"delete {self.kept}, and it is made again"):
+        with catch_damage(self.kept, f"delete {self.kept}, and it will be made again"):
             return mapped(self.kept / f"{self.name}.bin", (len(self.rows("")), *self.spec.shape))[: self.limit]
 
     def rows(self, what):
         """(N,) int64 for all images: labels (""), or positions in the data set as it is stored (".order")."""
-        with catch_damage(self.kept, f"delete {self.kept}, and it is made again"):
+        with catch_damage(self.kept, f"delete {self.kept}, and it will be made again"):
             return load_file(self.kept / "labels.safetensors")[self.name + what]
 
     @cached_property
@@ -70,7 +70,7 @@ class Split:
 
     def picks(self, count, seed=0, label=None, exclude=()):
         """Sorted indices of `count` random images, or all if there are fewer, without those in `exclude`; of one class
-        if a label is given. Not every n-th image: in MNIST each 6th is 4 times as far from the test set as others."""
+        if a label is given. Not every n-th image: in MNIST, a set of every 6th is 4 times as far from the test set."""
         pool = np.arange(len(self.images)) if label is None else np.flatnonzero(self.labels == label)
         return np.sort(np.random.default_rng(seed).permutation(np.setdiff1d(pool, exclude))[:count])
 
@@ -106,10 +106,10 @@ class Dataset:
             names = tuple(columns) or (tuple(MEASURES) if self.spec.digest == MNIST else ())
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
             known = ", ".join([*columns, *MEASURES])
-            raise UserError(f"--measures {unknown[0]}: {self.place} has {known}, by its measures.csv and of strokes")
+            raise UserError(f"--measures {unknown[0]}: {self.place} has {known}, from its measures.csv and of strokes")
         light = read_json(self.kept / "about.json", f"delete {self.kept}")["light"]
         if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or light >= 128):
-            raise UserError(f"--measures: strokes are measured in grey, light on dark: {self.place} is not")
+            raise UserError(f"--measures: {self.place} is not grey, light on dark: leave {', '.join(MEASURES)} out")
         table, count = load_values(self.train, names), len(self.spec.classes)
         units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
         measures = {name: measured(units[name], table[name], self.train.labels, count) for name in names}
@@ -120,7 +120,7 @@ class Dataset:
         about, spec = read_json(self.kept / "about.json"), self.spec
         train, test = about["counts"]
         sizes = ["x".join(map(str, size)) for size in about["sizes"]]
-        shape = "the centre of" if spec.preprocessing.fit == "crop" else "a margin beside"
+        shape = "cropped to the centre" if spec.preprocessing.fit == "crop" else "padded with a margin"
         facts = [
             f"{train:,} training and {test:,} test images ({about['kind']})",
             f"{len(spec.classes)} classes ({spec.few_classes})" if about["labelled"] else "no labels",
@@ -129,11 +129,11 @@ class Dataset:
             "light on dark" if about["light"] < 128 else "dark on light",
         ]
         if not about["square"]:
-            facts.append(f"{shape} those not square")
+            facts.append(f"{shape} if not square")
         if about["held_out"]:
-            facts.append(f"no test part: every {HELD_OUT}th held out")
+            facts.append(f"no test part: every {HELD_OUT}th picture held out")
         if train < FEW:
-            facts.append("few: a model may copy them, which training_distance in a score shows")
+            facts.append("few pictures: a model may copy them, which training_distance in a score shows")
         return f"{self.place}: {', '.join([*facts, *about['notes']])}"
 
 
@@ -164,12 +164,12 @@ def class_names(place, about):
     beside = place if place.is_dir() else place.parent
     for path in (beside / "classes.txt", CLASSES / f"{about['digest']}.txt"):
         if path.is_file():
-            with catch_damage(path, "save it as text in UTF-8, a line for each class"):
+            with catch_damage(path, "save it as text in UTF-8, one line per class"):
                 names = path.read_text(encoding="utf-8-sig").split("\n")
             names = tuple(name.strip() for name in names if name.strip())
             if not len(set(names)) == len(names) == len(about["classes"]):
                 counted = f"{len(set(names))} names in {len(names)} lines, for {len(about['classes'])} classes"
-                raise UserError(f"{path} has {counted}: write a line for each, in the order of their labels")
+                raise UserError(f"{path} has {counted}: write one line per class, in the order of the labels")
             return names
     return tuple(about["classes"])
 
@@ -177,7 +177,7 @@ def class_names(place, about):
 def data_of(checkpoint, place=None):
     """The data that a checkpoint's model was trained on, with the measures and class names of that time; place: its new
     path, if it was moved. UserError if it is missing, or is not the same data."""
-    data = data_as_it_is(checkpoint, place, "name that data with --data")
+    data = data_as_it_is(checkpoint, place, "give that data with --data")
     return replace(data, spec=replace(checkpoint.spec, source=data.spec.source))
 
 
@@ -188,10 +188,10 @@ def data_as_it_is(checkpoint, place, cure):
     try:
         data = open_dataset(place, spec.preprocessing)
     except Missing as error:
-        raise UserError(f"{place}, the data of {checkpoint.path}, is gone: name where it is with --data") from error
+        raise UserError(f"{place}, the data of {checkpoint.path}, is missing: give its new path with --data") from error
     if data.spec.digest != spec.digest:
-        learned = f"{checkpoint.path} learned {spec.name}, whose digest is {spec.digest}"
-        raise UserError(f"{data.place} has the digest {data.spec.digest}, and {learned}: {cure}")
+        learned = f"{checkpoint.path} was trained on {spec.name}, digest {spec.digest}"
+        raise UserError(f"{data.place} has the digest {data.spec.digest}, but {learned}: {cure}")
     return data
 
 
@@ -208,7 +208,7 @@ def load_values(split, names):
 
 def load_columns(split):
     """All columns of measures.csv for a part's images, {measure: (N,) float32}."""
-    stored = read_json(split.kept / "stored.json", f"delete {split.kept}, and it is made again")
+    stored = read_json(split.kept / "stored.json", f"delete {split.kept}, and it will be made again")
     return read_columns(split.place, split.rows(".order"), stored["count"], stored["names"])
 
 
@@ -226,7 +226,7 @@ def load_table(split):
                     write_tensors(path, {name: x.astype(np.float16) for name, x in found.items()})
         except OSError as error:
             reason = f"the measures of {split.spec.name} cannot be saved in {TABLES} ({error.strerror})"
-            raise UserError(f"{reason}: make that folder writable, or give --measures no names") from error
-    with catch_damage(path, "delete it, and it is measured again"):
+            raise UserError(f"{reason}: make that folder writable, or write --measures without names") from error
+    with catch_damage(path, "delete it, and it will be measured again"):
         table = load_file(path)
         return {name: table[name].astype(np.float32) for name in MEASURES}

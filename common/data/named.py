@@ -1,4 +1,4 @@
-"""Guess from their names which arrays of a data set are pictures, which are labels, and of which part."""
+"""Guess from the names of arrays which are pictures, which are labels, and which part they belong to."""
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +16,7 @@ PARTS = "train", "test", "val", "extra"  # of those present the first is for tra
 PICTURES = "images", "image", "imgs", "img", "x", "data", "fea", "arr_0"  # earlier words take precedence
 LABELS = "labels", "label", "targets", "target", "y", "gnd", "arr_1"
 WORD = re.compile(r"\w*names|train|test|val(?=id|[xy_]|\b)|[xy](?=train|test|val)|arr_[01]|[a-z]+")
-MANY = 16  # picture files: a folder with so many is read as a folder of pictures
+MANY = 16  # a folder with this many picture files is read as a folder of pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def only(found, place):
     """The only element of a list, None if it is empty; UserError if there are several."""
     if len(found) > 1:
         names = few([*map(str, found)])
-        raise UserError(f"{place} holds {names}, of which each could be meant: name its file, or keep only that one")
+        raise UserError(f"{place} holds {names}, and it is unclear which to use: choose one file, or keep only one")
     return found[0] if found else None
 
 
@@ -91,7 +91,7 @@ def used_of(labelled, place):
     """{part: whether it has labels} -> [training part, test part], or [training part]. A test part without labels is
     skipped if the training part has them. UserError if there is no training part among several, or no part."""
     if "train" not in labelled and len(labelled) != 1:
-        raise UserError(f"{place} has no array named as training pictures: name it x_train, labels y_train, ...")
+        raise UserError(f"{place} has no array with a name for training pictures: call it x_train, its labels y_train")
     first, *others = (part for part in PARTS if part in labelled)
     return [first, *(part for part in others if labelled[part] >= labelled[first])][:2]
 
@@ -114,7 +114,7 @@ def check_sizes(arrays, wheres):
     sizes = ["x".join(map(str, array.shape[1:])) for array in arrays]
     for size, where in zip(sizes, wheres):
         if size != sizes[0]:
-            raise UserError(f"{wheres[0]} has pictures of {sizes[0]} and {where} of {size}: make them of one size")
+            raise UserError(f"{wheres[0]} has pictures of {sizes[0]} and {where} of {size}: make all the same size")
 
 
 def numbers_of(labels, wheres):
@@ -125,7 +125,7 @@ def numbers_of(labels, wheres):
     labels = [np.char.strip(array) for array in labels]
     for array, where in zip(labels, wheres):
         if "" in array:
-            raise UserError(f"{where} lacks the label of picture {(array == '').argmax() + 1}: give each one")
+            raise UserError(f"{where} lacks the label of picture {(array == '').argmax() + 1}: add it")
     with suppress(ValueError):
         return [array.astype(np.float64) for array in labels], None
     names = np.unique(np.concatenate(labels))

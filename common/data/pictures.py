@@ -44,7 +44,7 @@ def rescaled(array, stored):
 
 def decoded(encoded):
     """Decode a picture, bytes or a file, to Pillow's image, turned as its EXIF data says; the first frame of several.
-    Pixels of 16 or 32 bits or floats, which Pillow would cut off at 255, become an array. DAMAGE if it is damaged."""
+    Pixels of 16 or 32 bits or floats, which Pillow would cut off at 255, become an array. Raises DAMAGE if damaged."""
     try:
         with Image.open(io.BytesIO(encoded if isinstance(encoded, bytes) else Path(encoded).read_bytes())) as image:
             image.load()

@@ -24,7 +24,7 @@ READERS = (idx, binary, parquet, arrays, table, mat, folder)  # folder comes las
 KINDS = "IDX files, folders or a zip of pictures, .npz, .npy, .csv, .mat, .parquet, or CIFAR's and STL's binary files"
 VERSION = 1  # of the cache: raise it if the same files would now be read or resized differently
 MOST_CLASSES = 4096
-DARK = 16  # of 255: no pixel of pictures that were saved as 0 and 1, or as 0 to 16, is brighter
+DARK = 16  # of 255; pictures that were saved with values 0 and 1, or 0 to 16, have no brighter pixel
 HELD_OUT = 10  # every 10th picture is held out for testing if a data set has no test part
 
 
@@ -42,7 +42,7 @@ def prepare(place, preprocessing):
         PREPARED.mkdir(parents=True, exist_ok=True)
         lock = FileLock(PREPARED / ".lock").acquire()  # one process prepares, the others wait
     except OSError as error:
-        advice = "make it writable, or name another folder by the environment variable SIMPLE_LDM_PREPARED"
+        advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
         raise UserError(f"{PREPARED} cannot be written ({error.strerror}): {advice}") from error
     with lock:
         for left in PREPARED.glob("*.tmp"):  # left by a process that was killed
@@ -77,7 +77,7 @@ def make(folder, place, reader, files, preprocessing):
         writer, channels = write_parts(temporary, parts, chosen, preprocessing, stored_in)
         kept = {name: np.array(indices, np.int64) for name, indices in writer.kept.items()}
         if empty := [name for name, indices in kept.items() if not len(indices)]:
-            raise UserError(f"{place}: none of its {empty[0]} pictures can be read")
+            raise UserError(f"{place}: none of its {empty[0]} pictures can be read: replace them")
         labels, classes = numbered(source, {name: part.labels for name, part in parts.items()}, kept, place)
         before = {"train": 0, "test": len(source.train.pictures) if source.test else 0}
         order = {f"{name}.order": kept[name] + before[name] for name in parts}
@@ -99,8 +99,8 @@ def make(folder, place, reader, files, preprocessing):
 
 
 def write_parts(folder, parts, chosen, preprocessing, stored_in):
-    """Write the chosen pictures of each part, resized, to folder/PART.bin; returns (Writer, channels). If channels is
-    None, it writes grey, and begins again in colour when it meets a picture in colour."""
+    """Write the chosen pictures of each part, resized, to folder/PART.bin; returns (Writer, channels). Without
+    preprocessing.channels, it writes grey, and starts again in colour when it meets a picture in colour."""
     for channels in [preprocessing.channels] if preprocessing.channels else (1, 3):
         form = replace(preprocessing, channels=channels)
         writer = Writer(stops_at_colour=channels == 1 and not preprocessing.channels)
@@ -113,9 +113,9 @@ def write_parts(folder, parts, chosen, preprocessing, stored_in):
 
 
 def hold_out(labels, count, place):
-    """(training, test) indices of `count` pictures: after two per class each 10th is a test picture, or the last."""
+    """(training, test) indices of `count` pictures. Without the first two of each class, every 10th is for testing."""
     if count < 2:
-        raise UserError(f"{place} holds {count} pictures: two are the least, one to train on and one to test")
+        raise UserError(f"{place} holds {count} pictures: at least two are needed, one to train on and one to test")
     labels = np.zeros(count, int) if labels is None else labels
     rank = np.empty(count, int)
     for label in np.unique(labels):
@@ -126,7 +126,7 @@ def hold_out(labels, count, place):
 
 
 def mixed(indices, labels):
-    """Indices of pictures, shuffled (always alike) if the pictures are stored class by class, else as they are."""
+    """Indices of pictures, shuffled (always in the same way) if they are stored class by class, else as they are."""
     stored_by_class = labels is not None and (np.diff(labels) >= 0).all()
     return np.random.default_rng(0).permutation(indices) if stored_by_class else indices
 
@@ -165,7 +165,7 @@ class Writer:
     stops_at_colour: bool = False
     coloured: bool = False
     brightness: list = field(default_factory=list)  # the mean of each, 0..255
-    brightest: int = 0  # pixel of all
+    brightest: int = 0  # pixel value of all pictures
     unreadable: list = field(default_factory=list)
 
     def write(self, folder, name, part, indices, preprocessing, stored_in):
@@ -195,32 +195,32 @@ class Writer:
         """Remarks for the user, a list of strings."""
         notes = []
         if stored != (0, 255):
-            notes.append(f"values {stored[0]:g} to {stored[1]:g} as 0 to 255")
+            notes.append(f"values {stored[0]:g} to {stored[1]:g} mapped to 0 to 255")
         if self.brightest <= DARK:
-            notes.append(f"nearly black, for no pixel is above {self.brightest} of 255: save them brighter")
+            notes.append(f"nearly black, as no pixel is above {self.brightest} of 255: save them brighter")
         if self.unreadable:
             named = few(sorted(self.unreadable))
-            notes.append(f"{len(self.unreadable)} that cannot be read left out ({named})")
+            notes.append(f"{len(self.unreadable)} unreadable pictures left out ({named})")
         return notes
 
 
 def numbered(source, labels, kept, place):
     """Renumber labels {part: (N,) int64} to 0..C - 1, the classes of the training pictures; returns them and C names.
 
-    Without labels there is one class. UserError if a class has a single training picture, or none but test pictures."""
+    Without labels there is one class. UserError if a class has only one training picture, or only test pictures."""
     if source.train.labels is None:
         return {name: np.zeros(len(indices), np.int64) for name, indices in kept.items()}, ["picture"]
     labels = {name: labels[name][indices] for name, indices in kept.items()}
     found, counts = np.unique(labels["train"], return_counts=True)
     names = [(source.classes or {}).get(label, str(label)) for label in found.tolist()]
     if len(names) > MOST_CLASSES:
-        raise UserError(f"{place} has {len(names):,} classes, and {MOST_CLASSES:,} are the most: leave some out")
+        raise UserError(f"{place} has {len(names):,} classes, but at most {MOST_CLASSES:,} are allowed: leave some out")
     if counts.min() == 1:
         lone = names[int(counts.argmin())]
-        raise UserError(f"{place}: the class {lone} has one training picture: add others, or leave it out")
+        raise UserError(f"{place}: the class {lone} has only one training picture: add others, or leave it out")
     if unknown := set(labels["test"].tolist()) - set(found.tolist()):
         name = (source.classes or {}).get(min(unknown), min(unknown))
-        raise UserError(f"{place}: test pictures have the label {name}, and no training picture has it")
+        raise UserError(f"{place}: test pictures have the label {name}, but no training picture has it: leave them out")
     return {name: np.searchsorted(found, part) for name, part in labels.items()}, names
 
 

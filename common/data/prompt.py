@@ -39,17 +39,17 @@ def parse(prompt, spec):
     any_word = re.compile("|".join(re.escape(word) + end for word, end in zip(known, ends)))
     meant, fillers, rest = {}, {}, " ".join(prompt.lower().split())
     others = ", ".join(word for word, (name, _) in words.items() if name != "label")
-    known_words = f"it knows {others}, and the classes {spec.few_classes}"
+    known_words = f"use {others}, and the classes {spec.few_classes}"
     while rest:
         match = any_word.match(rest)
         if not match:
-            raise UserError(f"--prompt: \"{rest.split()[0]}\" is not among its words: {known_words}")
+            raise UserError(f"--prompt: the word \"{rest.split()[0]}\" is unknown: {known_words}")
         word, rest = match[0], rest[match.end() :].lstrip()
         name, value = words.get(word, (None, None))
         if word in FILLERS:
             fillers[word] = name, value
         elif meant.setdefault(name, (value, word))[0] != value:
-            raise UserError(f"--prompt: \"{meant[name][1]}\" and \"{word}\" contradict each other: {known_words}")
+            raise UserError(f"--prompt: \"{meant[name][1]}\" and \"{word}\" contradict each other: leave one out")
     labels = [value for name, value in fillers.values() if name == "label"]
     if "label" not in meant and len(labels) == 1:
         meant["label"] = labels[0], None

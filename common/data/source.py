@@ -53,7 +53,7 @@ def check_size(count, itemsize, where):
     """UserError if `count` numbers of `itemsize` bytes exceed LARGEST. where: the file, for the message."""
     if count * itemsize > LARGEST:
         claimed, most = (f"{number / 2**30:,.1f} GiB" for number in (count * itemsize, LARGEST))
-        raise UserError(f"{where} claims {claimed}, and at most {most} are read: store the pictures as files")
+        raise UserError(f"{where} claims to hold {claimed}, but at most {most} can be read: store pictures as files")
 
 
 def all_there(files, cure):
@@ -71,7 +71,7 @@ def folder_below(place):
     found = sorted(path for path in folders if path.is_dir() and any(map(DOWNLOADED.fullmatch, os.listdir(path))))
     if len(found) > 1:
         names = ", ".join(str(folder.relative_to(place)) for folder in found)
-        raise UserError(f"{place} holds several data sets ({names}): name one, as in {found[0]}")
+        raise UserError(f"{place} holds several data sets ({names}): choose one, such as {found[0]}")
     return found[0] if found else None
 
 
@@ -88,7 +88,7 @@ def as_pictures(array, where):
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
     if array.dtype.kind not in "buif" or array.ndim < 3 or array.shape[3:] not in ((), (3,)) or not len(array):
-        raise UserError(f"{where} has {array.dtype} of shape {array.shape}, no pictures: save (N, height, width[, 3])")
+        raise UserError(f"{where} has {array.dtype} of shape {array.shape}, not pictures: save (N, height, width[, 3])")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"{where} has pixels that are not finite: replace them")
     return array
@@ -100,16 +100,16 @@ def as_labels(values, count, where):
     UserError if they are missing, negative, not whole, several per picture, or more or fewer than pictures."""
     values = np.asarray(values)
     if values.dtype.kind not in "buif" or values.ndim not in (1, 2):
-        raise UserError(f"{where} holds no labels, but {values.dtype} of shape {values.shape}")
+        raise UserError(f"{where} has {values.dtype} of shape {values.shape}, not labels: save whole numbers (N,)")
     if values.ndim == 2 and values.shape[1] > 1:
         if (np.abs(values).sum(axis=1) != 1).any():
-            raise UserError(f"{where} has several labels for a picture, or none: one each is needed")
+            raise UserError(f"{where} has several labels for a picture, or none: give each picture one")
         values = values.argmax(axis=1)
     values = values.reshape(-1)
     if len(values) != count:
-        raise UserError(f"{where}: {count} pictures and {len(values)} labels: one each is needed")
+        raise UserError(f"{where}: {count} pictures and {len(values)} labels: give each picture one")
     if not np.isfinite(values).all() or (values != values.round()).any():
-        raise UserError(f"{where} has labels that are missing, or not whole: give each picture a whole number")
+        raise UserError(f"{where} has labels that are missing or not whole: give each picture a whole number")
     if (values < 0).any():
-        raise UserError(f"{where} has the label {int(values.min())}: labels are 0 or more")
+        raise UserError(f"{where} has the label {int(values.min())}: labels must be 0 or more")
     return values.astype(np.int64)

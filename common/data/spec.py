@@ -55,7 +55,7 @@ class Spec:
     @model_validator(mode="after")
     def check(self):
         if any(len(measure.rows) != len(self.classes) + 1 for measure in self.measures.values()):
-            raise ValueError("measures: a row of percentiles for each class, and one for all")
+            raise ValueError("measures: one row of percentiles is needed for each class, and one for all images")
         return self
 
     @property
