@@ -42,7 +42,7 @@ class Checkpoint:
             if name not in found:
                 problem = f"lacks the tensor {full}"
             elif name not in shapes:
-                problem = f"has a tensor too many, {full}"
+                problem = f"has the unexpected tensor {full}"
             elif found[name].shape != shapes[name]:
                 problem = f"has {full} of shape {found[name].shape}, not {shapes[name]}"
             elif not np.isfinite(found[name]).all():
@@ -94,19 +94,19 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["simple_ldm"])
             if isinstance(header, dict) and "kind" in header and header.get("format") != FORMAT:
-                raise UserError(f"{path} is of another version of Simple-LDM: draw it with that, or {retrain(kind)}")
+                raise UserError(f"{path} is from another version of Simple-LDM: use that version, or {retrain(kind)}")
             recipe = RECIPES[header["kind"]]
             if kind and undistilled(recipe.kind) != kind:
                 needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
             names = file.keys()
             if unknown := [name for name in names if not name.startswith(PREFIXES)]:
-                raise ValueError(f"a tensor of no use, {unknown[0]}")
+                raise ValueError(f"unexpected tensor {unknown[0]}")
             kinds = {name: file.get_slice(name).get_dtype() for name in names}
             if other := [name for name in names if kinds[name] not in ("F16", "F32")]:
-                raise ValueError(f"{other[0]} is of {kinds[other[0]]}, and weights are of F16 or F32")
+                raise ValueError(f"{other[0]} has the type {kinds[other[0]]}, not F16 or F32")
             if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
-                raise ValueError("a latent model, and no other, carries its VAE")
+                raise ValueError("a latent model must contain its VAE, and no other model may")
             return Checkpoint(
                 options=recipe(**header["options"]),
                 spec=Spec(**header["spec"]),
@@ -117,7 +117,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             )
     except DAMAGE as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a whole Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
+        raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
 
 
 def carries(latent, vae):
@@ -128,4 +128,4 @@ def carries(latent, vae):
 
 def retrain(kind):
     """The cure in messages about a missing or unusable checkpoint."""
-    return f"run {RECIPES[kind].script}, or name another checkpoint" if kind else "train it again"
+    return f"run {RECIPES[kind].script}, or choose another checkpoint" if kind else "train it again"

@@ -45,16 +45,16 @@ def chosen_conditions(model, ask):
             raise UserError(f"--{option} and another option both set the {name}: leave one out")
     named |= ask.ask
     for name in (named | words).keys() - {"label", *measures}:
-        learned = f"it learned {', '.join(measures)}" if measures else "leave it out"
-        raise UserError(f"{model.checkpoint.path} learned no {name}: {learned}, or name another --checkpoint")
+        learned = f"use {', '.join(measures)}" if measures else "leave it out"
+        raise UserError(f"{model.checkpoint.path} did not learn {name}: {learned}, or choose another --checkpoint")
     label = named.pop("label", words.pop("label", None))
     prompted = {name: measures[name].at(p, label) if p else 0.0 for name, p in words.items()}  # None: upright, 0
     values = prompted | named
     for name, value in values.items():
         low, high = (measures[name].at(percentile, label) for percentile in (1, 99))
         if not low <= value <= high:
-            usual = f"{name} of 98 % of such training images is {low:g} to {high:g} {measures[name].unit}"
-            print(f"warning: the {usual}, not {value:g}: samples may not follow it", file=sys.stderr)
+            usual = f"98 % of such training images have {low:g} to {high:g} {measures[name].unit}"
+            print(f"warning: {name} {value:g} is unusual, {usual}: samples may not follow it", file=sys.stderr)
     return label, values
 
 
@@ -116,7 +116,7 @@ def write_pictures(model, options):
         print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")
     if model.spec.measures and options.sweep:
         save_png(folder / "sweep.png", sweep_grid(model, sampler, seed))
-        print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from little to much")
+        print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from low to high")
 
 
 def write_reconstructions(vae, images, device, options):

@@ -19,8 +19,8 @@ from common.options.editing import Morph, Repaint, Vary
 PARTS = ("left", "right", "top", "bottom", "centre")  # names of masks
 
 
-def open_grey(path, cure="name another picture", paper="white"):
-    """Read a picture as grey levels, uint8 (H, W), on paper of this colour where transparent; UserError if it is none.
+def open_grey(path, cure="choose another picture", paper="white"):
+    """Read a picture as grey levels, uint8 (H, W), with paper of this colour behind it. UserError if it is no picture.
     """
     with catch_damage(path, cure):
         return np.asarray(opened(path, paper=paper).convert("L"))
@@ -30,7 +30,7 @@ def read_picture(path, spec):
     """Read a picture, uint8 of the Spec's shape, preprocessed as its data's pictures were."""
     if spec.digest == MNIST:
         return np.repeat(read_digit(path, spec.shape), spec.shape[0], axis=0)
-    with catch_damage(path, "name another picture"):
+    with catch_damage(path, "choose another picture"):
         return fitted(opened(path), replace(spec.preprocessing, channels=spec.shape[0]))
 
 
@@ -47,7 +47,7 @@ def read_digit(path, shape):
     scale = 20 / max(digit.size)
     small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.LANCZOS))
     if small.max() < 10:
-        raise UserError(f"{path} shows specks, but no digit: name another picture")
+        raise UserError(f"{path} shows only specks, no digit: choose another picture")
     small = small.clip(0) * (255 / small.max())  # thin strokes became grey
     centre = [(small.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / small.sum() for axis in (0, 1)]
     top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(centre, small.shape))
@@ -67,7 +67,7 @@ def ink_of(grey):
     y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape), indexing="ij")
     terms = np.stack([x**0, x, y, x * x, x * y, y * y], axis=-1)
     paper = np.pad(np.zeros((grey.shape[0] - 2, grey.shape[1] - 2), bool), 1, constant_values=True)
-    for _ in range(5):  # first of the border, then of all that is near to the last one
+    for _ in range(5):  # first the border, then all pixels near the last fit
         known = terms[paper]
         ink = np.abs(grey - terms @ np.linalg.lstsq(known.T @ known, known.T @ grey[paper], rcond=None)[0])
         chance = 4 * np.median(ink[paper]) + 3
@@ -86,7 +86,7 @@ def digits_of(model, options):
         return read_picture(image, model.spec)[None], np.full(1, np.nan)
     test, index = data_of(model.checkpoint, options.which.data).test, options.which.index
     if not index or max(index) >= len(test.labels):
-        raise UserError(f"--index: name one or more of 0 to {len(test.labels) - 1}")
+        raise UserError(f"--index: give one or more numbers from 0 to {len(test.labels) - 1}")
     return test.first(max(index) + 1).images[list(index)], test.labels[list(index)].astype(np.float32)
 
 
@@ -101,10 +101,10 @@ def read_mask(name, shape):
         return ~np.broadcast_to(region, (1, height, width))
     grey = open_grey(name, f"--mask takes {', '.join(PARTS)}, or a PNG")
     if grey.shape != (height, width):
-        raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: {width}x{height} pixels are needed")
+        raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: resize it to {width}x{height} pixels")
     kept = grey < 128
     if kept.all() or not kept.any():
-        raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: white is repainted, black kept")
+        raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: white is repainted, black is kept")
     return kept[None]
 
 
@@ -145,7 +145,7 @@ def morph(model, options):
     """A row per pair of neighbouring images: the frames from one to the other."""
     images, _ = digits_of(model, options)
     if len(images) < 2:
-        raise UserError("morph needs images to go between: name two or more with --index")
+        raise UserError("morph needs images to go between: give two or more with --index")
     return edit.morph(model, options.sampler, images, options.num)
 
 

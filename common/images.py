@@ -13,7 +13,7 @@ from common.files import catch_damage, write_atomically
 def to_uint8(images):
     """float in [-1, 1] (clipped) -> uint8 0..255. UserError if a pixel is not finite; it would look black."""
     if not np.isfinite(images).all():
-        raise UserError("the model drew pixels that are not finite: try --precision fp32, or train it again")
+        raise UserError("the model drew pixels that are not finite: try --precision fp32, or train the model again")
     return np.round((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
 
 
@@ -77,25 +77,25 @@ def read_images(folder, shape):
     """Read the PNGs of a folder in the order of their names: (N, *shape) uint8, shape (channels, height, width).
 
     UserError if there are fewer than 2; if one has another size, more than 8 bits, or colours although shape is grey;
-    if all are grey although shape is in colour. A PNG stored in colour with grey pixels counts as grey if shape is.
+    if all are grey although shape is in colour. If shape is grey, a PNG in colour may have grey pixels.
     """
     folder, (channels, height, width) = Path(folder), shape
     files = sorted(folder.glob("*.png"))
     if len(files) < 2:
-        raise UserError(f"{folder} holds {len(files)} PNGs: at least 2 are needed, right inside the folder")
+        raise UserError(f"{folder} holds {len(files)} PNGs: put at least 2 directly into the folder")
     images, modes = np.empty((len(files), *shape), np.uint8), set()
     for image, file in zip(images, files):
-        with catch_damage(file, "delete it or draw it again"), Image.open(file) as opened:
+        with catch_damage(file, "delete it, or draw it again"), Image.open(file) as opened:
             if opened.size != (width, height):
-                expected = f"images of {width}x{height} are compared, unless --size or --data says otherwise"
+                expected = f"resize it to {width}x{height}, or give its --size or --data"
                 raise UserError(f"{file} is {opened.width}x{opened.height}: {expected}")
             if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
-                raise UserError(f"{file} has 16 bits per pixel: save it with 8")
+                raise UserError(f"{file} has 16 bits per pixel: save it with 8 bits")
             modes.add(opened.mode)
             pixels = np.asarray(opened.convert("L" if opened.mode in ("1", "L") else "RGB"))
         if channels == 1 and pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
-            raise UserError(f"{file} is in colour, and the data is grey: name other --data, or --channels 3")
+            raise UserError(f"{file} is in colour, but the data is grey: choose other --data, or --channels 3")
         image[:] = pixels[..., 0] if channels == 1 and pixels.ndim == 3 else np.atleast_3d(pixels).transpose(2, 0, 1)
     if channels == 3 and modes <= {"1", "L"}:
-        raise UserError(f"{folder} holds grey pictures, and the data is in colour: name other --data, or --channels 1")
+        raise UserError(f"{folder} has grey pictures, but the data is in colour: choose other --data, or --channels 1")
     return images

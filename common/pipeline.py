@@ -63,12 +63,12 @@ class Pipeline:
         own = (training.out or run_folder(device.tree, options.kind)) / CHECKPOINT
         known = load_checkpoint(own, options.kind) if training.resume and own.is_file() else None
         if known:
-            data = data_as_it_is(known, training.data, "resume with that")
+            data = data_as_it_is(known, training.data, "resume with that data")
             data = replace(data, spec=replace(data.spec, classes=known.spec.classes))
             measures = tuple(known.spec.measures) if measures is None else measures
         elif latent:
             known = load_checkpoint(find_checkpoint(options.vae_checkpoint, device.tree, "vae"), "vae")
-            cure = "train a VAE on that, or name its VAE with --vae-checkpoint"
+            cure = "train a VAE on this data, or choose its VAE with --vae-checkpoint"
             data = data_as_it_is(known, training.data, cure)
         else:
             data = open_dataset(training.data, options.preprocessing)
@@ -90,7 +90,7 @@ class Pipeline:
         if run.resumed:
             vae = self.load_space(run.resumed, device).vae
             if named and named.exists() and not carries(run.resumed, load_checkpoint(named, "vae")):
-                raise UserError(f"{run.checkpoint} has another VAE than {named}: leave --vae-checkpoint out")
+                raise UserError(f"{run.checkpoint} has another VAE than {named}: leave out --vae-checkpoint")
         else:
             vae, _ = self.load_vae(named, device)
         options.unet.check_data(vae.latent_shape, classes)

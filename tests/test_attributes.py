@@ -290,7 +290,7 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
         return run_script(name, "tst_mnist.py", *arguments, *options)
 
     result = draw("--digit", 7, "--thickness", 40, "--slant", -20.5)
-    assert result.returncode == 0 and "warning: the thickness" in result.stderr and "slant" not in result.stderr
+    assert result.returncode == 0 and "warning: thickness" in result.stderr and "slant" not in result.stderr
     assert_picture(tmp_path / "sweep.png", (684, 1644))
     numbers = (tmp_path / "samples.png").read_bytes()
     result = draw("--prompt", "thick 7 leaning left")
@@ -323,7 +323,7 @@ def test_a_model_without_attributes_says_so(untrained, tmp_path):
     checkpoint = untrained / "ldm.safetensors"
     arguments = ("--checkpoint", checkpoint, "--steps", 2, "--out", tmp_path)
     for asked in (("--width", 12), ("--prompt", "a wide 3")):
-        assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "learned no width")
+        assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "not learn width")
     result = run_script("jittor", "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
     assert_user_error(result, checkpoint, "learned no measures", "--labels test")
     result = run_script("jittor", "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")

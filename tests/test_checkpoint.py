@@ -97,7 +97,7 @@ DAMAGED = {
     "not JSON": file_of("{"),
     "list": file_of("[]"),
     "deeply nested": file_of("[" * 100_000),
-    "tensor of no use": file_of(json.dumps(HEADER), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}),
+    "unexpected tensor": file_of(json.dumps(HEADER), TENSORS | {"../../etc/passwd": np.ones(1, np.float32)}),
     "double precision": file_of(json.dumps(HEADER), {name: a.astype(np.float64) for name, a in TENSORS.items()}),
     "whole numbers": file_of(json.dumps(HEADER), {name: a.astype(np.int8) for name, a in TENSORS.items()}),
     "unknown option": changed(options={"colour": 3}),
@@ -122,7 +122,7 @@ def test_damaged(path, damage):
     with pytest.raises(UserError) as error:
         load_checkpoint(path, kind)
     message = str(error.value)
-    assert str(path) in message and "not a whole Simple-LDM checkpoint" in message and RECIPES[kind].script in message
+    assert str(path) in message and "not a complete Simple-LDM check" in message and RECIPES[kind].script in message
     assert "\n" not in message
 
 
@@ -150,7 +150,7 @@ def test_another_version(path, version, model):
     path.write_bytes(file_of(json.dumps(header | version)))
     with pytest.raises(UserError, match="another version of Simple-LDM") as error:
         load_checkpoint(path, model)
-    message, cure = str(error.value), "name another checkpoint" if model else "train it again"
+    message, cure = str(error.value), "choose another checkpoint" if model else "train it again"
     assert str(path) in message and cure in message and "\n" not in message
 
 
@@ -163,7 +163,7 @@ def test_missing_and_other_model(path, tmp_path):
 
 @pytest.mark.parametrize("change, problem", [
     ({"a": None}, "lacks the tensor model.a"),
-    ({"c": np.ones(1, np.float32)}, "a tensor too many, model.c"),
+    ({"c": np.ones(1, np.float32)}, "the unexpected tensor model.c"),
     ({"a": np.ones((3, 2), np.float32)}, r"model.a of shape \(3, 2\), not \(2, 3\)"),
     ({"b": np.array([0, 1, np.nan, 2], np.float32)}, "a value in model.b that is not finite"),
 ])  # fmt: skip

@@ -152,7 +152,7 @@ def test_a_model_that_never_saw_a_null_label_draws_no_digit_of_any_class(tree, t
     checkpoints = [Checkpoint(TrainDDPM(label_dropout=share), MNIST.spec, {}, path=tmp_path) for share in (0.1, 0.0)]
     sees, never = (replace(model, recipe=c.options, checkpoint=c) for c in checkpoints)
     assert np.isnan(sees.conditions([3, np.nan])).tolist() == [[False], [True]]
-    with pytest.raises(UserError, match=f"{tmp_path} never saw a null label.*name the digit"):
+    with pytest.raises(UserError, match=f"{tmp_path} was trained without label dropout.*give --label"):
         never.conditions([3, np.nan])
 
 
@@ -246,7 +246,7 @@ def test_a_picture_of_other_data_is_made_as_that_was(picture, tmp_path):
     coloured = read_picture(picture, replace(MNIST.spec, shape=(3, 32, 32)))
     np.testing.assert_array_equal(coloured, read_digit(picture, SHAPE).repeat(3, axis=0))
     (tmp_path / "text.png").write_text("7")
-    with pytest.raises(UserError, match=r"text\.png is damaged or missing .*: name another picture"):
+    with pytest.raises(UserError, match=r"text\.png is damaged or missing .*: choose another picture"):
         read_picture(tmp_path / "text.png", own)
 
 
@@ -301,7 +301,7 @@ def test_the_script(picture, tmp_path, name):
 
 def test_digits_that_cannot_be_edited(trees):
     model = replace(pixel_model(trees["pytorch"], None), checkpoint=Checkpoint(TrainDDPM(), MNIST.spec, {}))
-    with pytest.raises(UserError, match="--index: name one or more of 0 to 9999"):
+    with pytest.raises(UserError, match="--index: give one or more numbers from 0 to 9999"):
         digits_of(model, Vary(which=Digits(index=(10_000,))))
     with pytest.raises(UserError, match="two or more"):
         morph(model, Morph(which=Digits(index=(3,))))

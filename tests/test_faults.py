@@ -125,7 +125,7 @@ def test_ctrl_c_while_jittor_compiles(tree, tmp_path, capsys):
         trainer.fit(fail, 100, preview=None)
     with pytest.raises(SystemExit, match="130"):
         trainer.fit(interrupted, 100, preview=None)
-    assert capsys.readouterr().err.endswith("stopped at step 0: before the first checkpoint\n")
+    assert capsys.readouterr().err.endswith("stopped at step 0: no checkpoint was saved yet\n")
 
 
 def test_a_run_that_ended_before_its_last_picture_draws_it(straight, tmp_path):
@@ -149,7 +149,7 @@ def test_metrics_that_a_failure_of_the_machine_took(straight, tmp_path):
     metrics = tmp_path / "run" / "metrics.csv"
     metrics.write_bytes(b"")
     result = run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "run", "--resume", "--epochs", 4)
-    assert result.returncode == 0 and f"{metrics} has the rows of 0 of {STEPS} steps" in result.stderr, result.stderr
+    assert result.returncode == 0 and f"{metrics} has rows for 0 of {STEPS} steps" in result.stderr, result.stderr
     assert load_checkpoint(tmp_path / "run", "vae").progress.step == 32 and steps_of(tmp_path / "run")[0] == STEPS
 
 
@@ -162,7 +162,7 @@ def test_rows_that_are_left_are_kept(tmp_path, capsys):
         metrics.write_bytes(content)
         assert drop_rows(metrics, 3) == (["step", "loss"] if count else None)
         assert metrics.read_text() == (rows + "2,0.125\n" if count == 3 else rows if count else "")
-        assert (f"has the rows of {count} of 3 steps" in capsys.readouterr().err) == (count < 3)
+        assert (f"has rows for {count} of 3 steps" in capsys.readouterr().err) == (count < 3)
 
 
 def test_the_rows_of_another_run_are_refused(tmp_path):
@@ -170,7 +170,7 @@ def test_the_rows_of_another_run_are_refused(tmp_path):
     metrics = tmp_path / "metrics.csv"
     metrics.write_text("step,loss\n0,0.5\n1,0.25\n")
     assert drop_rows(metrics, 2, loss=0.25) == ["step", "loss"]
-    with pytest.raises(UserError, match=r"metrics\.csv is of another run.*move it away"):
+    with pytest.raises(UserError, match=r"metrics\.csv belongs to another run.*move it away"):
         drop_rows(metrics, 2, loss=0.3)
 
 

@@ -304,7 +304,7 @@ def test_a_strangers_folders(folders):
     ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["holds 0 PNGs"]),
     ("mixed sizes", ["00005.png is 28x28", "--size"]), ("cut short", ["00005.png is damaged or missing"]),
     ("16 bits", ["00005.png has 16 bits per pixel: save it with 8"]),
-    ("colours", ["00005.png is in colour, and the data is grey: "]),
+    ("colours", ["00005.png is in colour, but the data is grey: "]),
     ("900 million pixels", ["00005.png is damaged or missing (Image size"]),
 ])  # fmt: skip
 def test_wrong_folders(folders, case, fragments):

@@ -139,7 +139,7 @@ def test_machines_that_share_no_disk_do_not_train_different_weights(tmp_path):
     ]  # fmt: skip
     told = [process.communicate(timeout=120)[0] for process in started]
     assert all(process.returncode for process in started)
-    assert "error: run is not the same to every process" in told[0], told[0]
+    assert "error: run is not the same for all processes" in told[0], told[0]
 
 
 @pytest.mark.slow  # half a minute

@@ -188,7 +188,7 @@ def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
     for name, array in weights.items():
         np.testing.assert_allclose(load_checkpoint(tmp_path / "next").tensors[name], array, atol=1e-6)
     save_vae(tree, tmp_path / "vae.safetensors", seed=1)
-    with pytest.raises(UserError, match=r"vae\.safetensors has a tensor too many"):
+    with pytest.raises(UserError, match=r"vae\.safetensors has the unexpected tensor"):
         begin(tree, tmp_path / "other", init_from=tmp_path / "vae.safetensors", epochs=1)
 
 
@@ -213,7 +213,7 @@ def test_a_run_of_augmented_images_goes_on_bit_for_bit(tree, tmp_path):
 def test_mirrored_images_have_no_slant(trees, tmp_path):
     spec = replace(open_dataset().spec, measures={"slant": Measure(unit="degrees", rows=((0.0,) * 7,) * 11)})
     options = TrainDDPM(training=Training(out=tmp_path / "run", mirror=True))
-    with pytest.raises(UserError, match="--mirror turns the slant round"):
+    with pytest.raises(UserError, match="--mirror reverses the slant"):
         Run(options, spec, trees["pytorch"].cpu)
     assert not (tmp_path / "run").exists()
 
@@ -367,7 +367,7 @@ def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):
         else:
             with pytest.raises(UserError, match="other percentiles of the measures"):
                 Run(options, spec, trees["pytorch"].cpu)
-    with pytest.raises(UserError, match="has --measures width: resume with that"):
+    with pytest.raises(UserError, match="was trained with --measures width: resume with it"):
         Run(options, open_dataset().spec, trees["pytorch"].cpu)
 
 

@@ -239,7 +239,7 @@ def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
     assert model.choose_sampler(SamplerOptions()) == trained
     assert model.choose_sampler(SamplerOptions(steps=7)) == replace(trained, steps=7)
     if recipe is DistillLDM:
-        with pytest.raises(UserError, match=r"model\.safetensors never saw a null label.*leave out --guidance"):
+        with pytest.raises(UserError, match=r"model\.safetensors was trained without label.*leave out --guidance"):
             model.choose_sampler(SamplerOptions(guidance=0.0))
     else:
         assert model.choose_sampler(SamplerOptions(guidance=0.0)) == replace(trained, guidance=0.0)

@@ -49,12 +49,12 @@ class Model:
         """UserError, which names the purpose, if the model was trained without label dropout."""
         if not self.recipe.label_dropout:
             name = self.checkpoint.path if self.checkpoint else "this model"
-            raise UserError(f"{name} never saw a null label, which {purpose}")
+            raise UserError(f"{name} was trained without label dropout, which {purpose}")
 
     def conditions(self, labels, values=()):
         """The conditioning vector y (N, 1 + A) of labels (N,), NaN for none, and values {measure: number or (N,)}."""
         if np.isnan(labels).any():
-            self.check_null_label("sampling without a class needs: name the digit, or another --checkpoint")
+            self.check_null_label("sampling without a class needs: give --label, or another --checkpoint")
         return self.spec.conditions(labels, values)
 
     def trajectory(self, sampler, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):

@@ -113,7 +113,7 @@ def check_sampler(options):
     if options.sampler.steps > options.diffusion.timesteps:
         raise ValueError(f"sampler.steps: the schedule has {options.diffusion.timesteps} steps, choose fewer")
     if options.sampler.guidance != 1 and not options.label_dropout:
-        raise ValueError("sampler.guidance: without label dropout the model never sees the null label, leave it at 1")
+        raise ValueError("sampler.guidance: guidance needs label dropout in training, leave it at 1")
     return options
 
 
@@ -141,7 +141,7 @@ class TrainDiffusion:
     @model_validator(mode="after")
     def check(self):
         if self.diffusion.prediction == "epsilon" and self.diffusion.schedule != "linear" and not self.pixels:
-            reason = "diffusion.prediction: x_0 follows from epsilon by a division by alpha, which ends below 1e-4"
+            reason = "diffusion.prediction: x_0 is computed from epsilon by dividing by alpha, which falls below 1e-4"
             raise ValueError(f"{reason}: predict v, or take the linear schedule")
         return check_sampler(self)
 

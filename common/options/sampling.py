@@ -79,7 +79,7 @@ def read_values(words):
     pairs = [word.partition("=") for word in words]
     values = {name: float(value) for name, _, value in pairs}
     if len(values) < len(pairs) or values.keys() & {"label", "digit"}:
-        raise ValueError("name each measure once, and the class by --label")
+        raise ValueError("give each measure once, and the class with --label")
     return values
 
 

@@ -15,12 +15,12 @@ class Progress:
     epoch: NotNegative = 0.0
     seconds: NotNegative = 0.0
     loss: Finite | None = None
-    """Of the last step, by which the run's metrics.csv is known."""
+    """The loss of the last step, which tells whether a metrics.csv belongs to this run."""
 
 
 class Clock:
     """Counts training steps from `progress` on, until the epochs or the minutes are over; either may be None. Minutes
-    are wall-clock time with previews and checkpoints, but without the first step, which compiles kernels."""
+    are wall-clock time, including previews and checkpoints, but not the first step, which compiles kernels."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
         self.total = epochs and epochs * epoch_steps

@@ -16,7 +16,7 @@ class Events:
     def __init__(self, folder, step):
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.path, self.failed = Path(folder) / f"events.out.tfevents.{time.time():.6f}", False
-        self.file = open(self.path, "ab")  # noqa: SIM115, to the end of the run
+        self.file = open(self.path, "ab")  # noqa: SIM115, open until the run ends
         self.add(step, file_version="brain.Event:2")
         self.add(step, session_log=SessionLog(status=SessionLog.START))
 
@@ -26,7 +26,7 @@ class Events:
             self.file.flush()
         except OSError as error:
             if not self.failed:
-                print(f"warning: {self.path}: {error.strerror}: TensorBoard will not see all", file=sys.stderr)
+                print(f"warning: {self.path}: {error.strerror}: TensorBoard will miss some values", file=sys.stderr)
             self.failed = True
 
     def scalars(self, step, **values):

@@ -22,7 +22,7 @@ class Log:
         self.columns = drop_rows(self.metrics, clock.step, clock.loss) if clock.step and self.active else None
         self.events = None
         if run.options.training.tensorboard and self.active:
-            from common.training.events import Events  # costs nothing where it is off
+            from common.training.events import Events  # imported only where it is on
 
             self.events = Events(self.folder / "tensorboard", clock.step)
         bar = {"desc": self.title, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
@@ -69,17 +69,17 @@ class Log:
 
 def drop_rows(metrics, step, loss=None):
     """Delete an interrupted run's rows from this step on, as they will be repeated; returns the column names, or None
-    where no row is left. Warns of rows that are lost, as by a failure of the machine: the checkpoint is what counts.
-    UserError where the step before this one had another loss: the file is of another run."""
-    with catch_damage(metrics, "move it away, and the run goes on without its rows"):
+    if no row is left. Warns if rows are lost, as in a crash of the machine; the run continues from its checkpoint.
+    UserError if the step before this one had another loss: the file belongs to another run."""
+    with catch_damage(metrics, "move it away to continue the run without its rows"):
         text = metrics.read_text(errors="replace") if metrics.exists() else ""
     header, *rows = [line.split(",") for line in text.splitlines()] or [[]]
     kept = [row for row in rows if len(row) == len(header) and is_row(row, step)] if header[0:1] == ["step"] else []
     last = [row for row in kept if int(row[0]) == step - 1]
     if loss is not None and any(dict(zip(header, row))["loss"] != f"{loss:.6g}" for row in last):
-        raise UserError(f"{metrics} is of another run, whose loss at step {step - 1} was another: move it away")
+        raise UserError(f"{metrics} belongs to another run, with another loss at step {step - 1}: move it away")
     if len(kept) < step:
-        print(f"warning: {metrics} has the rows of {len(kept)} of {step} steps: the others are lost", file=sys.stderr)
+        print(f"warning: {metrics} has rows for {len(kept)} of {step} steps: the others are lost", file=sys.stderr)
     lines = [header, *kept] if kept else []
     write_atomically(metrics, "".join(",".join(row) + "\n" for row in lines).encode())
     return header if kept else None

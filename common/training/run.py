@@ -15,28 +15,28 @@ MAY_CHANGE = (  # options that may differ when a run is resumed
     "init_from",  # used only at the beginning of a run
     "data", "vae_checkpoint", "teacher", "measures",  # compared by digest, weights or percentiles instead
 )  # fmt: skip
-FEW_STEPS = 200  # of training, in which no model learns to draw
+FEW_STEPS = 200  # with so few training steps no model learns to draw
 
 
 class Run:
     """options.json and checkpoint.safetensors in one folder, which this process locks until it ends.
 
-    UserError if the folder holds a run and --resume is not given, or none to resume; if another process uses it; or if
+    UserError if the folder holds a run without --resume, or no run with --resume; if another process uses it; or if
     its run had other options or data. Of several processes that train together, only the first writes."""
 
     def __init__(self, options, spec, device):
         if options.training.mirror and "slant" in spec.measures:
-            raise UserError("--mirror turns the slant round, which the model is told: leave --mirror out")
+            raise UserError("--mirror reverses the slant, which the model is conditioned on: leave out --mirror")
         if options.training.augments and spec.measures and device.is_main_process:
-            print(f"warning: {', '.join(spec.measures)} of mirrored or shifted images are told as they were before")
+            print(f"warning: mirrored or shifted images keep their original {', '.join(spec.measures)}")
         self.options, self.spec, self.device = options, spec, device
         self.folder = options.training.out or run_folder(device.tree, options.kind)
         self.checkpoint = self.folder / CHECKPOINT
         exists, resume = self.checkpoint.is_file(), options.training.resume
         if resume is True and not exists:
-            raise UserError(f"{self.checkpoint} does not exist, so there is nothing to go on from: leave out --resume")
+            raise UserError(f"{self.checkpoint} does not exist, so there is nothing to resume: leave out --resume")
         if exists and not resume:
-            raise UserError(f"{self.folder} holds a run: --resume goes on with it, --out starts another elsewhere")
+            raise UserError(f"{self.folder} holds a run: continue it with --resume, or choose another --out")
         if device.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.folder)
@@ -44,7 +44,7 @@ class Run:
         self.progress = self.resumed.progress if exists else Progress()
         step, count = self.progress.step, device.num_processes
         if count > 1 and device.total([step]) != [count * step]:
-            raise UserError(f"{self.folder} is not the same to every process: it must be on a disk that they share")
+            raise UserError(f"{self.folder} is not the same for all processes: put it on a disk that they share")
         if device.is_main_process:
             write_json(self.folder / "options.json", to_jsonable_python(options))
 
@@ -62,7 +62,7 @@ class Run:
         elif checkpoint.spec.measures != self.spec.measures:
             changed.append("other percentiles of the measures")
         if changed:
-            raise UserError(f"{self.checkpoint} has {', '.join(changed)}: resume with that, or choose another --out")
+            raise UserError(f"{self.checkpoint} was trained with {', '.join(changed)}: resume with it, or change --out")
         return checkpoint
 
     def save(self, tensors, progress, vae=None):
@@ -75,15 +75,15 @@ class Run:
         if number is None and main:
             print(f"{self.folder}: {clock.epoch:.1f} epochs in {clock.seconds / 60:.1f} minutes")
             if clock.step == clock.first:
-                print("nothing was left to do: --epochs and --minutes count from the run's beginning; raise them")
+                print("nothing was left to do: --epochs and --minutes count from the start of the run; raise them")
             elif clock.step < FEW_STEPS:
                 advice = "raise --epochs or --minutes, or take a smaller --batch-size"
                 print(f"warning: {clock.step} steps are too few to learn from: {advice}", file=sys.stderr)
         if number is None:
             return
         if main:
-            goes_on = f"the same command with --resume goes on from {self.checkpoint}"
-            advice = goes_on if self.checkpoint.is_file() else "before the first checkpoint"
+            goes_on = f"add --resume to the same command to continue from {self.checkpoint}"
+            advice = goes_on if self.checkpoint.is_file() else "no checkpoint was saved yet"
             print(f"stopped at step {clock.step}: {advice}", file=sys.stderr)
         raise SystemExit(128 + number)
 

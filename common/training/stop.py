@@ -2,8 +2,8 @@
 import signal
 
 STOPPING = [signal.SIGINT, signal.SIGTERM]
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # by nohup
-    STOPPING.append(signal.SIGHUP)  # a terminal or a connection that went away
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored by nohup
+    STOPPING.append(signal.SIGHUP)  # sent when a terminal or a connection closes
 
 
 class Stop:

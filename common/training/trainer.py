@@ -1,4 +1,4 @@
-"""The training loop of all training scripts, in both frameworks; optimizers hide the difference between these."""
+"""The training loop of all training scripts, in both frameworks; optimizers hide the difference between them."""
 import math
 import time
 
@@ -39,7 +39,7 @@ class Trainer:
     def steps(self, losses, count, preview):
         """Train on samples 0 to count - 1, one step per next(), until the epochs or the minutes are over.
 
-        losses(modules, batch, done) -> ({player: loss}, without players to leave as they are; {name: other scalar to
+        losses(modules, batch, done) -> ({player: loss}, for the players to train in this step; {name: other scalar to
         log}); preview(averaged model) -> picture, uint8. UserError if a loss or a gradient is not finite; SystemExit
         after a signal in STOPPING, with a checkpoint."""
         run, device, options = self.run, self.device, self.run.options.training
