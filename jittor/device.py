@@ -13,21 +13,21 @@ from environment import jt
 
 
 class Device:
-    """Device and rank of this process, and conversion between arrays and tensors, under the names of accelerate."""
+    """Device and rank of this process, and conversion between arrays and tensors, with accelerate's names."""
 
     tree = Path(__file__).resolve().parent  # its runs/ and weights/
 
     def __init__(self, where: Where):
-        """auto: CUDA if jittor has it, else CPU; bf16 on a CPU that multiplies it. UserError for a missing device,
+        """auto: CUDA if jittor has it, else CPU; bf16 on a CPU with bf16 arithmetic. UserError for a missing device,
         and for bf16 elsewhere."""
         here = {"cuda": bool(jt.has_cuda), "mps": False}
         device, precision = where.device, where.precision
         if not here.get(device, True):
-            raise UserError(f"--device {device}: jittor finds none here; leave the option out, or use --device cpu")
+            raise UserError(f"--device {device}: jittor sees no such device; leave the option out, or use --device cpu")
         self.device = "cuda" if here["cuda"] and device in ("auto", "cuda") else "cpu"
         possible = self.device == "cpu" and bf16.available()
         if precision == "bf16" and not possible:
-            raise UserError("--precision bf16: jittor has it only on processors that multiply it; leave the option out")
+            raise UserError("--precision bf16: jittor needs a processor with bf16 arithmetic; leave the option out")
         self.bf16 = possible and precision != "fp32"
         self.process_index, self.num_processes = jt.rank, jt.world_size  # of the processes that mpirun started
         self.is_main_process = jt.rank == 0

@@ -36,7 +36,7 @@ def find_compiler():
     """Check for g++ and this Python's headers, which Jittor compiles with. UserError if one is missing, or if a path
     has a character that the shell interprets: Jittor does not quote all of its commands."""
     cures = {
-        home(): "name another folder with the variable JITTOR_HOME",
+        home(): "choose another folder with the variable JITTOR_HOME",
         sys.executable: "make the virtual environment in another folder",
         find_spec("jittor_utils").origin: "install it in another folder",
     }
@@ -44,12 +44,12 @@ def find_compiler():
         if special := re.search(r"[^\w@%+=:,./~^-]", path):
             raise UserError(f"Jittor cannot compile with {special[0]!r} in a path, as in {path}: {cure}")
     if sys.platform == "linux" and not (os.environ.get("cc_path") or shutil.which("g++")):
-        raise UserError("Jittor compiles itself and its kernels with g++, which is not here: apt install g++")
+        raise UserError("Jittor compiles itself and its kernels with g++, which is missing: apt install g++")
     config = Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}-config")
     if config.is_file():  # else Jittor takes the system's Python, or finds none
         os.environ.setdefault("python_config_path", str(config))
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        raise UserError("Jittor compiles against Python's headers, which are not here: apt install python3-dev")
+        raise UserError("Jittor compiles against Python's headers, which are missing: apt install python3-dev")
 
 
 def onednn(cache):
@@ -67,14 +67,14 @@ def lay_out_onednn(cache):
     try:
         files = {str(file.locate().resolve()) for wheel in wheels for file in metadata.files(wheel)}
     except metadata.PackageNotFoundError:
-        return  # another platform: Jittor has its own ways there
+        return  # another platform, where Jittor gets it by itself
     (header,) = [Path(file) for file in files if file.endswith("/include/dnnl.h")]
     (found,) = [Path(file) for file in files if file.endswith("/libdnnl.so.2")]
     (folder / "lib").mkdir(parents=True, exist_ok=True)
     shutil.copytree(header.parent, folder / "include", dirs_exist_ok=True)
-    shutil.copy(found, folder / "lib" / "libdnnl.so.2")  # its name to the loader
+    shutil.copy(found, folder / "lib" / "libdnnl.so.2")  # the name for the loader
     library.unlink(missing_ok=True)  # a link to nothing
-    os.symlink("libdnnl.so.2", library)  # its name to the linker; last, so that half a layout counts as none
+    os.symlink("libdnnl.so.2", library)  # the name for the linker; last, so that half a layout counts as none
 
 
 def home():
@@ -84,8 +84,8 @@ def home():
 
 @contextmanager
 def in_home():
-    """While inside, HOME is home(): else Jittor needs the usual one as well, and writes JITTOR_HOME into a file there,
-    for good."""
+    """While inside, HOME is home(). Otherwise Jittor would also need the usual HOME, and write JITTOR_HOME into a file
+    there, permanently."""
     usual, os.environ["HOME"] = os.environ.get("HOME"), home()
     try:
         yield
@@ -98,15 +98,15 @@ def settle():
     if sys.platform == "win32":
         raise UserError("Jittor's tree needs Linux: use pytorch/ here, or Linux within Windows (WSL)")
     if sys.version_info >= (3, 13):
-        raise UserError("Jittor needs numpy below 2, which is not made for Python 3.13: use 3.11 or 3.12, or pytorch/")
+        raise UserError("Jittor needs numpy below 2, which Python 3.13 does not have: use 3.11 or 3.12, or pytorch/")
     os.environ.setdefault("FIX_TORCH_ERROR", "0")
     os.environ.setdefault("cache_name", "simple-ldm")
-    if sys.version_info >= (3, 12):  # its compiling threads call Python without holding its lock, which 3.12 punishes
+    if sys.version_info >= (3, 12):  # its compiling threads call Python without holding its lock, which fails in 3.12
         os.environ.setdefault("use_parallel_op_compiler", "0")
     launched = "OMPI_COMM_WORLD_SIZE" in os.environ  # by mpirun
     os.environ.setdefault("use_mpi", str(int(launched)))
     if launched and not (os.environ.get("mpicc_path") or shutil.which("mpicc")):
-        raise UserError("mpirun needs mpicc, with which Jittor compiles its part of MPI: install libopenmpi-dev")
+        raise UserError("under mpirun Jittor needs mpicc to compile its part of MPI: install libopenmpi-dev")
     find_compiler()
     if not cuda_works():
         os.environ.setdefault("nvcc_path", "")
@@ -128,16 +128,16 @@ def import_quietly():
         if os.environ.get("use_mkl", "1") == "1":
             lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
         if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):
-            print("Jittor compiles itself for this machine, once: some minutes.", file=sys.stderr, flush=True)
+            print("Jittor compiles itself for this machine, once; it takes some minutes.", file=sys.stderr, flush=True)
         try:
             import jittor
-        except SystemExit:  # 0, silently: its first part was there, but not whole, or of another folder
-            raise UserError("Jittor compiled a part of itself anew: the same command again goes on") from None
+        except SystemExit:  # code 0, no message: its first part was incomplete, or from another folder
+            raise UserError("Jittor compiled a part of itself again: run the same command once more") from None
     if "JITTOR_HOME" in os.environ:  # for the shell that compiles a kernel
         jittor.flags.python_path = f"HOME={home()};{jittor.flags.python_path}"
 
-    if jittor_utils.pool_size:  # of processes that looked whether Jittor itself is compiled: Ctrl-C would kill them,
-        atexit.unregister(jittor_utils.pool_cleanup)  # and this one would wait for ever for their orderly end
+    if jittor_utils.pool_size:  # of processes that checked whether Jittor is compiled: Ctrl-C would kill them,
+        atexit.unregister(jittor_utils.pool_cleanup)  # and this one would wait forever for their end
         jittor_utils.p.close()
         jittor_utils.p.join()
         jittor_utils.pool_size = 0
@@ -153,7 +153,7 @@ try:
     import_quietly()
 except OSError as error:
     reason = os_error_text(error, "with the variable JITTOR_HOME", (*PLACE, errno.ENOENT))
-    raise UserError(f"Jittor cannot keep what it compiles in {home()}: {reason}") from error
+    raise UserError(f"Jittor cannot save what it compiles in {home()}: {reason}") from error
 import jittor as jt  # noqa: E402, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401
 from jittor.nn import interpolate, silu, softmax, softplus  # noqa: E402, F401

@@ -108,7 +108,7 @@ def opened(checkpoint):
     from pipeline import pipeline
 
     if load_checkpoint(checkpoint).options.kind == "vae":
-        raise UserError(f"{checkpoint} holds a VAE: name the diffusion model that was trained on its latents")
+        raise UserError(f"{checkpoint} holds a VAE: give the diffusion model that was trained on its latents")
     return pipeline.load_model(checkpoint, None, Where(device="cpu", precision="fp32"))
 
 
@@ -117,7 +117,7 @@ def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, 
     UserError if the two differ in data, diffusion process or VAE."""
     model, one = opened(checkpoint), distilled and opened(distilled)
     if one and not same_data(model, one):
-        raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or name that model")
+        raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or give one that is")
     files = files_of(model, one, title, guidance, strokes)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -141,9 +141,9 @@ def check(out):
     if absent := [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]:
         raise UserError(f"{absent[0]} is not installed: pip install -r requirements-dev.txt")
     if missing := [name for name in LOADED if not (RUNTIME / name).is_file()]:
-        raise UserError(f"{RUNTIME / missing[0]} is not there: run `npm ci --prefix web` first")
+        raise UserError(f"{RUNTIME / missing[0]} is missing: run `npm ci --prefix web` first")
     if out.is_dir() and any(out.iterdir()) and not (out / "model" / "model.json").is_file():
-        raise UserError(f"{out} holds other files: name another folder with --out")
+        raise UserError(f"{out} holds other files: choose another folder with --out")
 
 
 def copy_page(out, title):

@@ -1,7 +1,7 @@
 """Make the tables and plots of READMEs and docs from every result.json and asset/bench.json: python -m publish.report
 
-Results of 1,000 images or more are copied to asset/results/, from which come results.md, pictures.md and the plots in
-asset/, and the READMEs' tables between their markers. A number that was not measured is in no table."""
+Results of 1,000 images or more are copied to asset/results/, from which results.md, pictures.md, the plots in
+asset/ and the READMEs' tables (between their markers) are made. A number that was not measured is in no table."""
 from itertools import combinations, product
 from operator import itemgetter
 from pathlib import Path
@@ -25,7 +25,7 @@ ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a usual result, and the fewest of a result that is shown
 PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
 SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # a model's pictures
-ORIGINAL = {  # the project that this began as, on an RTX 4090: (seconds for 10,000 images, FID)
+ORIGINAL = {  # the project that this one began from, on an RTX 4090: (seconds for 10,000 images, FID)
     ("ddpm", "pytorch"): (1597, 32.66),
     ("ddpm", "jittor"): (2231, 42.18),
     ("ldm", "pytorch"): (219, 128.87),
@@ -67,8 +67,8 @@ def weights_of(result):
 
 
 def described(result):
-    """A result with `unusual`, words for the settings but sampler and calls that differ from its model's own, and
-    `headline`, whether all settings, sampler and calls too, are the model's own."""
+    """A result with `unusual`, words for the settings (without sampler and calls) that differ from its model's own,
+    and `headline`, whether all settings, sampler and calls too, are the model's own."""
     weights = weights_of(result)
     usual = {"num": USUAL_NUM, **read_json(weights.with_suffix(".json"))["recipe"]["sampler"]}
     usual |= {"label": None, "labels": "train", "real": "test"}
@@ -112,7 +112,7 @@ def gather(folders):
         elif shipped and path.name == "edits.json" and result["checkpoint"] == digest(weights_of(result)):
             write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
         else:
-            print(f"{path}: few images, other data or a model that is not shipped: left out")
+            print(f"{path} is left out: few images, other data or a model that is not shipped")
     for stem, results in found.items():
         write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
 

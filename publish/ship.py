@@ -53,7 +53,7 @@ def main(options: Ship):
         checkpoint = load_checkpoint(folder)
         progress = checkpoint.progress
         if part_done(checkpoint.options, progress) < 1:
-            raise UserError(f"{folder} has come to epoch {progress.epoch:.1f}: finish it with --resume first")
+            raise UserError(f"{folder} stopped at epoch {progress.epoch:.1f}: finish it with --resume first")
         path = shipped_weights(folder.resolve().parents[1], checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}

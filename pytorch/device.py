@@ -21,7 +21,7 @@ class Device(Accelerator):
         here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device, precision = where.device, where.precision
         if not here.get(device, True):
-            raise UserError(f"--device {device}: torch finds none here; leave the option out, or use --device cpu")
+            raise UserError(f"--device {device}: torch sees no such device; leave the option out, or use --device cpu")
         if precision == "auto":
             cpu = torch.cpu.get_capabilities()  # without instructions for bf16, autocast only slows it down
             bf16 = cpu.get("avx512_bf16") or cpu.get("amx_bf16")

@@ -26,7 +26,7 @@ MNIST = "649ad68afef80c09"  # digest of the repository's MNIST
 WEIGHTS = ROOT / "scoring" / "weights"  # MNIST's classifiers, and its floors
 EPOCHS = 60  # for data other than MNIST
 CLUSTERS = 20  # for data without labels
-SEEN = 40_000, 240_000  # fewest and most images in training, repeats counted: ten minutes for three on one core
+SEEN = 40_000, 240_000  # fewest and most training images, repeats counted: ten minutes for all three on one core
 
 
 def own_folder(data):
@@ -54,7 +54,7 @@ def keeping(data):
         with FileLock(own_folder(data) / ".lock"):
             yield
     except OSError as error:
-        advice = "make it writable, or name another folder by the environment variable SIMPLE_LDM_PREPARED"
+        advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
         raise UserError(f"{error.filename} cannot be written ({error.strerror}): {advice}") from error
 
 
@@ -65,7 +65,7 @@ def classify(name, images, data):
 
     path, cure = folder_of(data) / f"{name}.safetensors", None
     if path.parent != WEIGHTS:
-        cure = "delete it, and it is trained again"
+        cure = "delete it, and it will be trained again"
         if not path.is_file():
             with keeping(data):  # one process trains, the others wait
                 if not path.is_file():
@@ -112,7 +112,7 @@ def train_classifier(path, data):
     print its test accuracy."""
     from scoring.networks import SIZE, run_network, train
 
-    print(f"training a classifier to score {data.spec.name}, once: it is saved as {path}")
+    print(f"training a classifier to score {data.spec.name} (only once; it is saved as {path})")
     small = open_dataset(data.place, replace(data.spec.preprocessing, size=SIZE))
     images = small.train.images
     labels, of_test = (small.train.labels, small.test.labels) if labelled(data) else clusters(small)
@@ -124,7 +124,7 @@ def train_classifier(path, data):
     parts = {**network.cpu().state_dict(), "rescale.mean": mean, "rescale.map": matrix}
     halves = {key: np.asarray(part).astype(np.float16) for key, part in parts.items()}
     write_tensors(path, halves, {"recipe": json.dumps(recipe)})
-    print(f"{path}: {100 * right:.2f} % of the test images, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
+    print(f"{path}: {100 * right:.2f} % of test images right, {path.stat().st_size / 1e6:.2f} MB, {digest(path)}")
 
 
 @options_class

@@ -110,7 +110,7 @@ def real_picks(count, data, part, label=None):
     most = len(split.picks(None, label=label)) // (2 if part == "train" else 1)
     if most < 2:
         what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
-        raise UserError(f"{data.place} has {most} {part} images {what} to compare with: two are the least")
+        raise UserError(f"{data.place} has {most} {part} images {what}: at least two are needed to compare with")
     return split, split.picks(min(count, most), label=label)
 
 
@@ -132,10 +132,10 @@ def floor(counts, data, part="test", label=None):
     counts = len(sets[0]), len(picked)
     key = "-".join(map(str, (*counts, part, data.spec.shape[1], *(() if label is None else (label,)))))
     path = (folder_of(data) if key in SHIPPED else own_folder(data)) / "floors.json"
-    kept = lambda: read_json(path, "delete it, and it is measured again") if path.is_file() else {}
+    kept = lambda: read_json(path, "delete it, and it will be measured again") if path.is_file() else {}
     if key not in kept():
         real, found = split.images[picked], []
-        for numbers in tqdm(sets, desc="what real images reach", unit="set", leave=False, disable=None):
+        for numbers in tqdm(sets, desc="scoring real images", unit="set", leave=False, disable=None):
             images = data.train.images[numbers]
             found.append(texture(images, real) | compare(images, real, data)[0])
         few = min(counts[0], MEMORY_SAMPLE)
@@ -157,7 +157,7 @@ def offline_metric(fake, real, data, part="test", label=None):
     `over_floor`: mean Frechet distance / floor, 1 for real images; `fd`: Frechet distance by each classifier;
     `precision`, `recall`; `confident`: fraction of fake images with a class probability above 0.9; `classes`: images
     per predicted class, or per cluster of data without labels; the results of texture(); `training_distance`: distance
-    to the nearest training image over that of test images (well below 1: memorised); `floor`: the scores of real
+    to the nearest training image over that of test images (far below 1: memorised); `floor`: the scores of real
     images, and their training_distance in grey levels."""
     floors = floor((len(fake), len(real)), data, part, label)
     measures, probabilities = compare(fake, real, data)
@@ -182,7 +182,7 @@ def print_measures(found, data, counts, part):
     print(f"{what:23}{' '.join(map(str, found['classes'][:20]))}{' ...' * (len(found['classes']) > 20)}")
     print(f"{'texture':23}{texture_text(found)}")
     print(f"{'of real images':23}{texture_text(floors)}")
-    print(f"{'training_distance':20}{found['training_distance']:9.4f}   held-out images 1; well below: copies")
+    print(f"{'training_distance':20}{found['training_distance']:9.4f}   held-out images 1; far below 1: copies")
 
 
 def cache_inception_weights(path=None):
@@ -193,14 +193,14 @@ def cache_inception_weights(path=None):
 
     cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(FID_WEIGHTS_URL).name
     if path is not None and not path.is_file():
-        raise UserError(f"{path} does not exist: name the file {cached.name} with --inception-weights")
+        raise UserError(f"{path} does not exist: give the path of {cached.name} with --inception-weights")
     if path is None and not cached.is_file():
         try:
             cached.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(FID_WEIGHTS_URL, cached, hash_prefix=INCEPTION)
         except (OSError, RuntimeError) as error:  # no network, or a truncated file
-            advice = f"download {FID_WEIGHTS_URL}\nand put it at {cached}, or name it with --inception-weights"
-            raise NotMeasured(f"Inception's weights are not here ({error}): {advice}") from error
+            advice = f"download {FID_WEIGHTS_URL}\nand save it as {cached}, or give its path with --inception-weights"
+            raise NotMeasured(f"Inception's weights are missing ({error}): {advice}") from error
     if not digest(path or cached).startswith(INCEPTION):
         raise UserError(f"{path or cached} is not pytorch-fid's {cached.name}: download it from {FID_WEIGHTS_URL}")
     if path is not None:
@@ -232,7 +232,7 @@ def score_folders(fake, real, data, with_fid=True, weights=None, part="test", la
     try:
         result["fid"] = fid(fake, real, weights) if with_fid else None
     except NotMeasured as error:
-        result["fid_note"] = "not measured: Inception's weights were not here"
+        result["fid_note"] = "not measured: Inception's weights were missing"
         print(error)
     print(f"{'FID':20}{'not measured' if result['fid'] is None else format(result['fid'], '9.2f')}")
     return result

@@ -44,10 +44,10 @@ def claim(folder, settings):
     process uses it."""
     folder_lock = lock(folder)
     path = folder / "settings.json"
-    before = read_json(path, f"delete {folder}, or name another --out") if path.exists() else settings
+    before = read_json(path, f"delete {folder}, or choose another --out") if path.exists() else settings
     known = settings | before
     if changed := [f"{name}={before.get(name)}" for name in known if before.get(name) != settings.get(name)]:
-        raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or name another --out")
+        raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or choose another --out")
     for name in ("fake", "real"):
         (folder / name).mkdir(exist_ok=True)
         remove_left(folder / name)
@@ -66,7 +66,7 @@ def conditions_to_draw(model, data, options):
     or one, or the classes and measures of test images."""
     if options.labels == "test":
         if not model.spec.measures:
-            raise UserError(f"{model.checkpoint.path} learned no measures, which --labels test scores: leave it out")
+            raise UserError(f"{model.checkpoint.path} did not learn measures, which --labels test scores: leave it out")
         return model.conditions(*requests(options.num, data.test))
     indices = np.arange(options.num)
     if options.labels == "even" or options.label is not None:
@@ -167,12 +167,12 @@ def control(model, images, data):
 def print_control(found, measures):
     """Print a line per measure: r and error, beside those of ceiling and shuffled, and the row of partial."""
     accuracy = "not measured" if found["accuracy"] is None else f"{100 * found['accuracy']:.2f} %"
-    print(f"class accuracy {accuracy}; measures: drawn (ceiling, shuffled requests)")
+    print(f"class accuracy {accuracy}; measures: drawn images (ceiling, shuffled requests)")
     parts = found, found["ceiling"], found["shuffled"]
     for name, row in zip(found["r"], found["partial"]):
         r, error = ("{:.3f} ({:.3f}, {:.3f})".format(*(part[key][name] for part in parts)) for key in ("r", "error"))
-        moves = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row))
-        print(f"{name:9} r {r}, error {error}; moves {moves}")
+        partial = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row))
+        print(f"{name:9} r {r}, error {error}; partial r {partial}")
     for name in measures:
         if name not in found["r"] or found["ceiling"]["r"][name] < 0.5:
             print(f"{name:9} cannot be predicted from images by the data's classifiers: not scored")
@@ -196,14 +196,14 @@ def score(model, options):
     if spent["drawn"]:
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
-        print(f" (warm-up {spent['warm_up_seconds']:.1f} s and PNGs {spent['png_seconds']:.1f} s apart)")
+        print(f" (without warm-up, {spent['warm_up_seconds']:.1f} s, and PNGs, {spent['png_seconds']:.1f} s)")
     elif written.is_file():  # only scored again: keep the sampling times
         spent = read_json(written, "delete it")
     write_images(folder / "real", range(len(picks)), split.images[picks])
     folders = folder / "fake", folder / "real"
     for path, count in zip(folders, (options.num, len(picks))):
         if (found := len(list(path.glob("*.png")))) != count:
-            raise UserError(f"{path} holds {found} PNGs, and {count} were written: delete the others")
+            raise UserError(f"{path} holds {found} PNGs, but {count} were written: delete the others")
     measures = score_folders(*folders, data, options.fid, options.inception_weights, options.real, label)
     if options.labels == "test":
         measures["control"] = control(model, read_images(folders[0], model.spec.shape), data)

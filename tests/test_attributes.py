@@ -325,6 +325,6 @@ def test_a_model_without_attributes_says_so(untrained, tmp_path):
     for asked in (("--width", 12), ("--prompt", "a wide 3")):
         assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "not learn width")
     result = run_script("jittor", "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
-    assert_user_error(result, checkpoint, "learned no measures", "--labels test")
+    assert_user_error(result, checkpoint, "did not learn measures", "--labels test")
     result = run_script("jittor", "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")
     assert result.returncode == 0 and not (tmp_path / "sweep.png").exists()

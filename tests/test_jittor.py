@@ -111,7 +111,7 @@ def test_jittor_that_ends_while_it_is_imported_is_told(tmp_path):
     command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert_user_error(result, "compiled a part of itself anew", "the same command again")
+    assert_user_error(result, "compiled a part of itself again", "the same command once more")
 
 
 def test_jittor_home_holds_for_this_process_alone(tmp_path):

@@ -240,7 +240,7 @@ def test_a_classifier_that_is_damaged_or_missing(judged_birds, monkeypatch):
     whole = path.read_bytes()
     trained.cache_clear()
     path.write_bytes(whole[:-9])
-    with pytest.raises(UserError, match=r"pooled\.safetensors is damaged .*: delete it, and it is trained again"):
+    with pytest.raises(UserError, match=r"pooled\.safetensors is damaged .*: delete it, and it will be trained again"):
         classify("pooled", data.test.images, data)
     path.unlink()
     monkeypatch.setattr(classifiers, "SEEN", (2000, 2000))  # as they were trained
@@ -401,4 +401,4 @@ def test_without_weights_fid_is_not_measured(folders, monkeypatch, tmp_path, cap
     result = metric.score_folders(*folders, MNIST)
     assert result["fid"] is None and result["over_floor"] >= 0
     printed = capsys.readouterr().out
-    assert "put it at" in printed and "not measured" in printed and "--inception-weights" in printed
+    assert "save it as" in printed and "not measured" in printed and "--inception-weights" in printed

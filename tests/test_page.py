@@ -306,7 +306,7 @@ def test_files_of_two_exports_do_not_mix(page):
     other = (WEB / "model" / "emoji" / "decoder.onnx").read_bytes()
     page.route("**/decoder.onnx*", lambda route: route.fulfill(body=other))
     page.goto(page.url_of)
-    said = "decoder.onnx is not of the same export"
+    said = "decoder.onnx is from another export"
     page.wait_for_function(f"document.getElementById('status').textContent.includes('{said}')")
     page.unroute("**/decoder.onnx*")
     page.said.clear()

@@ -173,7 +173,7 @@ def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
     assert {**found, "date": again["date"]} == again  # scored anew, it keeps what drawing took
     (killed / "fake" / "mine.png").write_bytes((killed / "fake" / "00000.png").read_bytes())
     result = run_script(name, "tst_mnist_ldm_fid.py", *arguments, killed)
-    assert_user_error(result, killed / "fake", "holds 201 PNGs, and 200 were written", "delete the others")
+    assert_user_error(result, killed / "fake", "holds 201 PNGs, but 200 were written", "delete the others")
     with pytest.raises(UserError, match=r"images drawn with seed=0.*--out"):
         claim(killed, json.loads((killed / "settings.json").read_text()) | {"seed": 1})
 

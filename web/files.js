@@ -54,7 +54,7 @@ export class Files {
       const found = await get(`${this.folder}/${name}?${digest}`);
       const bytes = new Uint8Array(await found.arrayBuffer());
       if (crc32(bytes) === digest) return bytes;
-      throw new Error(`${this.folder}/${name} is not of the same export as model.json: copy the whole folder anew`);
+      throw new Error(`${this.folder}/${name} is from another export than model.json: copy the whole folder again`);
     });
   }
 

@@ -13,7 +13,7 @@ export const WORDS = {
     walkHelp: "Interpolation between two noises and two classes.", from: "From", to: "To", way: "Position", play: "Play", stop: "Stop",
     save: "Save as PNG", record: "Save as video",
     drawHelp: "Draw with mouse, finger, or Shift and the arrow keys. Then let the model repaint half of it, or vary all of it.",
-    uploadHelp: "Choose a picture, drop it here or paste it; it stays in this page. Then let the model repaint half of it, or vary all of it.",
+    uploadHelp: "Choose a picture, drop it here or paste it; it does not leave this page. Then let the model repaint half of it, or vary all of it.",
     upload: "Picture", clear: "Clear", right: "Repaint right half", bottom: "Repaint bottom half", vary: "Vary", strength: "Strength",
     isClass: "Its class", unknown: "unspecified", nothingDrawn: "Draw something first.", nothingChosen: "Choose a picture first.",
     noPicture: "This browser cannot read that picture.",

@@ -23,7 +23,7 @@ def main(options):
     teacher = pipeline.load_model(options.teacher, undistilled(options.kind), options.where)
     device, space, path = teacher.device, teacher.space, teacher.checkpoint.path
     if teacher.recipe.diffusion.prediction != "v":
-        raise UserError(f"{path} does not predict v: train one with --diffusion.prediction v")
+        raise UserError(f"{path} does not predict v: train a teacher with --diffusion.prediction v")
     known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
     options = replace(options, **known)
     train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
