@@ -32,7 +32,7 @@ def loss_curve(metrics, path, title):
     with open(metrics, newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
-        return  # lost
+        return  # the rows were lost
     columns = [name for name in rows[0] if name not in NOT_LOSSES]
     epochs = np.array([float(row["epoch"]) for row in rows])
     window = min(200, max(1, len(rows) // 20))

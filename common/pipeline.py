@@ -61,20 +61,20 @@ class Pipeline:
         If options name no data: that of the run to resume, else of a latent model's VAE, else MNIST."""
         training, latent, measures = options.training, not options.pixels, options.measures
         own = (training.out or run_folder(device.tree, options.kind)) / CHECKPOINT
-        known = load_checkpoint(own, options.kind) if training.resume and own.is_file() else None
-        if known:
-            data = data_as_it_is(known, training.data, "resume with that data")
-            data = replace(data, spec=replace(data.spec, classes=known.spec.classes))
-            measures = tuple(known.spec.measures) if measures is None else measures
+        before = load_checkpoint(own, options.kind) if training.resume and own.is_file() else None
+        if before:
+            data = data_as_it_is(before, training.data, "resume with that data")
+            data = replace(data, spec=replace(data.spec, classes=before.spec.classes))
+            measures = tuple(before.spec.measures) if measures is None else measures
         elif latent:
-            known = load_checkpoint(find_checkpoint(options.vae_checkpoint, device.tree, "vae"), "vae")
+            before = load_checkpoint(find_checkpoint(options.vae_checkpoint, device.tree, "vae"), "vae")
             cure = "train a VAE on this data, or choose its VAE with --vae-checkpoint"
-            data = data_as_it_is(known, training.data, cure)
+            data = data_as_it_is(before, training.data, cure)
         else:
             data = open_dataset(training.data, options.preprocessing)
         if device.is_main_process:
             print(data)
-        vae = (known.vae or known.options.vae).fitted(data.spec.shape) if latent else None
+        vae = (before.vae or before.options.vae).fitted(data.spec.shape) if latent else None
         return data.measured(measures), vae.latent_shape(data.spec.shape) if vae else data.spec.shape
 
     def open_space(self, run, images):

@@ -66,7 +66,7 @@ class Device:
 
     def seed(self, seed):
         """Seed the initial weights of modules."""
-        own = seed % (2**31 - 2) + 1  # Jittor takes seeds 0 and 1 for the same, and so every 2**31 - 1
+        own = seed % (2**31 - 2) + 1  # to Jittor seeds 0 and 1 are the same, and so every 2**31 - 1
         jt.set_global_seed(own, different_seed_for_mpi=False)  # the same weights in every process
 
     @contextmanager

@@ -119,7 +119,7 @@ def import_quietly():
     os.environ.setdefault("log_silent", "1")
     checked_https = ssl._create_default_https_context
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
-    for dtype in (np.float32, np.float64):  # numpy measures them once; Jittor's -Ofast flushes the smallest to zero
+    for dtype in (np.float32, np.float64):  # computed once, before Jittor's -Ofast flushes the smallest to 0
         np.finfo(dtype)
 
     with in_home():

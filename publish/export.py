@@ -79,7 +79,7 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
     for name, function in functions.items():
         files[f"{name}.onnx"], files[f"{name}.f16"], sizes[name] = function.to_files(name)
     measures = spec.measures.items()
-    known = {
+    about = {
         "title": title or spec.name,
         "shape": spec.shape,
         "classes": spec.classes,
@@ -93,7 +93,7 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
         "sizes": sizes,
         "files": {name: f"{zlib.crc32(content):08x}" for name, content in files.items()},
     }
-    return {**files, "model.json": json.dumps(to_jsonable_python(known), indent=1).encode()}
+    return {**files, "model.json": json.dumps(to_jsonable_python(about), indent=1).encode()}
 
 
 def network(name, model, guidance):

@@ -27,7 +27,7 @@ from scoring.classifiers import NAMES, classes
 from scoring.metric import distances, floor, moments_by, over_floor, real_picks
 from scoring.texture import texture
 
-COUNT, SEED = 10_000, 100  # training images to damage, not those of the floor
+COUNT, SEED = 10_000, 100  # training images to damage; their seed is not one of the floor
 SAMPLES = 5  # samples of undamaged images
 HEAD = """\
 # What the offline metric sees: {name}

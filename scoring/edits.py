@@ -31,12 +31,12 @@ def score_repainting(model, images, labels, data, drawing):
         options = Repaint(drawing=EditSampling(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
         return to_uint8(repainted(model, images, labels, kept, options))
 
-    told = draw(images, labels)[:, 0]
-    untold = draw(images, np.full(len(images), np.nan))[:, 0]
+    with_class = draw(images, labels)[:, 0]
+    without = draw(images, np.full(len(images), np.nan))[:, 0]
     many = draw(images[:COMPLETIONS], labels[:COMPLETIONS], COMPLETIONS)
     right, many = (from_uint8(x)[..., ~kept[0, 0]] for x in (images, many))
     apart = [rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in combinations(range(COMPLETIONS), 2)]
-    found = {"told": told, "untold": untold} if labelled(data) else {}
+    found = {"told": with_class, "untold": without} if labelled(data) else {}
     return {
         **{f"same_class_{name}": float((classes(drawn, data) == labels).mean()) for name, drawn in found.items()},
         "completions_apart": float(np.mean(apart)),

@@ -187,7 +187,7 @@ def print_measures(found, data, counts, part):
 
 def cache_inception_weights(path=None):
     """Put pytorch-fid's Inception weights into torch's cache: copied from path, or downloaded if they are missing.
-    UserError if the file is not theirs; NotMeasured if there is none and the download fails."""
+    UserError if the file is another one; NotMeasured if there is none and the download fails."""
     import torch
     from pytorch_fid.inception import FID_WEIGHTS_URL
 

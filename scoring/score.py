@@ -78,8 +78,8 @@ def conditions_to_draw(model, data, options):
 def draw_fake(model, sampler, options, folder, y):
     """Sample the images of conditions y that are not in the folder yet, in whole batches; returns counts and times.
 
-    Several processes take batches in turn. `seconds` is the sampling time of the first, which has the most batches;
-    counted apart are a warm-up of up to 3 steps, which compiles kernels, and writing PNGs."""
+    Several processes take batches in turn. `seconds` is the sampling time of the first, which has the most batches,
+    without a warm-up of up to 3 steps, which compiles kernels, and without writing PNGs."""
     device, seed = model.device, options.drawing.seed
     batches = batches_of(options.num, options.drawing.batch_size)
     missing = [batch for batch in batches if not all(image_path(folder, i).is_file() for i in batch)]
@@ -102,25 +102,25 @@ def draw_fake(model, sampler, options, folder, y):
     return {**spent, "processes": device.num_processes}
 
 
-def following(labels, asked, measured):
+def following(labels, wanted, measured):
     """How measured values follow requested ones, both {measure: (N,)}, over images that have all of them.
 
     `r`: Pearson's correlation; `error`: mean absolute error over the standard deviation of the requested values;
     `partial`: partial correlations, a row per requested measure, controlling for class and other requests."""
-    if not asked:
+    if not wanted:
         return {"r": {}, "error": {}, "partial": []}
-    whole = np.isfinite([*asked.values(), *measured.values()]).all(axis=0)
-    asked, measured = ({name: x[whole].astype(np.float64) for name, x in found.items()} for found in (asked, measured))
+    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0)
+    wanted, measured = ({name: x[whole].astype(np.float64) for name, x in each.items()} for each in (wanted, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]
     partial = []
-    for name in asked:
-        controls = np.column_stack([one_hot, *(x for other, x in asked.items() if other != name)])
-        found = np.column_stack([asked[name], *measured.values()])
+    for name in wanted:
+        controls = np.column_stack([one_hot, *(x for other, x in wanted.items() if other != name)])
+        found = np.column_stack([wanted[name], *measured.values()])
         residuals = found - controls @ np.linalg.lstsq(controls, found, rcond=None)[0]
         partial.append(np.corrcoef(residuals, rowvar=False)[0, 1:].tolist())
     return {
-        "r": {name: float(np.corrcoef(asked[name], measured[name])[0, 1]) for name in asked},
-        "error": {name: float(np.abs(asked[name] - measured[name]).mean() / asked[name].std()) for name in asked},
+        "r": {name: float(np.corrcoef(wanted[name], measured[name])[0, 1]) for name in wanted},
+        "error": {name: float(np.abs(wanted[name] - measured[name]).mean() / wanted[name].std()) for name in wanted},
         "partial": partial,
     }
 
@@ -151,16 +151,16 @@ def measuring(data):
 def control(model, images, data):
     """following() for images (N, C, H, W) uint8 sampled with requests(); `accuracy`: the fraction with the requested
     class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order."""
-    labels, asked = requests(len(images), data.test)
+    labels, wanted = requests(len(images), data.test)
     best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device))
     measured, of_best = map(measuring(data), (images, best))
-    asked = {name: asked[name] for name in measured}
+    wanted = {name: wanted[name] for name in measured}
     order = np.random.default_rng(0).permutation(len(images))
     return {
-        **following(labels, asked, measured),
+        **following(labels, wanted, measured),
         "accuracy": float((classes(images, data) == labels).mean()) if labelled(data) else None,
-        "ceiling": following(labels[: len(best)], {name: x[: len(best)] for name, x in asked.items()}, of_best),
-        "shuffled": following(labels[order], {name: x[order] for name, x in asked.items()}, measured),
+        "ceiling": following(labels[: len(best)], {name: x[: len(best)] for name, x in wanted.items()}, of_best),
+        "shuffled": following(labels[order], {name: x[order] for name, x in wanted.items()}, measured),
     }
 
 

@@ -15,7 +15,7 @@ export const WORDS = {
     drawHelp: "Draw with mouse, finger, or Shift and the arrow keys. Then let the model repaint half of it, or vary all of it.",
     uploadHelp: "Choose a picture, drop it here or paste it; it does not leave this page. Then let the model repaint half of it, or vary all of it.",
     upload: "Picture", clear: "Clear", right: "Repaint right half", bottom: "Repaint bottom half", vary: "Vary", strength: "Strength",
-    isClass: "Its class", unknown: "unspecified", nothingDrawn: "Draw something first.", nothingChosen: "Choose a picture first.",
+    isClass: "Picture's class", unknown: "unspecified", nothingDrawn: "Draw something first.", nothingChosen: "Choose a picture first.",
     noPicture: "This browser cannot read that picture.",
     loading: "Loading the networks", seconds: "s", working: "Computing",
     failed: "The networks could not be loaded", again: "load the page again to retry",

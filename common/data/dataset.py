@@ -24,7 +24,7 @@ FEW = 2000  # pictures; a model trained on fewer may memorise them
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """The training or test part of a data set, read lazily; limit: number of images to use, the first ones."""
+    """The training or test part of a data set, read lazily; limit: how many of its first images to use."""
 
     place: Path
     kept: Path
@@ -215,7 +215,7 @@ def load_columns(split):
 def load_table(split):
     """The stroke measures of a part's images, {measure: (N,)}; computed and cached the first time."""
     usual = split.spec.preprocessing == Preprocessing()
-    made = "" if usual else f"-{split.kept.name}"  # images of another size, say, give other numbers
+    made = "" if usual else f"-{split.kept.name}"  # images of another size, for example, have other measures
     path = TABLES / f"{split.spec.digest}{made}-{split.name}.safetensors"
     if not path.is_file():
         try:

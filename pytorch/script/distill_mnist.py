@@ -24,8 +24,8 @@ def main(options):
     device, space, path = teacher.device, teacher.space, teacher.checkpoint.path
     if teacher.recipe.diffusion.prediction != "v":
         raise UserError(f"{path} does not predict v: train a teacher with --diffusion.prediction v")
-    known = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
-    options = replace(options, **known)
+    copied = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
+    options = replace(options, **copied)
     train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
     spec, run = train.spec, Run(options, train.spec, device)
     x_0_of, conditions = space.batches(train.images, device, options.training), train.conditions
