@@ -159,9 +159,9 @@ def write_edit(model, options):
     name = type(options).__name__.lower()
     folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")
     save_png(folder / f"{name}.png", grid(rows.reshape(-1, *model.spec.shape), rows.shape[1]))
-    print(f"{folder / f'{name}.png'}: {len(rows)} rows of {rows.shape[1]}")
+    print(f"{folder / f'{name}.png'}: {len(rows)} rows of {rows.shape[1]} images")
     if isinstance(options, Morph) and options.gif:
         last = rows.shape[1] - 1
         there_and_back = [*range(last), *range(last, 0, -1)]
         save_gif(folder / f"{name}.gif", [grid(rows[:, i], len(rows)) for i in there_and_back], held=(0, last))
-        print(f"{folder / f'{name}.gif'}: the same, moving")
+        print(f"{folder / f'{name}.gif'}: the same as an animation")

@@ -13,7 +13,7 @@ CURES = {
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. The message is one line that names the file and the cure."""
+    """A mistake that the user can correct. The message is one line that names the file and the cure."""
 
 
 class Missing(UserError):

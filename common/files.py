@@ -118,5 +118,5 @@ def lock(folder):
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{folder} is in use by another process: wait for its end, or choose another --out") from None
+        raise UserError(f"{folder} is in use by another process: wait for it, or choose another --out") from None
     return held

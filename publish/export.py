@@ -166,7 +166,7 @@ def main(options: Export):
     copy_page(out, options.title or spec.name)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{out}: {size / 1e6:.1f} MB, for any static host")
-    print(f"to look at it: python web/serve.py {out}")
+    print(f"to view it: python web/serve.py {out}")
 
 
 if __name__ == "__main__":

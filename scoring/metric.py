@@ -110,7 +110,7 @@ def real_picks(count, data, part, label=None):
     most = len(split.picks(None, label=label)) // (2 if part == "train" else 1)
     if most < 2:
         what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
-        raise UserError(f"{data.place} has {most} {part} images {what}: at least two are needed to compare with")
+        raise UserError(f"{data.place} has {most} {part} images {what}: at least two are needed for a score")
     return split, split.picks(min(count, most), label=label)
 
 

@@ -97,7 +97,7 @@ def test_strokes_are_measured_in_grey_and_light_on_dark(birds, few, tmp_path):
         content = gzip.decompress(path.read_bytes())
         path.write_bytes(gzip.compress(content[:16] + bytes(255 - byte for byte in content[16:])))
     for place in (birds, dark):
-        with pytest.raises(UserError, match=f"--measures: {place} is not grey, light on dark: leave thickness, slant"):
+        with pytest.raises(UserError, match=f"{place} is not grey with light strokes on dark: leave out"):
             open_dataset(place).measured(("width",))
 
 

@@ -222,7 +222,7 @@ def test_a_model_draws_by_its_own_sampler(recipe, own, cls, base):
         assert chosen({name: value}) == replace(own, **{"name" if name == "sampler" else name: value})
     assert chosen(named) == SamplerConfig(name="ddpm", steps=50, shift=1.0, end=0.8, guidance=0.0)
     assert SamplerOptions(sampler="ddim", eta=0.25).over(own) == replace(own, name="ddim", eta=0.25)
-    with pytest.raises(UserError, match="--eta is DDIM's, not dpmpp_2m's"):
+    with pytest.raises(UserError, match="--eta works only with DDIM, not dpmpp_2m"):
         SamplerOptions(sampler="dpmpp_2m", eta=0.25).over(own)
     assert options.num == (100 if cls is Sample else 10_000)
     assert (options.ask if cls is Sample else options).label is None

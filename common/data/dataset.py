@@ -106,10 +106,10 @@ class Dataset:
             names = tuple(columns) or (tuple(MEASURES) if self.spec.digest == MNIST else ())
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
             known = ", ".join([*columns, *MEASURES])
-            raise UserError(f"--measures {unknown[0]}: {self.place} has {known}, from its measures.csv and of strokes")
+            raise UserError(f"--measures {unknown[0]}: {self.place} has {known}: choose from these")
         light = read_json(self.kept / "about.json", f"delete {self.kept}")["light"]
         if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or light >= 128):
-            raise UserError(f"--measures: {self.place} is not grey, light on dark: leave {', '.join(MEASURES)} out")
+            raise UserError(f"{self.place} is not grey with light strokes on dark: leave out {', '.join(MEASURES)}")
         table, count = load_values(self.train, names), len(self.spec.classes)
         units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
         measures = {name: measured(units[name], table[name], self.train.labels, count) for name in names}

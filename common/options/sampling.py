@@ -70,7 +70,7 @@ class SamplerOptions:
         named = {**vars(self), "name": self.sampler}
         chosen = replace(own, **{name: named[name] for name in vars(own) if named[name] is not None})
         if self.eta and chosen.name != "ddim":
-            raise UserError(f"--eta is DDIM's, not {chosen.name}'s: add --sampler ddim, or leave out --eta")
+            raise UserError(f"--eta works only with DDIM, not {chosen.name}: add --sampler ddim, or leave out --eta")
         return chosen
 
 
