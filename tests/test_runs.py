@@ -333,6 +333,32 @@ def save_vae(tree, path, seed, channel_mults=(1, 2)):
     save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
 
 
+def test_a_decoder_is_trained_alone(tree, tmp_path):
+    """The encoder keeps each bit, also in a run that goes on; every weight of the decoder changes."""
+    save_vae(tree, tmp_path / "vae.safetensors", seed=1)
+    start = load_checkpoint(tmp_path / "vae.safetensors", "vae")
+    command = ["train_mnist_vae.py", *SMALL_VAE, "--freeze-encoder", "--init-from", start.path, "--save-every", 1]
+    for name, *epochs in (("straight", 2), ("ended", 1, 2)):
+        for epoch in epochs:  # a rate that does not depend on the number of epochs
+            arguments = ("--epochs", epoch, "--hold", 0.999, "--resume", "auto", "--out", tmp_path / name)
+            result = run_script(tree.name, *command, *arguments)
+            assert result.returncode == 0, result.stderr
+    straight, ended = (load_checkpoint(tmp_path / name, "vae").tensors for name in ("straight", "ended"))
+    assert straight.keys() == ended.keys()
+    for name, array in straight.items():
+        np.testing.assert_array_equal(array, ended[name])
+        if name.startswith("model."):
+            assert np.array_equal(array, start.tensors[name]) == name.startswith("model.encoder."), name
+    assert not any("encoder" in name for name in straight if name.startswith("train."))
+
+
+def test_an_encoder_that_was_never_trained_is_not_frozen(tmp_path):
+    result = run_script("pytorch", "train_mnist_vae.py", "--freeze-encoder", "--out", tmp_path / "run")
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert result.returncode == 2 and "name a trained VAE by --init-from" in told, told
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
     """Its checkpoint carries it: the file may be renamed, moved or gone; another VAE, at any path, is refused."""
     out, vae, moved = tmp_path / "out", tmp_path / "vae.safetensors", tmp_path / "moved" / "renamed.safetensors"

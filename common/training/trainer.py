@@ -23,8 +23,8 @@ class Trainer:
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                if start and not run.resumed:
-                    load_checkpoint(start, run.options.kind).fill(module, "model.", self.device)
+                if begun := run.resumed or (start and load_checkpoint(start, run.options.kind)):
+                    begun.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
