@@ -8,7 +8,7 @@ CURES = {
     errno.EDQUOT: SPACE,
     errno.EFBIG: "it is larger than a file may be here (`ulimit -f`): raise that limit",
     errno.EMFILE: "more files are open than may be (`ulimit -n`): raise that limit, as by `ulimit -n 4096`",
-    errno.ENOENT: "it, or its folder, was moved or removed: put it back, or begin again",
+    errno.ENOENT: "it, or its folder, does not exist: make the folder, or put back what was moved",
 }
 
 
@@ -23,4 +23,4 @@ class Missing(UserError):
 def told(error, other_place="with --out", place=PLACE):
     """An OSError as one line. other_place: how the user names another folder, which is the cure of errors in place."""
     cure = f"name a folder that can be written {other_place}" if error.errno in place else CURES.get(error.errno)
-    return ": ".join(filter(None, (error.filename or "a file", error.strerror or str(error), cure)))
+    return ": ".join(filter(None, (str(error.filename or "a file"), error.strerror or str(error), cure)))

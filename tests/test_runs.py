@@ -192,6 +192,17 @@ def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
         begin(tree, tmp_path / "other", init_from=tmp_path / "vae.safetensors", epochs=1)
 
 
+def test_what_differs_from_the_weights_that_a_run_begins_with_is_said(trees, tmp_path, capsys):
+    trainer, spec = begin(trees["pytorch"], tmp_path, epochs=1), open_dataset().spec
+    begun = Checkpoint(trainer.run.options, spec, {}, path="first")
+    trainer.note_differences(begun)
+    assert capsys.readouterr().out == ""
+    width = Measure(unit="pixels", rows=((0.0,) * 7,) * 11)
+    others = replace(begun, tensors={"vae.a": np.ones(2)}, spec=replace(spec, measures={"width": width}))
+    trainer.note_differences(others)
+    assert capsys.readouterr().out.startswith("note: first had another VAE, other measures: this training")
+
+
 def test_a_run_of_augmented_images_goes_on_bit_for_bit(tree, tmp_path):
     """What a step sees is a function of the seed and the step."""
     images = np.random.default_rng(0).integers(0, 256, (6, 1, 1, 2), np.uint8)
