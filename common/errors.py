@@ -8,7 +8,7 @@ CURES = {
     errno.EDQUOT: SPACE,
     errno.EFBIG: "the limit on the size of files (`ulimit -f`) is too low: raise it",
     errno.EMFILE: "the limit on open files (`ulimit -n`) is too low: raise it, for example with `ulimit -n 4096`",
-    errno.ENOENT: "the file or its folder was moved or removed: put it back, or start again",
+    errno.ENOENT: "the file or its folder does not exist: make the folder, or put back what was moved",
 }
 
 
@@ -23,4 +23,4 @@ class Missing(UserError):
 def os_error_text(error, other_place="with --out", place=PLACE):
     """An OSError as one line. other_place: how the user chooses another folder, the cure if error.errno is in place."""
     cure = f"choose a writable folder {other_place}" if error.errno in place else CURES.get(error.errno)
-    return ": ".join(filter(None, (error.filename or "a file", error.strerror or str(error), cure)))
+    return ": ".join(filter(None, (str(error.filename or "a file"), error.strerror or str(error), cure)))

@@ -62,6 +62,8 @@ class Device:
 
     def freeze(self, module):
         """Make a module ready for inference: no gradients, evaluation mode."""
+        for weight in module.parameters():
+            weight.stop_grad()
         return module.eval()
 
     def seed(self, seed):

@@ -30,9 +30,10 @@ class Muon(jt.optim.Optimizer):
     equation 4): both share a learning rate and a decoupled weight decay. matrices: False uses Adam for all weights."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
-        super().__init__(model.parameters(), lr=0)
+        self.all_weights = [*model.parameters()]
+        self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        super().__init__([*self.weights.values()], lr=0)
         self.weight_decay, self.betas, self.scale = weight_decay, betas, scale
-        self.weights = dict(model.named_parameters())
         self.exp_avg = {name: jt.zeros(weight.shape).stop_grad() for name, weight in self.weights.items()}
         vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: jt.zeros(self.weights[name].shape).stop_grad() for name in vectors}
@@ -70,7 +71,7 @@ class Muon(jt.optim.Optimizer):
     def average_into(self, ema, decay):
         """Update the exponential moving average of the weights, kept in the module ema."""
         with jt.no_grad():
-            for average, weight in zip(ema.parameters(), self.weights.values()):
+            for average, weight in zip(ema.parameters(), self.all_weights):
                 average.update(average + (1 - decay) * (weight - average))
         jt.sync(ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
 

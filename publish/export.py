@@ -65,6 +65,9 @@ def unet_function(model):
     return Function(compute, network, inputs, ("x_t", "y", "to"))
 
 
+FILES = {f"{name}.{end}" for name in ("unet", "distilled", "encoder", "decoder") for end in ("onnx", "f16")}
+
+
 def files_of(model, distilled, title=None, guidance=None, strokes=None):
     """{name: bytes} of the page's files for a model and one distilled from it (or None). model.json, the last, has the
     checksums of the others."""
@@ -116,10 +119,15 @@ def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, 
     """Write the page's files for a model, and for one distilled from it, to a folder; returns the model's Spec.
     UserError if the two differ in data, diffusion process or VAE."""
     model, one = opened(checkpoint), distilled and opened(distilled)
-    if one and not same_data(model, one):
+    if guidance is not None and not model.recipe.label_dropout:
+        raise UserError(f"{checkpoint} was trained without label dropout, which guidance needs: leave out --guidance")
+    kinds = [m and m.recipe.kind != undistilled(m.recipe.kind) for m in (model, one)]
+    if one and (kinds != [False, True] or not same_data(model, one)):
         raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or give one that is")
     files = files_of(model, one, title, guidance, strokes)
     folder.mkdir(parents=True, exist_ok=True)
+    for left in {path.name for path in folder.glob("*.*")} & FILES - files.keys():  # from another model before
+        (folder / left).unlink()
     for name, content in files.items():
         write_atomically(folder / name, content)
     return model.spec

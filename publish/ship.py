@@ -1,7 +1,8 @@
 """Ship a finished run's weights with the repository: python -m publish.ship pytorch/runs/ldm
 
 Writes weights/KIND.safetensors in the run's tree, the averaged weights in half precision; beside it KIND.json, the
-recipe and the training time, and KIND.csv, the losses in 500 rows."""
+recipe and the training time, and KIND.csv, the losses in 500 rows. With --decoder, the decoder of a VAE trained by
+train_mnist_vae.py --freeze-encoder replaces that of the tree's latent models instead."""
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ from tyro.conf import Positional
 
 from common.checkpoint import load_checkpoint, save_checkpoint
 from common.errors import UserError
-from common.files import shipped_weights, write_json
+from common.files import read_json, shipped_weights, write_json
 from common.machine import cpu_name
 from common.options.command_line import run
 from common.options.fields import options_class
@@ -46,19 +47,43 @@ class Ship:
     """Run folders, inside a tree's runs/."""
     hardware: str = field(default_factory=cpu_name)
     """Hardware that they were trained on, if not this machine."""
+    decoder: bool = False
+    """Give a VAE's decoder to the latent models in weights/, instead of shipping the VAE."""
+
+
+def halved(tensors):
+    """Tensors {name: array} in half precision, except the latents' statistics."""
+    return {name: a if name.startswith("latent.") else a.astype(np.float16) for name, a in tensors.items()}
+
+
+def give_decoder(vae, path):
+    """Replace the decoder in a latent model's file by that of a VAE's checkpoint; UserError if the encoders differ."""
+    latent = load_checkpoint(path)
+    new = {n.replace("model.", "vae.", 1): a for n, a in halved(vae.tensors).items() if n.startswith("model.")}
+    if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
+        raise UserError(f"{path} has another encoder than {vae.path}: train its VAE with --freeze-encoder")
+    save_checkpoint(path, replace(latent, tensors=latent.tensors | new))
+    about, progress = read_json(path.with_suffix(".json")), vae.progress
+    about["decoder"] = {"recipe": to_jsonable_python(vae.options), "epochs": progress.epoch}
+    about["decoder"] |= {"hours": progress.seconds / 3600, "date": date.today().isoformat()}
+    write_json(path.with_suffix(".json"), about)
 
 
 def main(options: Ship):
     for folder in options.runs:
-        checkpoint = load_checkpoint(folder)
+        checkpoint = load_checkpoint(folder, "vae" if options.decoder else None)
         progress = checkpoint.progress
         if part_done(checkpoint.options, progress) < 1:
             raise UserError(f"{folder} stopped at epoch {progress.epoch:.1f}: finish it with --resume first")
-        path = shipped_weights(folder.resolve().parents[1], checkpoint.options.kind)
+        tree = folder.resolve().parents[1]
+        if options.decoder:
+            for kind in ("ldm", "ldm-distilled"):
+                give_decoder(checkpoint, shipped_weights(tree, kind))
+            continue
+        path = shipped_weights(tree, checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
-        half = {name: a.astype(np.float16) for name, a in drawn.items() if not name.startswith("latent.")}
-        save_checkpoint(path, replace(checkpoint, tensors=drawn | half))  # the latents' statistics stay as they are
+        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn)))
         about = {"recipe": to_jsonable_python(checkpoint.options), "epochs": progress.epoch}
         about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)

@@ -30,7 +30,8 @@ class Muon:
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
         self.weight_decay, self.betas, self.scale = weight_decay, betas, scale
-        self.weights = dict(model.named_parameters())
+        self.all_weights = [*model.parameters()]
+        self.weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.exp_avg = {name: torch.zeros_like(weight) for name, weight in self.weights.items()}
         vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: torch.zeros_like(self.weights[name]) for name in vectors}
@@ -63,7 +64,7 @@ class Muon:
     @torch.no_grad()
     def average_into(self, ema, decay):
         """Update the exponential moving average of the weights, kept in the module ema."""
-        for average, weight in zip(ema.parameters(), self.weights.values()):
+        for average, weight in zip(ema.parameters(), self.all_weights):
             average.lerp_(weight, 1 - decay)
 
     def average(self, averages, name, value, beta):

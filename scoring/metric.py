@@ -152,7 +152,8 @@ def over_floor(fd, floors):
 
 
 def offline_metric(fake, real, data, part="test", label=None):
-    """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all.
+    """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all. Where
+    there are fewer than N training images for the floor, as many random ones of the N are compared.
 
     `over_floor`: mean Frechet distance / floor, 1 for real images; `fd`: Frechet distance by each classifier;
     `precision`, `recall`; `confident`: fraction of fake images with a class probability above 0.9; `classes`: images
@@ -160,6 +161,8 @@ def offline_metric(fake, real, data, part="test", label=None):
     to the nearest training image over that of test images (far below 1: memorised); `floor`: the scores of real
     images, and their training_distance in grey levels."""
     floors = floor((len(fake), len(real)), data, part, label)
+    if (most := floors["counts"][0]) < len(fake):  # distances of other counts cannot be compared
+        fake = fake[np.random.default_rng(0).permutation(len(fake))[:most]]
     measures, probabilities = compare(fake, real, data)
     return {
         "over_floor": over_floor(measures["fd"], floors["fd"]), **measures,
@@ -172,8 +175,10 @@ def offline_metric(fake, real, data, part="test", label=None):
 def print_measures(found, data, counts, part):
     """Print the result of offline_metric() for counts = (fake, real) images, beside the floor."""
     floors, title = found["floor"], "MNIST-FD / floor" if folder_of(data) == WEIGHTS else "FD / floor"
-    against = "{:,} against {:,}".format
-    print(f"{'images':23}{against(*counts)} {part} images; the floor: {against(*floors['counts'])}")
+    against, compared = "{:,} against {:,}".format, min(counts[0], floors["counts"][0])
+    print(f"{'images':23}{against(compared, counts[1])} {part} images; the floor: {against(*floors['counts'])}")
+    if compared < counts[0]:
+        print(f"{'':23}of {counts[0]:,} images, as many as there are training images to compare with")
     each = ", ".join(f"{name} {found['fd'][name] / floors['fd'][name]:.2f}" for name in NAMES)
     print(f"{title:20}{found['over_floor']:9.2f}   real images 1; by each classifier: {each}")
     for name in SHARES:

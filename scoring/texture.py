@@ -20,7 +20,7 @@ def power(images):
 
 def levels(images):
     """The fraction of pixels at each grey level: (256,)."""
-    return np.bincount(images.ravel(), minlength=256) / images.size
+    return sum(np.bincount(image.ravel(), minlength=256) for image in images) / images.size
 
 
 def in_pieces(images):

@@ -27,10 +27,9 @@ from common.options.recipes import TrainDDPM, TrainLDM, Where
 from scoring import classifiers
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers with two threads each crawl on two cores
-if "SIMPLE_LDM_PREPARED" not in os.environ:  # of all workers and scripts, which inherit it
-    temporary = tempfile.TemporaryDirectory(prefix="prepared-")
-    os.environ["SIMPLE_LDM_PREPARED"] = temporary.name
-    prepared.PREPARED = Path(temporary.name)  # of this process, which has read the variable
+temporary = tempfile.TemporaryDirectory(prefix="prepared-")  # of this worker alone: tests damage files in it
+os.environ["SIMPLE_LDM_PREPARED"] = temporary.name  # of the scripts that it starts
+prepared.PREPARED = Path(temporary.name)  # of this process, which has read the variable
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
 LONGEST = (
@@ -153,7 +152,7 @@ def few(tmp_path_factory):
 def lend_classifiers(folder):
     """Have digits of another data set scored by MNIST's classifiers: to train its own takes minutes."""
     home, ignored = classifiers.own_folder(open_dataset(folder)), shutil.ignore_patterns("floors.json")
-    shutil.copytree(classifiers.WEIGHTS, home, ignore=ignored)
+    shutil.copytree(classifiers.WEIGHTS, home, ignore=ignored, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")

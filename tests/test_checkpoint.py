@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+import shutil
 import struct
 from dataclasses import replace
 
@@ -16,10 +17,11 @@ from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
 from common.errors import UserError
-from common.files import write_tensors
+from common.files import shipped_weights, write_tensors
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Progress
+from publish.ship import give_decoder
 
 TENSORS = {
     "model.a": np.arange(6, dtype=np.float32).reshape(2, 3), "model.b": np.ones(4, np.float32),
@@ -205,6 +207,29 @@ def test_shipped_weights_know_their_data(path):
     spec, data = load_checkpoint(path).spec, open_dataset().spec
     assert replace(spec, measures={}) == data
     assert list(spec.measures) == ([] if path.stem == "vae" else list(MEASURES))
+
+
+def test_a_new_decoder_for_the_same_latents(tmp_path):
+    """It replaces that of a latent model and nothing else; a VAE with another encoder is refused."""
+    path = shutil.copy(shipped_weights(ROOT / "pytorch", "ldm"), tmp_path / "ldm.safetensors")
+    shutil.copy(shipped_weights(ROOT / "pytorch", "ldm").with_suffix(".json"), tmp_path)
+    before = load_checkpoint(path)
+    own = {n.replace("vae.", "model.", 1): a for n, a in before.tensors.items() if n.startswith("vae.")}
+    moved = {n: a + np.float32(0.5) if "decoder" in n else a for n, a in own.items()}
+    vae = Checkpoint(TrainVAE(), before.spec, moved, Progress(epoch=3, seconds=36))
+    give_decoder(vae, path)
+    after = load_checkpoint(path)
+    assert before.tensors.keys() == after.tensors.keys() and before.options == after.options
+    for name, array in after.tensors.items():
+        assert array.dtype == before.tensors[name].dtype
+        changed = name.startswith("vae.decoder.")
+        expected = moved[name.replace("vae.", "model.", 1)].astype(np.float16) if changed else before.tensors[name]
+        np.testing.assert_array_equal(array, expected)
+    about = json.loads((tmp_path / "ldm.json").read_text())["decoder"]
+    assert about["epochs"] == 3 and about["hours"] == 0.01
+    other = {n: a + np.float32(0.5) if "encoder" in n else a for n, a in own.items()}
+    with pytest.raises(UserError, match=r"ldm\.safetensors has another encoder than vae: train its VAE with"):
+        give_decoder(replace(vae, tensors=other, path="vae"), path)
 
 
 def test_arrays_of_any_layout_are_kept(tmp_path):

@@ -1,4 +1,6 @@
 """The measures.csv beside a data set's pictures."""
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,18 @@ def test_by_name(tmp_path):
     same(columns(tmp_path, names=NAMES), {"age": [3, 1, 2, 4, 5]})
     write(tmp_path, "file,age\na.png,1\nsub/a.png,2\n")  # the whole path counts more than an end
     same(columns(tmp_path, [0, 1], 2, ["sub/a.png", "a.png"]), {"age": [2, 1]})
+
+
+def test_pictures_that_are_not_used(tmp_path):
+    """A row of one is passed over, in a folder and in a zip."""
+    for place in (tmp_path / "own", tmp_path / "own.zip"):
+        (tmp_path / "own" / "val").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / "val" / "c.png").write_bytes(b"")
+        with zipfile.ZipFile(tmp_path / "own.zip", "w") as archive:
+            archive.writestr("val/c.png", b"")
+        for folder in (tmp_path, tmp_path / "own"):
+            write(folder, "file,age\ntrain/cat/a.png,1\nval/c.png,2\n")
+        same(columns(place, names=NAMES), {"age": [NAN, 1, NAN, NAN, NAN]})
 
 
 def test_numbers_where_files_have_names(tmp_path):

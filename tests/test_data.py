@@ -261,7 +261,7 @@ def test_what_is_understood_of_pictures_is_said(birds):
     assert "grey, 20x16 -> 16x16, light on dark, padded with a margin if not square" in str(small)
 
 
-def test_measures_of_a_table(birds):
+def test_measures_of_a_table(birds, tmp_path):
     """All columns, or those named; of pictures that are held out too, NaN where there is none."""
     data = open_dataset(birds).measured()
     assert [(name, m.unit) for name, m in data.spec.measures.items()] == [("age", "years"), ("angle", "")]
@@ -273,6 +273,11 @@ def test_measures_of_a_table(birds):
     assert open_dataset(birds).measured(()).spec.measures == {}
     with pytest.raises(UserError, match=rf"--measures height: {birds} has age, angle, thickness, slant, width"):
         open_dataset(birds).measured(("age", "height"))
+    empty = shutil.copytree(birds, tmp_path / "empty")
+    (empty / "measures.csv").write_text("picture,age,height\nduck/0.png,3,\nduck/1.png,4,\n")
+    assert list(open_dataset(empty).measured().spec.measures) == ["age"]
+    with pytest.raises(UserError, match=r"--measures height: no training image of .*empty has a value of it"):
+        open_dataset(empty).measured(("height",))
 
 
 def write_part(folder, part, labels):
@@ -371,8 +376,17 @@ def test_a_folder_that_cannot_keep_it(birds, monkeypatch, tmp_path):
     with pytest.raises(UserError, match=r"other cannot be written \(Not a directory\): .*SIMPLE_LDM_PREPARED"):
         prepared.prepare(birds, Preprocessing())
     monkeypatch.setattr(prepared, "PREPARED", tmp_path)
-    (tmp_path / "left.tmp").mkdir()
-    assert prepared.prepare(birds, Preprocessing()).parent == tmp_path and not (tmp_path / "left.tmp").exists()
+    left, own = tmp_path / f"{'0123abcd' * 2}.tmp", tmp_path / "own.tmp"
+    for folder in (left, own):  # somebody's own folder stays
+        folder.mkdir()
+    assert prepared.prepare(birds, Preprocessing()).parent == tmp_path and not left.exists() and own.exists()
+
+
+def test_pictures_stored_class_by_class_are_mixed():
+    """In whatever order the classes come."""
+    labels = np.repeat([0, 2, 1], 20)
+    assert not np.array_equal(prepared.mixed(np.arange(60), labels), np.arange(60))
+    np.testing.assert_array_equal(prepared.mixed(np.arange(60), np.tile([0, 1, 2], 20)), np.arange(60))
 
 
 class Drawn:

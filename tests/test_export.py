@@ -10,6 +10,7 @@ import pytest
 from conftest import FP32, ROOT
 
 from common.data.dataset import open_dataset
+from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8
 from publish import export
@@ -24,6 +25,24 @@ def folders(tmp_path_factory):
     made = tmp_path_factory.mktemp("model")
     export.export_model(made, *(shipped_weights(ROOT / "jittor", kind) for kind in KINDS))
     return {"pytorch": export.WEB / "model" / "mnist", "jittor": made}
+
+
+def test_models_that_do_not_belong_together(tmp_path):
+    """The second is distilled from the first; guidance needs a model that saw a null label."""
+    teacher, one = (shipped_weights(ROOT / "pytorch", kind) for kind in KINDS)
+    for pair in ((one, teacher), (teacher, teacher), (one, one)):
+        with pytest.raises(UserError, match=r"is not distilled from"):
+            export.export_model(tmp_path / "model", *pair)
+    with pytest.raises(UserError, match="was trained without label dropout, which guidance needs"):
+        export.export_model(tmp_path / "model", one, guidance=2.0)
+    assert not (tmp_path / "model").exists()
+
+
+def test_nothing_of_a_model_before_is_left(untrained, tmp_path):
+    (tmp_path / "distilled.onnx").write_bytes(b"of another")
+    (tmp_path / "own.txt").write_bytes(b"")
+    export.export_model(tmp_path, untrained / "ddpm.safetensors")
+    assert {path.name for path in tmp_path.iterdir()} == {"model.json", "unet.onnx", "unet.f16", "own.txt"}
 
 
 def unpacked(folder, name, place):

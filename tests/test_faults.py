@@ -432,7 +432,7 @@ def test_a_folder_that_is_moved_while_its_run_goes_on(tree, tmp_path):
     wait_for(process, tmp_path / "run" / "checkpoint.safetensors")
     (tmp_path / "run").rename(tmp_path / "moved")
     told = process.communicate(timeout=60)[1].splitlines()[-1]
-    assert process.returncode == 2 and str(tmp_path / "run") in told and "moved or removed" in told
+    assert process.returncode == 2 and str(tmp_path / "run") in told and "put back what was moved" in told
     assert load_checkpoint(tmp_path / "moved", "vae").progress.step >= 2
 
 

@@ -150,12 +150,12 @@ import socket
 def refuse(*_, **__): raise OSError("no network here")
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 import environment, jittor, time
-x, w = jittor.randn(64, 64, 32, 32), jittor.randn(64, 64, 3, 3)
-for _ in range(5):
+x, w, fastest = jittor.randn(64, 64, 32, 32), jittor.randn(64, 64, 3, 3), 1e9
+for _ in range(9):
     start = time.perf_counter()
     jittor.nn.conv2d(x, w, padding=1).sync()
-    seconds = time.perf_counter() - start
-print(2 * 64 * 64 * 64 * 9 * 1024 / seconds / 1e9)
+    fastest = min(fastest, time.perf_counter() - start)
+print(2 * 64 * 64 * 64 * 9 * 1024 / fastest / 1e9)
 """
     first = run(code, HOME=str(tmp_path))
     assert first.returncode == 0, first.stderr

@@ -150,4 +150,4 @@ def test_a_failure_of_one_process_ends_all(tmp_path, launcher):
     process = begin(launcher, out)
     shutil.rmtree(out)
     told = process.communicate(timeout=60)[1]
-    assert process.returncode != 0 and f"error: {out}" in told and "moved or removed" in told
+    assert process.returncode != 0 and f"error: {out}" in told and "put back what was moved" in told

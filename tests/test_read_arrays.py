@@ -333,6 +333,29 @@ def test_labels_last_without_a_header(tmp_path):
     assert source.notes == ("labels in the last column",)
 
 
+def test_a_corner_that_is_not_black_is_no_label(tmp_path):
+    """Labels come last: each is there twice or more, and a grey level of the first column is there once."""
+    pixels, labels = FLAT.copy(), np.repeat([3, 5, 8], 2)
+    pixels[0, 0] = 77
+    rows = [[*row, label] for label, *row in labelled(labels, pixels)]
+    assert_is(read(write(tmp_path / "a.csv", *rows), table).train, pixels.reshape(6, 8, 8), labels)
+
+
+def test_a_first_row_of_floats_is_no_header(tmp_path):
+    """0.1 stands in it as a pixel; pandas would number repeats: 0, 0.1, 0.2."""
+    pixels = np.tile(np.array([0, 0.1, 0.5, 1], np.float32), (6, 16))
+    rows = [[label, *row] for label, row in zip("aabbcc", pixels.tolist())]
+    train = read(write(tmp_path / "a.csv", *rows), table).train
+    assert len(train.pictures) == 6 and list(train.labels) == [0, 0, 1, 1, 2, 2]
+
+
+def test_parts_in_different_ranges(tmp_path):
+    whole = np.tile(np.arange(256, dtype=np.uint8).reshape(1, 16, 16), (6, 1, 1))
+    np.savez(tmp_path / "a.npz", x_train=whole / 255.0, y_train=LABELS, x_test=whole, y_test=LABELS)
+    with pytest.raises(UserError, match=r"pixels of one part are at most 1, those of the other reach 255: save both"):
+        open_dataset(tmp_path / "a.npz")
+
+
 def test_kinds_of_cells(tmp_path):
     def train(rows, header=("label", *HEADER)):
         return read(write(tmp_path / "a.csv", header, *rows), table).train

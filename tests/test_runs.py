@@ -192,6 +192,17 @@ def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
         begin(tree, tmp_path / "other", init_from=tmp_path / "vae.safetensors", epochs=1)
 
 
+def test_what_differs_from_the_weights_that_a_run_begins_with_is_said(trees, tmp_path, capsys):
+    trainer, spec = begin(trees["pytorch"], tmp_path, epochs=1), open_dataset().spec
+    begun = Checkpoint(trainer.run.options, spec, {}, path="first")
+    trainer.note_differences(begun)
+    assert capsys.readouterr().out == ""
+    width = Measure(unit="pixels", rows=((0.0,) * 7,) * 11)
+    others = replace(begun, tensors={"vae.a": np.ones(2)}, spec=replace(spec, measures={"width": width}))
+    trainer.note_differences(others)
+    assert capsys.readouterr().out.startswith("note: first had another VAE, other measures: this training")
+
+
 def test_a_run_of_augmented_images_goes_on_bit_for_bit(tree, tmp_path):
     """What a step sees is a function of the seed and the step."""
     images = np.random.default_rng(0).integers(0, 256, (6, 1, 1, 2), np.uint8)
@@ -331,6 +342,32 @@ def save_vae(tree, path, seed, channel_mults=(1, 2)):
     options = TrainVAE(vae=VAEConfig(base_channels=8, channel_mults=channel_mults).fitted(spec.shape))
     weights = tree.cpu.arrays(tree.vae.VAE(options.vae, spec.shape))
     save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
+
+
+def test_a_decoder_is_trained_alone(tree, tmp_path):
+    """The encoder keeps each bit, also in a run that goes on; every weight of the decoder changes."""
+    save_vae(tree, tmp_path / "vae.safetensors", seed=1)
+    start = load_checkpoint(tmp_path / "vae.safetensors", "vae")
+    command = ["train_mnist_vae.py", *SMALL_VAE, "--freeze-encoder", "--init-from", start.path, "--save-every", 1]
+    for name, *epochs in (("straight", 2), ("ended", 1, 2)):
+        for epoch in epochs:  # a rate that does not depend on the number of epochs
+            arguments = ("--epochs", epoch, "--hold", 0.999, "--resume", "auto", "--out", tmp_path / name)
+            result = run_script(tree.name, *command, *arguments)
+            assert result.returncode == 0, result.stderr
+    straight, ended = (load_checkpoint(tmp_path / name, "vae").tensors for name in ("straight", "ended"))
+    assert straight.keys() == ended.keys()
+    for name, array in straight.items():
+        np.testing.assert_array_equal(array, ended[name])
+        if name.startswith("model."):
+            assert np.array_equal(array, start.tensors[name]) == name.startswith("model.encoder."), name
+    assert not any("encoder" in name for name in straight if name.startswith("train."))
+
+
+def test_an_encoder_that_was_never_trained_is_not_frozen(tmp_path):
+    result = run_script("pytorch", "train_mnist_vae.py", "--freeze-encoder", "--out", tmp_path / "run")
+    told = " ".join(result.stderr.replace("│", " ").split())
+    assert result.returncode == 2 and "give a trained one with --init-from" in told, told
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):

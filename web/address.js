@@ -15,7 +15,7 @@ export class Address {
     for (const [name, { read, initial }] of Object.entries(this.controls)) {
       const value = read();
       if (Object.is(value, initial)) query.delete(name);
-      else query.set(name, typeof value === "number" ? String(+value.toPrecision(6)) : value);
+      else query.set(name, typeof value === "number" ? String(Number.isInteger(value) ? value : +value.toPrecision(6)) : value);
     }
     const text = query.toString();
     if (text !== location.search.slice(1)) history.replaceState(null, "", text ? `?${text}` : location.pathname);

@@ -100,8 +100,8 @@ class Dataset:
         """A copy whose Spec has these measures: columns of measures.csv, or MEASURES, which are computed in minutes if
         they are not cached. None: all of measures.csv; for the repository's MNIST, all of MEASURES.
 
-        A measure that no training image has is left out. UserError for an unknown one."""
-        columns = columns_of(self.place)
+        A measure that no training image has is left out; UserError if it was named, or if a named one is unknown."""
+        columns, named = columns_of(self.place), names is not None
         if names is None:
             names = tuple(columns) or (tuple(MEASURES) if self.spec.digest == MNIST else ())
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
@@ -113,6 +113,8 @@ class Dataset:
         table, count = load_values(self.train, names), len(self.spec.classes)
         units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
         measures = {name: measured(units[name], table[name], self.train.labels, count) for name in names}
+        if named and (empty := [name for name, measure in measures.items() if not measure]):
+            raise UserError(f"--measures {empty[0]}: no training image of {self.place} has a value of it: leave it out")
         return replace(self, spec=replace(self.spec, measures={name: m for name, m in measures.items() if m}))
 
     def __str__(self):

@@ -19,10 +19,10 @@ from common.data.source import few
 from common.errors import Missing, UserError
 from common.files import DAMAGE, ROOT, catch_damage, os_errors_about, write_json, write_tensors
 
-PREPARED = Path(os.environ.get("SIMPLE_LDM_PREPARED", ROOT / "data" / "prepared"))
+PREPARED = Path(os.environ.get("SIMPLE_LDM_PREPARED") or ROOT / "data" / "prepared")
 READERS = (idx, binary, parquet, arrays, table, mat, folder)  # folder comes last: it takes any pictures
 KINDS = "IDX files, folders or a zip of pictures, .npz, .npy, .csv, .mat, .parquet, or CIFAR's and STL's binary files"
-VERSION = 1  # of the cache: raise it if the same files would now be read or resized differently
+VERSION = 2  # of the cache: raise it if the same files would now be read or resized differently
 MOST_CLASSES = 4096
 DARK = 16  # of 255; pictures that were saved with values 0 and 1, or 0 to 16, have no brighter pixel
 HELD_OUT = 10  # every 10th picture is held out for testing if a data set has no test part
@@ -45,7 +45,7 @@ def prepare(place, preprocessing):
         advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
         raise UserError(f"{PREPARED} cannot be written ({error.strerror}): {advice}") from error
     with lock:
-        for left in PREPARED.glob("*.tmp"):  # left by a process that was killed
+        for left in PREPARED.glob(f"{'[0-9a-f]' * 16}.tmp"):  # left by a process that was killed
             shutil.rmtree(left)
         if not folder.is_dir():
             make(folder, place, reader, files, preprocessing)
@@ -73,7 +73,7 @@ def make(folder, place, reader, files, preprocessing):
     chosen = {name: mixed(each, parts[name].labels) for name, each in zip(parts, indices)}
     try:
         temporary.mkdir()
-        stored_in = stored_range(parts.values())
+        stored_in = stored_range(parts.values(), place)
         writer, channels = write_parts(temporary, parts, chosen, preprocessing, stored_in)
         kept = {name: np.array(indices, np.int64) for name, indices in writer.kept.items()}
         if empty := [name for name, indices in kept.items() if not len(indices)]:
@@ -127,14 +127,20 @@ def hold_out(labels, count, place):
 
 def mixed(indices, labels):
     """Indices of pictures, shuffled (always in the same way) if they are stored class by class, else as they are."""
-    stored_by_class = labels is not None and (np.diff(labels) >= 0).all()
+    stored_by_class = labels is not None and np.count_nonzero(np.diff(labels)) < len(np.unique(labels))
     return np.random.default_rng(0).permutation(indices) if stored_by_class else indices
 
 
-def stored_range(parts):
-    """The value range (low, high) of the stored pixels of all parts."""
-    extremes = [extreme for part in parts for extreme in extremes_of(part.pictures)]
-    return value_range(min(extremes), max(extremes)) if extremes else (0, 255)
+def stored_range(parts, place):
+    """The value range (low, high) of the stored pixels of all parts; UserError if one part's is far smaller."""
+    parts = [extremes for part in parts if (extremes := extremes_of(part.pictures))]
+    if not parts:
+        return 0, 255
+    lows, highs = [min(extremes) for extremes in parts], [max(extremes) for extremes in parts]
+    if (high := max(highs)) > DARK * max(1, min(highs)):
+        ranges = f"pixels of one part are at most {min(highs):g}, those of the other reach {high:g}"
+        raise UserError(f"{place}: {ranges}: save both parts in the same range")
+    return value_range(min(lows), high)
 
 
 def extremes_of(pictures):

@@ -95,7 +95,15 @@ class TrainVAE:
     """Weight of the squared error of differences between neighbouring pixels, which keeps fine texture."""
     scale_weight: NotNegative = 0.25
     """Weight of the squared error at half the scale, which makes latents easier to diffuse (EQ-VAE)."""
+    freeze_encoder: bool = False
+    """Train the decoder alone, from --init-from, so that latent models of these latents can use it."""
     vae: VAEConfig = VAEConfig()
+
+    @model_validator(mode="after")
+    def check(self):
+        if self.freeze_encoder and not self.training.init_from:
+            raise ValueError("freeze_encoder: an untrained encoder stays untrained, give a trained one with --init-from")
+        return self
 
     def fitted(self, shape):
         """A copy with the settings that depend on the images' shape (C, H, W) filled in."""

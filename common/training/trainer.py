@@ -23,13 +23,29 @@ class Trainer:
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                if start and not run.resumed:
-                    load_checkpoint(start, run.options.kind).fill(module, "model.", self.device)
+                if begun := run.resumed or (start and load_checkpoint(start, run.options.kind)):
+                    begun.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
+                if begun and not run.resumed and run.device.is_main_process:
+                    self.note_differences(begun)
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
         if run.resumed:
             self.restore(run.resumed)
+
+    def note_differences(self, begun):
+        """Print what differs, apart from weights, in the checkpoint that this training begins with."""
+        vae = lambda tensors: {n: a.astype("f4").tobytes() for n, a in tensors.items() if n.startswith("vae.")}
+        parts = {
+            "another VAE": lambda tensors, *_: vae(tensors),
+            "another diffusion process": lambda _, options, spec: getattr(options, "diffusion", None),
+            "other measures": lambda _, options, spec: [*spec.measures],
+            "other classes": lambda _, options, spec: spec.classes,
+        }
+        mine = self.space.tensors(self.device), self.run.options, self.run.spec
+        its = begun.tensors, begun.options, begun.spec
+        if names := [name for name, part in parts.items() if part(*mine) != part(*its)]:
+            print(f"note: {begun.path} had {', '.join(names)}: this training must learn that again")
 
     def fit(self, losses, count, preview):
         """Take all steps()."""

@@ -22,7 +22,14 @@ def main(options):
     images, held_out = data.train.first(options.training.limit).images, data.test.first(100).images
     space, latent_shape = Pixels(shape), options.vae.latent_shape(shape)
     run, x_of = Run(options, data.spec, device), space.batches(images, device, options.training)
-    trainer = Trainer(run, space, {"model": (lambda: VAE(options.vae, shape), Muon)})
+
+    def build():
+        vae = VAE(options.vae, shape)
+        if options.freeze_encoder:
+            device.freeze(vae.encoder)
+        return vae
+
+    trainer = Trainer(run, space, {"model": (build, Muon)})
 
     def losses(modules, batch, done):
         eps = device.tensor(batch.noise.normal(*latent_shape))

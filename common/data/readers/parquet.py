@@ -4,6 +4,7 @@ One column holds encoded pictures: struct<bytes, path>, or bytes alone. The sche
 import json
 import re
 from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
 from posixpath import dirname
 
 import numpy as np
@@ -105,11 +106,18 @@ def labels_of(files, column):
     return np.array(labels)
 
 
+def read_group(column, path, number):
+    """The cells of a column in one row group of a file."""
+    with parquet(path) as library:
+        return library.ParquetFile(path).read_row_group(number, [column]).column(0)
+
+
 class Encoded:
-    """A sequence of the encoded pictures in a column; keeps one row group in memory. ValueError if one is missing."""
+    """A sequence of the encoded pictures in a column. It keeps up to 1 GiB of row groups in memory, or one, since
+    pictures are read in any order. ValueError if a picture is missing."""
 
     def __init__(self, files, column):
-        self.column, self.rows, self.held = column, [], None
+        self.rows, largest = [], 1
         for path in files:
             with parquet(path) as library:
                 metadata = library.read_metadata(path)
@@ -117,17 +125,15 @@ class Encoded:
                 group = metadata.row_group(number)
                 check_size(group.total_byte_size, 1, f"a row group of {path}")
                 self.rows += [(path, number, row) for row in range(group.num_rows)]
+                largest = max(largest, group.total_byte_size)
+        self.group = lru_cache(max(1, 2**30 // largest))(partial(read_group, column))
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, i):
         path, number, row = self.rows[i]
-        if self.held != (path, number):
-            with parquet(path) as library:
-                self.pictures = library.ParquetFile(path).read_row_group(number, [self.column]).column(0)
-            self.held = path, number
-        picture = self.pictures[row].as_py()
+        picture = self.group(path, number)[row].as_py()
         picture = picture["bytes"] if isinstance(picture, dict) else picture
         if picture is None:
             raise ValueError("no bytes")

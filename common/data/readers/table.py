@@ -4,6 +4,7 @@ import gzip
 import math
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from common.data.named import LABELS, files_of, only, part_of, source_of, used_of
-from common.data.source import as_pictures, few
+from common.data.source import as_pictures, check_size, few
 from common.errors import UserError
 from common.files import catch_damage
 
@@ -66,13 +67,24 @@ def cells_of(line, names):
     return [cell.strip() for cell in cells]
 
 
+def as_pandas_renames(names):
+    """Names without what follows their dots, repeats numbered as pandas does: 0, 0.1, 0.2, 7, 7.1."""
+    seen, renamed = Counter(), []
+    for name in (name.partition(".")[0] for name in names):
+        renamed.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    return renamed
+
+
 def table_of(path):
     """The Table at a path, or None if it is not a table of pixels."""
+    check_size(path.stat().st_size, 1, path)
     with catch_damage(path, "fetch it again"), opened(path) as file:
         first, second = file.readline(LONGEST), file.readline(LONGEST)
         names = [name.lower() for name in cells_of(first, ())]
         numbers = [float(name) for name in names if NUMBER.fullmatch(name)]
-        invented = "0.1" in names or (np.diff(numbers) == 1).all()  # names that pandas gives to columns without names
+        renamed = "0.1" in names and names == as_pandas_renames(names)
+        invented = renamed or (np.diff(numbers) == 1).all()  # names that pandas gives to columns without names
         if len(numbers) >= len(names) / 2 and not invented:
             names, second = [], first
         cells = cells_of(second, names)
@@ -91,7 +103,7 @@ def parts_of(table, notes):
     cells = read_cells(table)
     pixels, labels = cells["pixels"], cells.get("label")
     if table.guessed:
-        column = 0 if np.ptp(pixels[:, 0]) else -1  # a column with a single value is a corner's pixel
+        column = -1 if not_labels(pixels[:, 0]) and not not_labels(pixels[:, -1]) else 0
         labels, pixels = pixels[:, column], np.delete(pixels, column, axis=1)
         notes.append(f"labels in the {'last' if column else 'first'} column")
     if unused := {name for name, kind in zip(table.names, table.kinds) if kind == "ignored" and name not in KINDS}:
@@ -105,6 +117,12 @@ def parts_of(table, notes):
     trains = np.char.startswith(np.char.lower(cells["usage"][:, 0]), "train")
     halves = [rows for rows in (trains, ~trains) if rows.any()]
     return [(pictures[rows], labels if labels is None else labels[rows], table.path) for rows in halves]
+
+
+def not_labels(column):
+    """Whether numbers (N,) are those of a corner's pixel: all equal, some not whole, or a number that occurs once."""
+    found, counts = np.unique(column, return_counts=True)
+    return len(found) == 1 or counts.min() == 1 or not (found == np.round(found)).all()
 
 
 def read_cells(table):
