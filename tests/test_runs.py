@@ -366,7 +366,7 @@ def test_a_decoder_is_trained_alone(tree, tmp_path):
 def test_an_encoder_that_was_never_trained_is_not_frozen(tmp_path):
     result = run_script("pytorch", "train_mnist_vae.py", "--freeze-encoder", "--out", tmp_path / "run")
     told = " ".join(result.stderr.replace("│", " ").split())
-    assert result.returncode == 2 and "give a trained one with --init-from" in told, told
+    assert result.returncode == 2 and "give a trained VAE with --init-from" in told, told
     assert not (tmp_path / "run").exists()
 
 

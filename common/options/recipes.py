@@ -102,7 +102,7 @@ class TrainVAE:
     @model_validator(mode="after")
     def check(self):
         if self.freeze_encoder and not self.training.init_from:
-            raise ValueError("freeze_encoder: an untrained encoder stays untrained, give a trained one with --init-from")
+            raise ValueError("freeze_encoder: it needs a trained encoder, give a trained VAE with --init-from")
         return self
 
     def fitted(self, shape):
