@@ -139,7 +139,7 @@ def test_ten_pictures_of_a_run_100_steps_apart():
 
 
 def test_the_shortest_of_runs_has_an_end():
-    clock = Clock(epochs=None, minutes=1e-320, epoch_steps=10, progress=Progress(step=1, seconds=1))
+    clock = Clock(epochs=None, minutes=1e-300, epoch_steps=10, progress=Progress(step=1, seconds=1))
     assert clock.done == 1 and clock.part(None) == 0
 
 
