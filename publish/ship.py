@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from common.checkpoint import load_checkpoint, save_checkpoint
 from common.errors import UserError
-from common.files import read_json, shipped_weights, write_json
+from common.files import ROOT, read_json, shipped_weights, write_json
 from common.machine import cpu_name
 from common.options.command_line import run
 from common.options.fields import options_class
@@ -51,6 +51,18 @@ class Ship:
     """Give a VAE's decoder to the latent models in weights/, instead of shipping the VAE."""
 
 
+def portable(options):
+    """Options without this machine's folders: paths are relative to the repository, or file names if outside it."""
+    def shortened(value):
+        if isinstance(value, dict):
+            return {name: shortened(part) for name, part in value.items()}
+        if not isinstance(value, str) or not Path(value).is_absolute():
+            return value
+        return str(Path(value).relative_to(ROOT)) if Path(value).is_relative_to(ROOT) else Path(value).name
+
+    return type(options)(**shortened(to_jsonable_python(options)))
+
+
 def halved(tensors):
     """Tensors {name: array} in half precision, except the latents' statistics."""
     return {name: a if name.startswith("latent.") else a.astype(np.float16) for name, a in tensors.items()}
@@ -62,9 +74,10 @@ def give_decoder(vae, path):
     new = {n.replace("model.", "vae.", 1): a for n, a in halved(vae.tensors).items() if n.startswith("model.")}
     if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
         raise UserError(f"{path} has another encoder than {vae.path}: train its VAE with --freeze-encoder")
-    save_checkpoint(path, replace(latent, tensors=latent.tensors | new))
+    save_checkpoint(path, replace(latent, tensors=latent.tensors | new, options=portable(latent.options)))
     about, progress = read_json(path.with_suffix(".json")), vae.progress
-    about["decoder"] = {"recipe": to_jsonable_python(vae.options), "epochs": progress.epoch}
+    about["recipe"] = to_jsonable_python(portable(latent.options))
+    about["decoder"] = {"recipe": to_jsonable_python(portable(vae.options)), "epochs": progress.epoch}
     about["decoder"] |= {"hours": progress.seconds / 3600, "date": date.today().isoformat()}
     write_json(path.with_suffix(".json"), about)
 
@@ -72,7 +85,7 @@ def give_decoder(vae, path):
 def main(options: Ship):
     for folder in options.runs:
         checkpoint = load_checkpoint(folder, "vae" if options.decoder else None)
-        progress = checkpoint.progress
+        progress, recipe = checkpoint.progress, portable(checkpoint.options)
         if part_done(checkpoint.options, progress) < 1:
             raise UserError(f"{folder} stopped at epoch {progress.epoch:.1f}: finish it with --resume first")
         tree = folder.resolve().parents[1]
@@ -83,8 +96,8 @@ def main(options: Ship):
         path = shipped_weights(tree, checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
-        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn)))
-        about = {"recipe": to_jsonable_python(checkpoint.options), "epochs": progress.epoch}
+        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn), options=recipe))
+        about = {"recipe": to_jsonable_python(recipe), "epochs": progress.epoch}
         about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
