@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import DirectoryPath, Field
 from rounds import ROOT, write
 
 from common.data.dataset import open_dataset
@@ -29,11 +29,11 @@ class Train:
     """Fraction of the minutes that the VAE gets."""
     rounds: Count = 3
     """Number of seeds, 1, 2, 3 and so on."""
-    num: Count = 10_000
+    num: Annotated[int, Field(ge=2)] = 10_000
     """Digits to sample."""
     tree: Literal[*FRAMEWORKS] = "pytorch"
     """Framework to train with."""
-    against: Path | None = None
+    against: DirectoryPath | None = None
     """Another checkout of this repository to compare with."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Device to compute on."""
@@ -51,7 +51,8 @@ def drawn(repository, options, seed):
         ]
         for script, *arguments in commands:
             command = [sys.executable, f"{options.tree}/script/{script}", *arguments, "--device", options.device]
-            subprocess.run([*map(str, command)], cwd=repository, check=True, stdout=subprocess.DEVNULL)
+            if code := subprocess.run([*map(str, command)], cwd=repository, stdout=subprocess.DEVNULL).returncode:
+                raise SystemExit(code)  # it said why
         return read_images(Path(score) / "fake", (1, 32, 32))
 
 

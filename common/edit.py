@@ -64,6 +64,8 @@ def ink_of(grey):
     image = Image.fromarray(grey)
     image.thumbnail((400, 400), Image.Resampling.LANCZOS)
     grey = np.asarray(image, np.float32)
+    if min(grey.shape) < 3:
+        return None
     y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in grey.shape), indexing="ij")
     terms = np.stack([x**0, x, y, x * x, x * y, y * y], axis=-1)
     paper = np.pad(np.zeros((grey.shape[0] - 2, grey.shape[1] - 2), bool), 1, constant_values=True)
@@ -102,6 +104,8 @@ def read_mask(name, shape):
     grey = open_grey(name, f"--mask takes {', '.join(PARTS)}, or a PNG")
     if grey.shape != (height, width):
         raise UserError(f"--mask {name} is {grey.shape[1]}x{grey.shape[0]}: resize it to {width}x{height} pixels")
+    if ((grey > 32) & (grey < 224)).mean() > 0.1:  # soft edges aside
+        raise UserError(f"--mask {name} is grey, neither black (kept) nor white (repainted): paint it in these two")
     kept = grey < 128
     if kept.all() or not kept.any():
         raise UserError(f"--mask {name} is all {'black' if kept.all() else 'white'}: white is repainted, black is kept")

@@ -9,6 +9,8 @@ from common.diffusion.space import from_uint8
 from common.errors import UserError
 from common.files import catch_damage, write_atomically
 
+PICTURES = ".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"  # which pytorch-fid reads
+
 
 def to_uint8(images):
     """float in [-1, 1] (clipped) -> uint8 0..255. UserError if a pixel is not finite; it would look black."""
@@ -76,11 +78,14 @@ def write_images(folder, indices, images):
 def read_images(folder, shape):
     """Read the PNGs of a folder in the order of their names: (N, *shape) uint8, shape (channels, height, width).
 
-    UserError if there are fewer than 2; if one has another size, more than 8 bits, or colours although shape is grey;
-    if all are grey although shape is in colour. If shape is grey, a PNG in colour may have grey pixels.
+    UserError if there are fewer than 2, or pictures of another kind; if one has another size, more than 8 bits, or
+    colours although shape is grey; if all are grey although shape is in colour. If shape is grey, a PNG in colour may
+    have grey pixels.
     """
     folder, (channels, height, width) = Path(folder), shape
     files = sorted(folder.glob("*.png"))
+    if others := [path for path in folder.glob("*") if path.suffix.lower() in PICTURES and path.suffix != ".png"]:
+        raise UserError(f"{folder} holds {len(others)} pictures of other kinds, as {others[0].name}: save all as .png")
     if len(files) < 2:
         raise UserError(f"{folder} holds {len(files)} PNGs: put at least 2 directly into the folder")
     images, modes = np.empty((len(files), *shape), np.uint8), set()

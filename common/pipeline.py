@@ -1,8 +1,10 @@
 """From a checkpoint to a model ready to sample, and from training options to the data and the space of x_0."""
+import sys
 from dataclasses import dataclass, replace
 
 from common.checkpoint import carries, find_checkpoint, load_checkpoint
 from common.data.dataset import data_as_it_is, open_dataset
+from common.data.source import few
 from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
 from common.errors import UserError
@@ -74,6 +76,10 @@ class Pipeline:
             data = open_dataset(training.data, options.preprocessing)
         if device.is_main_process:
             print(data)
+            seen = set(data.train.labels[: training.limit].tolist())
+            if hasattr(options, "label_dropout") and (unseen := set(range(len(data.spec.classes))) - seen):
+                names = few([data.spec.classes[label] for label in sorted(unseen)])
+                print(f"warning: the first {training.limit} images have none of the classes {names}", file=sys.stderr)
         vae = (before.vae or before.options.vae).fitted(data.spec.shape) if latent else None
         return data.measured(measures), vae.latent_shape(data.spec.shape) if vae else data.spec.shape
 

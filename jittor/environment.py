@@ -71,7 +71,10 @@ def lay_out_onednn(cache):
     (header,) = [Path(file) for file in files if file.endswith("/include/dnnl.h")]
     (found,) = [Path(file) for file in files if file.endswith("/libdnnl.so.2")]
     (folder / "lib").mkdir(parents=True, exist_ok=True)
-    shutil.copytree(header.parent, folder / "include", dirs_exist_ok=True)
+    for file in filter(Path.is_file, header.parent.rglob("*")):  # copytree's error would not say which system error
+        target = folder / "include" / file.relative_to(header.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
     shutil.copy(found, folder / "lib" / "libdnnl.so.2")  # the name for the loader
     library.unlink(missing_ok=True)  # a link to nothing
     os.symlink("libdnnl.so.2", library)  # the name for the linker; last, so that half a layout counts as none

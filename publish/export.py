@@ -5,7 +5,6 @@ halves the download; arithmetic is in single. Needs requirements-dev.txt and `np
 import html
 import json
 import re
-import shutil
 import sys
 import zlib
 from dataclasses import replace
@@ -19,7 +18,7 @@ from common.checkpoint import load_checkpoint
 from common.data.measures import MEASURES
 from common.data.spec import PERCENTILES
 from common.errors import UserError
-from common.files import ROOT, write_atomically
+from common.files import ROOT, remove_left, write_atomically
 from common.options.command_line import run
 from common.options.fields import Finite, options_class
 from common.options.recipes import Where, undistilled
@@ -126,6 +125,7 @@ def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, 
         raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or give one that is")
     files = files_of(model, one, title, guidance, strokes)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_left(folder)
     for left in {path.name for path in folder.glob("*.*")} & FILES - files.keys():  # from another model before
         (folder / left).unlink()
     for name, content in files.items():
@@ -158,9 +158,9 @@ def copy_page(out, title):
     """Copy the page and its runtime, for a single model in the folder `model`."""
     (out / "onnxruntime").mkdir(exist_ok=True)
     for name in LOADED:
-        shutil.copy(RUNTIME / name, out / "onnxruntime" / name)
+        write_atomically(out / "onnxruntime" / name, (RUNTIME / name).read_bytes())
     for path in (*WEB.glob("*.js"), WEB / "style.css"):
-        shutil.copy(path, out / path.name)
+        write_atomically(out / path.name, path.read_bytes())
     page = (WEB / "index.html").read_text().replace("node_modules/onnxruntime-web/dist", "onnxruntime")
     option = f'<option value="model">{html.escape(title)}</option>'
     write_atomically(out / "index.html", CHOICE.sub(lambda found: found[1] + option + found[2], page).encode())

@@ -6,8 +6,10 @@ train_mnist_vae.py --freeze-encoder replaces that of the tree's latent models in
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 from tyro.conf import Positional
 
@@ -22,9 +24,12 @@ ROWS = 500
 
 
 def thin(source, target):
-    """Copy a metrics.csv, averaged to at most 500 rows."""
+    """Copy a metrics.csv, averaged to at most 500 rows; UserError if it has none."""
     with open(source) as file:
-        header, rows = file.readline().strip(), np.loadtxt(file, delimiter=",", ndmin=2)
+        header, lines = file.readline().strip(), file.readlines()
+    if not lines:
+        raise UserError(f"{source} has no rows: the losses of this run are lost")
+    rows = np.loadtxt(lines, delimiter=",", ndmin=2)
     means = [part.mean(axis=0) for part in np.array_split(rows, min(ROWS, len(rows)))]
     np.savetxt(target, means, "%.5g", ",", header=header, comments="")
 
@@ -43,7 +48,7 @@ def part_done(options, progress):
 class Ship:
     """Put the models of finished runs into their tree's weights/ folder."""
 
-    runs: Positional[tuple[Path, ...]]
+    runs: Annotated[Positional[tuple[Path, ...]], Field(min_length=1)]
     """Run folders, inside a tree's runs/."""
     hardware: str = field(default_factory=cpu_name)
     """Hardware that they were trained on, if not this machine."""
@@ -84,23 +89,27 @@ def give_decoder(vae, path):
 
 def main(options: Ship):
     for folder in options.runs:
+        if folder.resolve().parent.name != "runs" or not folder.is_dir():
+            raise UserError(f"{folder} is not a folder in a tree's runs/: only such runs can be shipped")
         checkpoint = load_checkpoint(folder, "vae" if options.decoder else None)
         progress, recipe = checkpoint.progress, portable(checkpoint.options)
         if part_done(checkpoint.options, progress) < 1:
             raise UserError(f"{folder} stopped at epoch {progress.epoch:.1f}: finish it with --resume first")
         tree = folder.resolve().parents[1]
         if options.decoder:
-            for kind in ("ldm", "ldm-distilled"):
-                give_decoder(checkpoint, shipped_weights(tree, kind))
+            latent = [shipped_weights(tree, kind) for kind in ("ldm", "ldm-distilled")]
+            for path in filter(Path.is_file, latent):
+                give_decoder(checkpoint, path)
+                print(f"{path}: has the decoder of {folder}")
             continue
         path = shipped_weights(tree, checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
+        thin(folder / "metrics.csv", path.with_suffix(".csv"))
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
         save_checkpoint(path, replace(checkpoint, tensors=halved(drawn), options=recipe))
         about = {"recipe": to_jsonable_python(recipe), "epochs": progress.epoch}
         about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
         write_json(path.with_suffix(".json"), about)
-        thin(folder / "metrics.csv", path.with_suffix(".csv"))
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

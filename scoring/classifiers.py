@@ -91,6 +91,8 @@ def rescaling(features):
     Unscaled, 128 features have an effective dimension of 7, and differences between classes hide all others; fully
     whitened, noise hides a missing class."""
     values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
+    if not values[-1] > 0:
+        raise UserError("the classifier sees no difference between the training pictures: add other pictures")
     return features.mean(axis=0), vectors / np.maximum(values, 1e-6 * values[-1]) ** 0.25  # few images: some are 0
 
 

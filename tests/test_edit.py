@@ -257,7 +257,9 @@ def test_pictures_that_are_no_digit(tmp_path):
     specks[[10, 780], [10, 780]] = 0
     Image.fromarray(specks).save(tmp_path / "specks.png")
     (tmp_path / "text.png").write_text("7")
+    Image.new("L", (1, 1)).save(tmp_path / "dot.png")
     told = {"flat": "no digit", "specks": "no digit", "noise": "no digit", "text": "damaged", "none": "missing"}
+    told["dot"] = "no digit"
     for name, words in told.items():
         with pytest.raises(UserError, match=words):
             read_digit(tmp_path / f"{name}.png", SHAPE)
@@ -275,8 +277,10 @@ def test_masks(tmp_path):
     Image.new("L", (28, 32)).save(tmp_path / "small.png")
     Image.new("L", (32, 32)).save(tmp_path / "black.png")
     Image.new("L", (32, 32), 255).save(tmp_path / "white.png")
-    for name, told in (("small", "is 28x32"), ("black", "all black"), ("white", "all white"), ("no", "missing")):
-        with pytest.raises(UserError, match=told):
+    Image.fromarray(np.tile(np.arange(0, 256, 8, dtype=np.uint8), (32, 1))).save(tmp_path / "ramp.png")
+    problems = {"small": "is 28x32", "black": "all black", "white": "all white", "no": "missing", "ramp": "is grey"}
+    for name, problem in problems.items():
+        with pytest.raises(UserError, match=problem):
             read_mask(str(tmp_path / f"{name}.png"), SHAPE)
 
 

@@ -410,3 +410,19 @@ def test_without_weights_fid_is_not_measured(folders, monkeypatch, tmp_path, cap
     assert result["fid"] is None and result["over_floor"] >= 0
     printed = capsys.readouterr().out
     assert "save it as" in printed and "not measured" in printed and "--inception-weights" in printed
+
+
+def test_pictures_of_other_kinds_are_not_passed_over(tmp_path):
+    """pytorch-fid reads some of them; both must read the same pictures."""
+    for number, name in enumerate(("0.png", "1.png", "2.PNG", "3.jpg", "notes.txt")):
+        Image.new("L", (32, 32), 80 * number).save(tmp_path / name, "png")
+    with pytest.raises(UserError, match=r"holds 2 pictures of other kinds, as .*: save all as \.png"):
+        read_images(tmp_path, (1, 32, 32))
+
+
+def test_pictures_that_are_all_alike_train_no_classifier(few, tmp_path, monkeypatch):
+    monkeypatch.setattr(classifiers, "SEEN", (2000, 2000))
+    labels = np.repeat([0, 1], 20)
+    np.savez(tmp_path / "same.npz", x_train=np.full((40, 16, 16), 90, np.uint8), y_train=labels)
+    with pytest.raises(UserError, match="the classifier sees no difference between the training pictures"):
+        classify("pooled", np.zeros((2, 1, 32, 32), np.uint8), open_dataset(tmp_path / "same.npz"))

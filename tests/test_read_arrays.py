@@ -341,6 +341,23 @@ def test_a_corner_that_is_not_black_is_no_label(tmp_path):
     assert_is(read(write(tmp_path / "a.csv", *rows), table).train, pixels.reshape(6, 8, 8), labels)
 
 
+def test_a_class_with_one_picture_does_not_move_the_label(tmp_path):
+    pixels = FLAT.copy()
+    pixels[:, -1] = [0, 255, 0, 255, 0, 255]  # as labels of two classes would be
+    labels = [3, 3, 3, 5, 5, 8]
+    assert_is(read(write(tmp_path / "a.csv", *labelled(labels, pixels)), table).train, pixels.reshape(6, 8, 8), labels)
+
+
+@pytest.mark.parametrize("text, problem", [
+    (";".join(map(str, range(65))), "is not a table of pixels: write a row for each picture, numbers separated by com"),
+    (",".join(map(str, [*range(3), *range(80, 144)])), "has 67 numbers per row: a label and a square number of pixels"),
+])  # fmt: skip
+def test_tables_that_are_not_of_pixels(tmp_path, text, problem):
+    (tmp_path / "a.csv").write_text(f"{text}\n" * 4)
+    with pytest.raises(UserError, match=problem):
+        open_dataset(tmp_path / "a.csv")
+
+
 def test_a_first_row_of_floats_is_no_header(tmp_path):
     """0.1 stands in it as a pixel; pandas would number repeats: 0, 0.1, 0.2."""
     pixels = np.tile(np.array([0, 0.1, 0.5, 1], np.float32), (6, 16))
@@ -452,12 +469,12 @@ def test_errors_of_rows(tmp_path, row, expected):
 def test_errors_of_tables(tmp_path):
     for name, rows in {"about": [["file_name", "age"], ["a.png", 3]], "none": [], "head": [["label", *HEADER]]}.items():
         path = write(tmp_path / f"{name}.csv", *rows)
-        with pytest.raises(UserError, match=r"holds no pictures that can be read: --data takes .*\.csv"):
+        with pytest.raises(UserError, match=r"\.csv is not a table of pixels: write a row for each picture"):
             recognize(path)
     path = write(tmp_path / "a.csv", ["label", "class", *HEADER], *[[2, *row] for row in labelled()])
     assert error(path, table) == "a.csv has several labels for a picture, or none: give each picture one"
     path = write(tmp_path / "a.csv", ["label", *HEADER, "more", "most"], *[[*row, 1, 2] for row in labelled()])
-    assert error(path, table) == "a.csv has uint8 of shape (6, 66), not pictures: save (N, height, width[, 3])"
+    assert error(path, table).startswith("a.csv has 66 numbers per row: a label and a square number of pixels")
     path = write(tmp_path / "a.csv.gz", ["label", *HEADER], *labelled())
     path.write_bytes(path.read_bytes()[:200])
     assert error(path, table).startswith("a.csv.gz is damaged or missing (")

@@ -1,7 +1,10 @@
 """Training runs: options out of range, losses and gradients that are not finite, minutes, what metrics.csv says, which
 data and which VAE a run goes on with; and every script's --help."""
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -342,6 +345,27 @@ def save_vae(tree, path, seed, channel_mults=(1, 2)):
     options = TrainVAE(vae=VAEConfig(base_channels=8, channel_mults=channel_mults).fitted(spec.shape))
     weights = tree.cpu.arrays(tree.vae.VAE(options.vae, spec.shape))
     save_checkpoint(path, Checkpoint(options, spec, {f"model.{name}": array for name, array in weights.items()}))
+
+
+def test_classes_without_an_image_are_said(trees, capsys):
+    tree = trees["pytorch"]
+    for limit, said in ((3, "the first 3 images have none of the classes 1, 2, 3"), (1000, "")):
+        tree.pipeline.open_data(TrainDDPM(training=Training(limit=limit)), tree.cpu)
+        found = capsys.readouterr().err
+        assert said in found and bool(found) == bool(said)
+
+
+def test_rows_without_a_loss_are_another_run_s(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,epoch\n0,0.5\n")
+    with pytest.raises(UserError, match=r"metrics\.csv belongs to another run"):
+        drop_rows(tmp_path / "metrics.csv", step=1, loss=0.25)
+
+
+def test_a_run_whose_stderr_is_closed(tmp_path):
+    script = ROOT / "pytorch" / "script" / "train_mnist_vae.py"
+    words = map(str, (sys.executable, script, *SMALL_VAE, "--epochs", 1, "--out", tmp_path))
+    assert subprocess.run(f"{shlex.join(words)} 2>&-", shell=True, stdout=subprocess.DEVNULL).returncode == 0
+    assert load_checkpoint(tmp_path, "vae").progress.step == 2
 
 
 def test_a_decoder_is_trained_alone(tree, tmp_path):

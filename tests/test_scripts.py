@@ -244,6 +244,9 @@ def test_shipping(trained, tmp_path):
     assert half.stat().st_size < 0.25 * whole.stat().st_size
     recipe = json.loads((weights / "ldm.json").read_text())["recipe"]
     assert recipe["unet"]["base_channels"] == 32 and recipe["training"]["out"] == "ldm"  # no folder of this machine
+    for other in (tmp_path / "own", runs / "ldm" / "checkpoint.safetensors"):
+        with pytest.raises(UserError, match="is not a folder in a tree's runs/"):
+            ship.main(ship.Ship(runs=(other,)))
     losses = read_metrics(runs / "ldm")["loss"]
     (weights / "ldm.csv").rename(weights / "metrics.csv")
     assert read_metrics(weights)["loss"].mean() == pytest.approx(losses.mean(), rel=0.01)

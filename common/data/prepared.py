@@ -21,7 +21,10 @@ from common.files import DAMAGE, ROOT, catch_damage, os_errors_about, write_json
 
 PREPARED = Path(os.environ.get("SIMPLE_LDM_PREPARED") or ROOT / "data" / "prepared")
 READERS = (idx, binary, parquet, arrays, table, mat, folder)  # folder comes last: it takes any pictures
-KINDS = "IDX files, folders or a zip of pictures, .npz, .npy, .csv, .mat, .parquet, or CIFAR's and STL's binary files"
+KINDS = (
+    "IDX files (train-images-idx3-ubyte, ...), folders or a zip of pictures, .npz, .npy, .csv, .mat, .parquet, or "
+    "CIFAR's and STL's binary files"
+)
 VERSION = 2  # of the cache: raise it if the same files would now be read or resized differently
 MOST_CLASSES = 4096
 DARK = 16  # of 255; pictures that were saved with values 0 and 1, or 0 to 16, have no brighter pixel
@@ -59,6 +62,8 @@ def recognize(place):
             return reader, files
     if not place.exists():
         raise Missing(f"{place} does not exist: --data takes {KINDS}")
+    if place.suffix.lower() in (".csv", ".tsv"):
+        raise UserError(f"{place} is not a table of pixels: write a row for each picture, numbers separated by commas")
     raise UserError(f"{place} holds no pictures that can be read: --data takes {KINDS}")
 
 

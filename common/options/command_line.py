@@ -74,9 +74,11 @@ class Lasting:
 
 @contextmanager
 def lasting_output():
-    """While inside, stdout and stderr, if open, are Lasting. OSError at the end if stdout was lost."""
+    """While inside, stdout and stderr are Lasting; what was closed writes to nowhere. OSError at the end if stdout was
+    lost."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = lasting = [stream and Lasting(stream) for stream in before]
+    lasting = [stream and Lasting(stream) for stream in before]
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in lasting)  # noqa: SIM115
     try:
         yield
     finally:

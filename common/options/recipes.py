@@ -101,7 +101,7 @@ class TrainVAE:
 
     @model_validator(mode="after")
     def check(self):
-        if self.freeze_encoder and not self.training.init_from:
+        if self.freeze_encoder and not (self.training.init_from or self.training.resume):
             raise ValueError("freeze_encoder: it needs a trained encoder, give a trained VAE with --init-from")
         return self
 

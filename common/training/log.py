@@ -76,7 +76,7 @@ def drop_rows(metrics, step, loss=None):
     header, *rows = [line.split(",") for line in text.splitlines()] or [[]]
     kept = [row for row in rows if len(row) == len(header) and is_row(row, step)] if header[0:1] == ["step"] else []
     last = [row for row in kept if int(row[0]) == step - 1]
-    if loss is not None and any(dict(zip(header, row))["loss"] != f"{loss:.6g}" for row in last):
+    if loss is not None and any(dict(zip(header, row)).get("loss") != f"{loss:.6g}" for row in last):
         raise UserError(f"{metrics} belongs to another run, with another loss at step {step - 1}: move it away")
     if len(kept) < step:
         print(f"warning: {metrics} has rows for {len(kept)} of {step} steps: the others are lost", file=sys.stderr)

@@ -108,6 +108,8 @@ def parts_of(table, notes):
         notes.append(f"labels in the {'last' if column else 'first'} column")
     if unused := {name for name, kind in zip(table.names, table.kinds) if kind == "ignored" and name not in KINDS}:
         notes.append(f"columns {few(sorted(unused))} not used")
+    if math.isqrt(count := pixels.shape[1]) ** 2 != count:
+        raise UserError(f"{table.path} has {count} numbers per row: a label and a square number of pixels are needed")
     pictures = as_pictures(pixels, table.path)
     if "emnist" in table.path.name.lower():
         pictures = pictures.swapaxes(1, 2)
@@ -120,9 +122,9 @@ def parts_of(table, notes):
 
 
 def not_labels(column):
-    """Whether numbers (N,) are those of a corner's pixel: all equal, some not whole, or a number that occurs once."""
+    """Whether numbers (N,) must be those of a corner's pixel: all alike, some not whole, or most of them unique."""
     found, counts = np.unique(column, return_counts=True)
-    return len(found) == 1 or counts.min() == 1 or not (found == np.round(found)).all()
+    return len(found) == 1 or np.median(counts) == 1 or not (found == np.round(found)).all()
 
 
 def read_cells(table):
