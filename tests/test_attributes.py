@@ -152,7 +152,10 @@ def test_a_measure_that_no_image_has_is_left_out(few, monkeypatch, rows, kept):
     """Of blank pictures none is left, and none is asked for."""
     table = {name: np.full(400, NAN if name in rows else 3.0, np.float32) for name in MEASURES}
     monkeypatch.setattr(dataset, "load_table", lambda split: table)
-    data = open_dataset(few).measured(MEASURES)
+    with pytest.raises(UserError, match=rf"--measures {rows[0]}: no training image of .* has a value of it"):
+        open_dataset(few).measured(MEASURES)
+    monkeypatch.setattr(dataset, "MNIST", open_dataset(few).spec.digest)  # all its measures, none of them named
+    data = open_dataset(few).measured()
     assert list(data.spec.measures) == kept
     assert data.train.conditions.shape == (400, 1 + len(kept)) and np.isfinite(data.train.conditions).all()
 
@@ -198,7 +201,8 @@ def test_prompts(prompt, asked):
 def test_prompts_that_make_no_sense(prompt, words):
     with pytest.raises(UserError) as caught:
         parse(prompt, MNIST.spec)
-    for word in (*words, "leaning right", "右倾", "the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+    known = ("leaning right", "右倾", "the classes 0, 1, 2, 3, 4, 5, 6, 7, 8, 9")
+    for word in (*words, *(["leave one out"] if "contradict" in words[0] else known)):
         assert word in str(caught.value)
 
 

@@ -50,7 +50,7 @@ class Latents:
         return (mean - self.mean) / self.std
 
     def decode(self, x_0):
-        return self.vae.decode(x_0 * self.std + self.mean)
+        return self.vae.decode(x_0 * self.std + self.mean).clamp(-1, 1)  # blacker than black was no error in training
 
     def batches(self, images, device, training, means=None):
         """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8, encoded once, or given as posterior means;
