@@ -441,7 +441,8 @@ def test_many_classes(many, show):
 
 def test_data_without_classes(many, show):
     known = json.loads((many / "model" / "model.json").read_text())
-    page = show(many, "style.css")  # not the page yet
+    page = show(many)
+    drawn(page)
     page.route("**/model.json", lambda route: route.fulfill(json={**known, "classes": ["picture"]}))
     page.goto(page.url_of)
     drawn(page)
