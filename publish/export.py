@@ -150,7 +150,9 @@ def check(out):
         raise UserError(f"{absent[0]} is not installed: pip install -r requirements-dev.txt")
     if missing := [name for name in LOADED if not (RUNTIME / name).is_file()]:
         raise UserError(f"{RUNTIME / missing[0]} is missing: run `npm ci --prefix web` first")
-    if out.is_dir() and any(out.iterdir()) and not (out / "model" / "model.json").is_file():
+    ours = {"model", "onnxruntime", "index.html", "style.css", *(path.name for path in WEB.glob("*.js"))}
+    begun = (out / "model").is_dir() and {path.name for path in out.iterdir() if path.suffix != ".tmp"} <= ours
+    if out.is_dir() and any(out.iterdir()) and not begun and not (out / "model" / "model.json").is_file():
         raise UserError(f"{out} holds other files: choose another folder with --out")
 
 
