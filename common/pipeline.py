@@ -76,8 +76,8 @@ class Pipeline:
             data = open_dataset(training.data, options.preprocessing)
         if device.is_main_process:
             print(data)
-            seen = set(data.train.labels[: training.limit].tolist())
-            if hasattr(options, "label_dropout") and (unseen := set(range(len(data.spec.classes))) - seen):
+            seen = data.train.labels[: training.limit].tolist()
+            if options.kind != "vae" and (unseen := set(range(len(data.spec.classes))).difference(seen)):
                 names = few([data.spec.classes[label] for label in sorted(unseen)])
                 print(f"warning: the first {training.limit} images have none of the classes {names}", file=sys.stderr)
         vae = (before.vae or before.options.vae).fitted(data.spec.shape) if latent else None

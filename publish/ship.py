@@ -73,17 +73,22 @@ def halved(tensors):
     return {name: a if name.startswith("latent.") else a.astype(np.float16) for name, a in tensors.items()}
 
 
+def training_of(checkpoint):
+    """A checkpoint's recipe and how long its training took, for the JSON file beside shipped weights."""
+    recipe, progress = to_jsonable_python(portable(checkpoint.options)), checkpoint.progress
+    today = date.today().isoformat()
+    return {"recipe": recipe, "epochs": progress.epoch, "hours": progress.seconds / 3600, "date": today}
+
+
 def give_decoder(vae, path):
     """Replace the decoder in a latent model's file by that of a VAE's checkpoint; UserError if the encoders differ."""
     latent = load_checkpoint(path)
-    new = {n.replace("model.", "vae.", 1): a for n, a in halved(vae.tensors).items() if n.startswith("model.")}
+    new = halved({n.replace("model.", "vae.", 1): a for n, a in vae.tensors.items() if n.startswith("model.")})
     if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
         raise UserError(f"{path} has another encoder than {vae.path}: train its VAE with --freeze-encoder")
-    save_checkpoint(path, replace(latent, tensors=latent.tensors | new, options=portable(latent.options)))
-    about, progress = read_json(path.with_suffix(".json")), vae.progress
-    about["recipe"] = to_jsonable_python(portable(latent.options))
-    about["decoder"] = {"recipe": to_jsonable_python(portable(vae.options)), "epochs": progress.epoch}
-    about["decoder"] |= {"hours": progress.seconds / 3600, "date": date.today().isoformat()}
+    recipe, about = portable(latent.options), read_json(path.with_suffix(".json"))
+    save_checkpoint(path, replace(latent, tensors=latent.tensors | new, options=recipe))
+    about |= {"recipe": to_jsonable_python(recipe), "decoder": training_of(vae)}
     write_json(path.with_suffix(".json"), about)
 
 
@@ -92,9 +97,9 @@ def main(options: Ship):
         if folder.resolve().parent.name != "runs" or not folder.is_dir():
             raise UserError(f"{folder} is not a folder in a tree's runs/: only such runs can be shipped")
         checkpoint = load_checkpoint(folder, "vae" if options.decoder else None)
-        progress, recipe = checkpoint.progress, portable(checkpoint.options)
-        if part_done(checkpoint.options, progress) < 1:
-            raise UserError(f"{folder} stopped at epoch {progress.epoch:.1f}: finish it with --resume first")
+        if part_done(checkpoint.options, checkpoint.progress) < 1:
+            stopped = f"{folder} stopped at epoch {checkpoint.progress.epoch:.1f}"
+            raise UserError(f"{stopped}: finish it with --resume first")
         tree = folder.resolve().parents[1]
         if options.decoder:
             latent = [shipped_weights(tree, kind) for kind in ("ldm", "ldm-distilled")]
@@ -106,10 +111,8 @@ def main(options: Ship):
         path.parent.mkdir(exist_ok=True)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
-        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn), options=recipe))
-        about = {"recipe": to_jsonable_python(recipe), "epochs": progress.epoch}
-        about |= {"hours": progress.seconds / 3600, "hardware": options.hardware, "date": date.today().isoformat()}
-        write_json(path.with_suffix(".json"), about)
+        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn), options=portable(checkpoint.options)))
+        write_json(path.with_suffix(".json"), training_of(checkpoint) | {"hardware": options.hardware})
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 

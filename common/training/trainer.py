@@ -35,16 +35,15 @@ class Trainer:
 
     def note_differences(self, begun):
         """Print what differs, apart from weights, in the checkpoint that this training begins with."""
+        run, process = self.run, lambda options: getattr(options, "diffusion", None)
         vae = lambda tensors: {n: a.astype("f4").tobytes() for n, a in tensors.items() if n.startswith("vae.")}
-        parts = {
-            "another VAE": lambda tensors, *_: vae(tensors),
-            "another diffusion process": lambda _, options, spec: getattr(options, "diffusion", None),
-            "other measures": lambda _, options, spec: [*spec.measures],
-            "other classes": lambda _, options, spec: spec.classes,
+        differs = {
+            "another VAE": vae(self.space.tensors(self.device)) != vae(begun.tensors),
+            "another diffusion process": process(run.options) != process(begun.options),
+            "other measures": [*run.spec.measures] != [*begun.spec.measures],
+            "other classes": run.spec.classes != begun.spec.classes,
         }
-        mine = self.space.tensors(self.device), self.run.options, self.run.spec
-        its = begun.tensors, begun.options, begun.spec
-        if names := [name for name, part in parts.items() if part(*mine) != part(*its)]:
+        if names := [name for name, it_does in differs.items() if it_does]:
             print(f"note: {begun.path} had {', '.join(names)}: this training must learn that again")
 
     def fit(self, losses, count, preview):
