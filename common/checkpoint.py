@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 from safetensors import safe_open
 
 from common.data.spec import Spec
-from common.errors import UserError
+from common.errors import UserError, reason
 from common.files import CHECKPOINT, DAMAGE, run_folder, shipped_weights, write_tensors
 from common.options.networks import VAEConfig
 from common.options.recipes import RECIPES, undistilled
@@ -116,8 +116,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 path=path,
             )
     except DAMAGE as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason}): {retrain(kind)}") from error
+        raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason(error)}): {retrain(kind)}") from error
 
 
 def carries(latent, vae):

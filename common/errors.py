@@ -1,6 +1,8 @@
 """The one exception that a user is meant to see, and one line for each error of the operating system."""
 import errno
 
+from pydantic import ValidationError
+
 PLACE = errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST, errno.EISDIR, errno.ENOTDIR
 SPACE = "free some space there; files that were written before are complete"
 CURES = {
@@ -18,6 +20,19 @@ class UserError(Exception):
 
 class Missing(UserError):
     """A path that does not exist."""
+
+
+def message(wrong):
+    """What one of a ValidationError's errors() says."""
+    return wrong["msg"].removeprefix("Value error, ")
+
+
+def reason(error):
+    """Why a file could not be read, or an option not be taken, as one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), message(first))))
+    return str(getattr(error, "strerror", None) or error).partition("\n")[0]
 
 
 def os_error_text(error, other_place="with --out", place=PLACE):

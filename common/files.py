@@ -15,7 +15,7 @@ from PIL.Image import DecompressionBombError
 from safetensors import SafetensorError
 from safetensors.numpy import save
 
-from common.errors import UserError
+from common.errors import UserError, reason
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "MNIST" / "raw"
@@ -100,9 +100,8 @@ def catch_damage(path, cure=None):
     try:
         yield
     except DAMAGE as error:
-        reason = str(getattr(error, "strerror", None) or error).partition("\n")[0]
         cure = cure or f"`git checkout -- {path}` restores it"
-        raise UserError(f"{path} is damaged or missing ({reason}): {cure}") from error
+        raise UserError(f"{path} is damaged or missing ({reason(error)}): {cure}") from error
 
 
 def read_json(path, cure=None):

@@ -35,6 +35,22 @@ def test_another_word_to_resume_is_refused(word, capsys, monkeypatch):
     assert "resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["--epochs 1 2", "2", "--minutes 3 --out my 2", "--vae.base-channels 16 2 3"])
+def test_a_value_too_many_is_told_in_one_line(words, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train_mnist_vae.py", *words.split()])
+    with pytest.raises(SystemExit) as stop:
+        run(lambda options: None, TrainVAE)
+    told = "error: unexpected '2': an option has one value too many, or a path with spaces needs quotes\n"
+    assert stop.value.code == 2 and capsys.readouterr().err == told
+
+
+def test_an_option_that_is_misspelt_is_told_with_the_nearest(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train_mnist_vae.py", "--epoch", "1"])
+    with pytest.raises(SystemExit) as stop:
+        run(lambda options: None, TrainVAE)
+    assert stop.value.code == 2 and "Perhaps you meant" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("recipe, options, message", [
     (TrainDDPM, {"sampler": SamplerConfig(steps=1001)}, "the schedule has 1000"),
     (TrainLDM, {"diffusion": DiffusionConfig(timesteps=5)}, "the schedule has 5"),

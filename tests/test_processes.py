@@ -56,7 +56,7 @@ def test_training_is_the_same(alone, tmp_path, launcher):
     one, two = read_rows(alone / LAUNCH[launcher][0]), read_rows(tmp_path)
     assert [row["step"] for row in two] == list(range(9))
     for a, b in zip(one, two):
-        for name in ("loss", "reconstruction", "edges", "kl", "half_scale", "learning_rate"):
+        for name in ("loss", "reconstruction", "edges", "detail", "kl", "half_scale", "learning_rate"):
             assert b[name] == pytest.approx(a[name], rel=1e-4), (a["step"], name)
         assert b["grad_norm"] == pytest.approx(a["grad_norm"], rel=1e-3)
     expected, found = (load_checkpoint(path, "vae").tensors for path in (alone / LAUNCH[launcher][0], tmp_path))

@@ -80,7 +80,7 @@ def test_loss_falls(trained, kind, ratio):
 
 def test_vae_logs_its_parts(trained):
     metrics = read_metrics(trained.folder / "vae")
-    weights = {"reconstruction": 1, "edges": 4, "kl": 1e-4, "half_scale": 0.25}
+    weights = {"reconstruction": 1, "edges": 4, "detail": 1, "kl": 1e-4, "half_scale": 0.25}
     total = sum(weight * metrics[name] for name, weight in weights.items())
     np.testing.assert_allclose(metrics["loss"], total, rtol=1e-4)
 

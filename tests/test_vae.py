@@ -50,6 +50,21 @@ def test_blacker_than_black_is_no_error(tree):
     assert tree.cpu.array(losses["edges"]).item() == pytest.approx(right + down, rel=1e-5)
 
 
+def test_detail_is_compared_by_its_strength_not_by_its_place(tree):
+    """A checkerboard's second differences are 16 times its amplitude; moved by a pixel it is as strong, at half the
+    amplitude half as strong. A ramp has none."""
+    detail = lambda x: tree.cpu.array(tree.vae.detail(tree.cpu.tensor(np.float32(x))))
+    rows, columns = np.indices((14, 10))
+    board, ramp = (x.reshape(1, 1, 14, 10) for x in ((-1.0) ** (rows + columns), 0.03 * rows + 0.02 * columns))
+    for x, strength in ((board, 16), (-board, 16), (board / 2, 8), (ramp, 0)):
+        np.testing.assert_allclose(detail(x), np.full((1, 1, 3, 2), np.sqrt(strength**2 + 1e-3)), rtol=1e-4)
+    posterior = tree.vae.DiagonalGaussian(tree.cpu.tensor(np.zeros((1, 2, 1, 1), np.float32)))
+    losses = lambda decoded, x: tree.vae.vae_losses(lambda *_: (decoded, posterior, None), x, None)
+    loss = losses(*(tree.cpu.tensor(np.float32(x)) for x in (3 * board, board / 2)))["detail"]  # clipped, 3 is as 1
+    assert tree.cpu.array(loss).item() == pytest.approx(64, rel=1e-3)
+    assert "detail" not in losses(*(tree.cpu.tensor(np.float32(x[..., :5])) for x in (board, board)))
+
+
 @pytest.mark.parametrize("side", [7, 1])
 def test_at_half_the_scale(tree, side):
     """Of half of a batch, averaged latents are decoded against averaged images; an odd row and column are left out."""

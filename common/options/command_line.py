@@ -10,7 +10,7 @@ from types import UnionType
 import tyro
 from pydantic import ValidationError
 
-from common.errors import UserError, os_error_text
+from common.errors import UserError, message, os_error_text
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
@@ -28,10 +28,10 @@ def run(main, options, description=None):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with failure_ends_all(), lasting_output():
-            main(tyro.cli(kind, description=description, **defaults))
+            main(parse(kind, description=description, **defaults))
     except ValidationError as error:  # in a Flat group: tyro reports the others itself
         wrong = error.errors()[-1]
-        fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + wrong["msg"])
+        fail("".join(f"--{name}: ".replace("_", "-") for name in wrong["loc"][:1]) + message(wrong))
     except UserError as error:
         fail(str(error))
     except OSError as error:
@@ -44,6 +44,15 @@ def run(main, options, description=None):
         fail(f"out of memory{f' ({reason})' if reason else ''}: try a smaller --batch-size, or fewer images")
     except KeyboardInterrupt:  # training has handlers of its own
         raise SystemExit(130) from None
+
+
+def parse(kind, **settings):
+    """The options on the command line. For a value too many one line; tyro explains other mistakes, and exits."""
+    options, others = tyro.cli(kind, return_unknown_args=True, **settings)
+    if others and not others[0].startswith("-"):
+        cure = "an option has one value too many, or a path with spaces needs quotes"
+        raise UserError(f"unexpected {others[0]!r}: {cure}")
+    return tyro.cli(kind, **settings) if others else options
 
 
 class Lasting:

@@ -4,7 +4,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-options_class = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+options_class = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", hide_input_in_errors=True))
 
 # The ranges hold for the command line and for a checkpoint's JSON alike.
 Count = Annotated[int, Field(ge=1, le=10**6)]

@@ -92,7 +92,9 @@ class TrainVAE:
     kl_weight: NotNegative = 1e-4
     """Weight of the KL divergence (nats per latent element); the squared error per pixel has weight 1."""
     edge_weight: NotNegative = 4.0
-    """Weight of the squared error of differences between neighbouring pixels, which keeps fine texture."""
+    """Weight of the squared error of differences between neighbouring pixels, which keeps edges sharp."""
+    detail_weight: NotNegative = 1.0
+    """Weight of the squared error of the local strength of detail, which keeps fine texture."""
     scale_weight: NotNegative = 0.25
     """Weight of the squared error at half the scale, which makes latents easier to diffuse (EQ-VAE)."""
     freeze_encoder: bool = False
@@ -112,8 +114,10 @@ class TrainVAE:
     @property
     def weights(self):
         """The weight of each term of the loss, by name."""
-        others = {"edges": self.edge_weight, "kl": self.kl_weight, "half_scale": self.scale_weight}
-        return {"reconstruction": 1.0, **others}
+        return {
+            "reconstruction": 1.0, "edges": self.edge_weight, "detail": self.detail_weight, "kl": self.kl_weight,
+            "half_scale": self.scale_weight,
+        }  # fmt: skip
 
 
 def check_sampler(options):

@@ -75,7 +75,7 @@ class Run:
         if number is None and main:
             print(f"{self.folder}: {clock.epoch:.1f} epochs in {clock.seconds / 60:.1f} minutes")
             if clock.step == clock.first:
-                print("nothing was left to do: --epochs and --minutes count from the start of the run; raise them")
+                print("no training was left to do: --epochs and --minutes count from the start of the run; raise them")
             elif clock.step < FEW_STEPS:
                 advice = "raise --epochs or --minutes, or take a smaller --batch-size"
                 print(f"warning: {clock.step} steps are too few to learn from: {advice}", file=sys.stderr)

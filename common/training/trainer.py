@@ -1,13 +1,29 @@
 """The training loop of all training scripts, in both frameworks; optimizers hide the difference between them."""
 import math
 import time
+from dataclasses import asdict
 
 from common.checkpoint import load_checkpoint
 from common.diffusion.schedule import ema_decay, learning_rate
+from common.errors import UserError
 from common.training.batches import Batches
 from common.training.clock import Clock
 from common.training.log import Log
 from common.training.stop import Stop
+
+
+def check_sizes(options, begun):
+    """UserError if the network of a checkpoint to begin with has other sizes than the options."""
+    network = "vae" if options.kind == "vae" else "unet"
+    wanted, found = (asdict(getattr(each, network)) for each in (options, begun.options))
+    if differ := {name: found[name] for name in found if found[name] != wanted[name]}:
+        sizes = " ".join(f"--{network}.{name} {words(value)}" for name, value in differ.items()).replace("_", "-")
+        raise UserError(f"{begun.path} has another size than this model: add {sizes}, or leave out --init-from")
+
+
+def words(value):
+    """An option's value as on the command line."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 class Trainer:
@@ -24,6 +40,8 @@ class Trainer:
             module = build()
             if name == "model":
                 if begun := run.resumed or (start and load_checkpoint(start, run.options.kind)):
+                    if not run.resumed:
+                        check_sizes(run.options, begun)
                     begun.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
                 if begun and not run.resumed and run.device.is_main_process:
                     self.note_differences(begun)

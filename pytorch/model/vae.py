@@ -101,14 +101,25 @@ def squared_errors(decoded, x):
     return pixels, sum(edges)
 
 
+def detail(x):
+    """The strength of fine detail in squares of 4x4 pixels: the root mean square of second differences, taken along
+    columns and then along rows. Images (B, C, H, W) -> (B, C, (H - 2) // 4, (W - 2) // 4)."""
+    down = 2 * x[:, :, 1:-1] - x[:, :, 2:] - x[:, :, :-2]
+    both = 2 * down[:, :, :, 1:-1] - down[:, :, :, 2:] - down[:, :, :, :-2]
+    return (halved(halved(both**2)) + 1e-3) ** 0.5  # not 0, where its derivative is infinite
+
+
 def vae_losses(vae, x, eps):
-    """The terms of the VAE's loss, {name: scalar}: the squared_errors() of a reconstruction, KL(q(z | x) || N(0, I)) in
-    nats per latent element, and the squared error at half the scale, against x averaged over 2x2 pixels (scale
-    equivariance: Kouzelis et al. 2025, EQ-VAE, section 3). x (B, channels, H, W), eps (B, *latent_shape)."""
+    """The terms of the VAE's loss, {name: scalar}: the squared_errors() of a reconstruction, the squared error of its
+    detail(), KL(q(z | x) || N(0, I)) in nats per latent element, and the squared error at half the scale, against x
+    averaged over 2x2 pixels (scale equivariance: Kouzelis et al. 2025, EQ-VAE, section 3). x (B, channels, H, W), eps
+    (B, *latent_shape)."""
     decoded, posterior, small = vae(x, eps)
     pixels, edges = squared_errors(decoded, x)
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
     losses = {"reconstruction": pixels.mean(), "edges": edges.mean(), "kl": kl.mean()}
+    if min(x.shape[2:]) >= 6:
+        losses["detail"] = ((detail(decoded.float().clamp(-1, 1)) - detail(x)) ** 2).mean()
     if small is not None:
         half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # less if the latents' side is odd
         losses["half_scale"] = squared_errors(small, half)[0].mean()
