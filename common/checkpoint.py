@@ -4,7 +4,7 @@ It is written under a temporary name, then renamed: after a kill at any moment, 
 Tensors: `model.*`, the averaged weights, which samples are drawn from; in a latent model `vae.*`, `latent.mean` and
 `latent.std`; in a run `train.*`, the training state that --resume needs."""
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,13 +89,15 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)
     if not path.is_file():
-        raise UserError(f"{path} does not exist: {retrain(kind)}")
+        cure = retrain(kind) if kind else "check the path, or train the model first"
+        raise UserError(f"{path} does not exist: {cure}")
     try:
         with safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["simple_ldm"])
             if isinstance(header, dict) and "kind" in header and header.get("format") != FORMAT:
                 raise UserError(f"{path} is from another version of Simple-LDM: use that version, or {retrain(kind)}")
             recipe = RECIPES[header["kind"]]
+            before = {"detail_weight": 0.0} if recipe.kind == "vae" else {}  # of older VAEs
             if kind and undistilled(recipe.kind) != kind:
                 needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
@@ -108,7 +110,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
                 raise ValueError("a latent model must contain its VAE, and no other model may")
             return Checkpoint(
-                options=recipe(**header["options"]),
+                options=recipe(**(before | header["options"])),
                 spec=Spec(**header["spec"]),
                 tensors={name: file.get_tensor(name) for name in names},
                 progress=Progress(**header["progress"]),
@@ -117,6 +119,15 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             )
     except DAMAGE as error:
         raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason(error)}): {retrain(kind)}") from error
+
+
+def load_vae_checkpoint(path) -> Checkpoint:
+    """The checkpoint of a VAE, also of that in a latent model."""
+    checkpoint = load_checkpoint(path)
+    if not checkpoint.vae:
+        return load_checkpoint(path, "vae")
+    tensors = {n.replace("vae.", "model.", 1): a for n, a in checkpoint.tensors.items() if n.startswith("vae.")}
+    return replace(checkpoint, options=RECIPES["vae"](vae=checkpoint.vae), tensors=tensors, vae=None)
 
 
 def carries(latent, vae):

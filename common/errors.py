@@ -32,6 +32,8 @@ def reason(error):
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return ": ".join(filter(None, (".".join(map(str, first["loc"])), message(first))))
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
     return str(getattr(error, "strerror", None) or error).partition("\n")[0]
 
 

@@ -83,6 +83,8 @@ def read_images(folder, shape):
     have grey pixels.
     """
     folder, (channels, height, width) = Path(folder), shape
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: check the path")
     files = sorted(folder.glob("*.png"))
     if others := [path for path in folder.glob("*") if path.suffix.lower() in PICTURES and path.suffix != ".png"]:
         raise UserError(f"{folder} holds {len(others)} pictures of other kinds, as {others[0].name}: save all as .png")

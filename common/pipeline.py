@@ -9,6 +9,7 @@ from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
 from common.errors import UserError
 from common.files import CHECKPOINT, run_folder
+from common.training.run import check_kind
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ class Pipeline:
         If options name no data: that of the run to resume, else of a latent model's VAE, else MNIST."""
         training, latent, measures = options.training, not options.pixels, options.measures
         own = (training.out or run_folder(device.tree, options.kind)) / CHECKPOINT
-        before = load_checkpoint(own, options.kind) if training.resume and own.is_file() else None
+        before = load_checkpoint(own) if training.resume and own.is_file() else None
         if before:
+            check_kind(before, options, own.parent)
             data = data_as_it_is(before, training.data, "resume with that data")
             data = replace(data, spec=replace(data.spec, classes=before.spec.classes))
             measures = tuple(before.spec.measures) if measures is None else measures

@@ -80,16 +80,27 @@ def training_of(checkpoint):
     return {"recipe": recipe, "epochs": progress.epoch, "hours": progress.seconds / 3600, "date": today}
 
 
-def give_decoder(vae, path):
-    """Replace the decoder in a latent model's file by that of a VAE's checkpoint; UserError if the encoders differ."""
+def with_decoder(vae, path):
+    """A latent model's checkpoint with the decoder of a VAE's checkpoint instead; UserError if the encoders differ."""
     latent = load_checkpoint(path)
     new = halved({n.replace("model.", "vae.", 1): a for n, a in vae.tensors.items() if n.startswith("model.")})
     if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
-        raise UserError(f"{path} has another encoder than {vae.path}: train its VAE with --freeze-encoder")
-    recipe, about = portable(latent.options), read_json(path.with_suffix(".json"))
-    save_checkpoint(path, replace(latent, tensors=latent.tensors | new, options=recipe))
-    about |= {"recipe": to_jsonable_python(recipe), "decoder": training_of(vae)}
-    write_json(path.with_suffix(".json"), about)
+        cure = f"train a decoder for it by train_mnist_vae.py --freeze-encoder --init-from {path}"
+        raise UserError(f"{path} has another encoder than {vae.path}: {cure}")
+    return replace(latent, tensors=latent.tensors | new, options=portable(latent.options))
+
+
+def give_decoder(vae, tree):
+    """Replace the decoder of a tree's latent models by that of a VAE's checkpoint; UserError if it fits none."""
+    paths = [path for kind in ("ldm", "ldm-distilled") if (path := shipped_weights(tree, kind)).is_file()]
+    if not paths:
+        raise UserError(f"{tree / 'weights'} holds no latent model: ship one first, `python -m publish.ship RUN`")
+    for path, latent in [(path, with_decoder(vae, path)) for path in paths]:  # all of them, before one is written
+        about = read_json(path.with_suffix(".json"))
+        save_checkpoint(path, latent)
+        about |= {"recipe": to_jsonable_python(latent.options), "decoder": training_of(vae)}
+        write_json(path.with_suffix(".json"), about)
+        print(f"{path}: has the decoder of {vae.path.parent}")
 
 
 def main(options: Ship):
@@ -102,10 +113,7 @@ def main(options: Ship):
             raise UserError(f"{stopped}: finish it with --resume first")
         tree = folder.resolve().parents[1]
         if options.decoder:
-            latent = [shipped_weights(tree, kind) for kind in ("ldm", "ldm-distilled")]
-            for path in filter(Path.is_file, latent):
-                give_decoder(checkpoint, path)
-                print(f"{path}: has the decoder of {folder}")
+            give_decoder(checkpoint, tree)
             continue
         path = shipped_weights(tree, checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)

@@ -69,7 +69,7 @@ def score_edits(model, options):
     images, labels = data.test.images[: options.num], data.test.labels[: options.num].astype(np.float32)
     kind = model.recipe.kind
     result = {
-        "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": options.num,
+        "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": len(images),
         **score_inversion(model, images, options.drawing),
         **score_repainting(model, images, labels, data, options.drawing),
     }  # fmt: skip

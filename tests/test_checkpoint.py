@@ -12,7 +12,7 @@ from conftest import ROOT, assert_user_error, run_script
 from pydantic_core import to_jsonable_python
 from safetensors.numpy import load_file, save
 
-from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, load_vae_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
@@ -211,13 +211,19 @@ def test_shipped_weights_know_their_data(path):
 
 def test_a_new_decoder_for_the_same_latents(tmp_path):
     """It replaces that of a latent model and nothing else; a VAE with another encoder is refused."""
-    path = shutil.copy(shipped_weights(ROOT / "pytorch", "ldm"), tmp_path / "ldm.safetensors")
-    shutil.copy(shipped_weights(ROOT / "pytorch", "ldm").with_suffix(".json"), tmp_path)
+    with pytest.raises(UserError, match="weights holds no latent model: ship one first"):
+        give_decoder(None, tmp_path)
+    (tmp_path / "weights").mkdir()
+    path, student = (shipped_weights(tmp_path, kind) for kind in ("ldm", "ldm-distilled"))
+    for copy in (path, student):
+        shutil.copy(shipped_weights(ROOT / "pytorch", "ldm"), copy)
+        shutil.copy(shipped_weights(ROOT / "pytorch", "ldm").with_suffix(".json"), copy.with_suffix(".json"))
     before = load_checkpoint(path)
     own = {n.replace("vae.", "model.", 1): a for n, a in before.tensors.items() if n.startswith("vae.")}
     moved = {n: a + np.float32(0.5) if "decoder" in n else a for n, a in own.items()}
-    vae = Checkpoint(TrainVAE(), before.spec, moved, Progress(epoch=3, seconds=36))
-    give_decoder(vae, path)
+    vae = Checkpoint(TrainVAE(), before.spec, moved, Progress(epoch=3, seconds=36), path=tmp_path / "vae")
+    give_decoder(vae, tmp_path)
+    assert student.read_bytes() == path.read_bytes()
     after = load_checkpoint(path)
     assert before.tensors.keys() == after.tensors.keys() and before.options == after.options
     for name, array in after.tensors.items():
@@ -225,11 +231,32 @@ def test_a_new_decoder_for_the_same_latents(tmp_path):
         changed = name.startswith("vae.decoder.")
         expected = moved[name.replace("vae.", "model.", 1)].astype(np.float16) if changed else before.tensors[name]
         np.testing.assert_array_equal(array, expected)
-    about = json.loads((tmp_path / "ldm.json").read_text())["decoder"]
+    about = json.loads(path.with_suffix(".json").read_text())["decoder"]
     assert about["epochs"] == 3 and about["hours"] == 0.01
-    other = {n: a + np.float32(0.5) if "encoder" in n else a for n, a in own.items()}
-    with pytest.raises(UserError, match=r"ldm\.safetensors has another encoder than vae: train its VAE with"):
-        give_decoder(replace(vae, tensors=other, path="vae"), path)
+    other = {f"vae.{n.removeprefix('model.')}": a + np.float32(0.5) for n, a in own.items()}
+    save_checkpoint(student, replace(before, tensors=before.tensors | other))  # the last that is looked at
+    kept = path.read_bytes()
+    with pytest.raises(UserError, match=r"distilled\.safetensors has another encoder than .*--init-from .*distilled"):
+        give_decoder(replace(vae, tensors=own), tmp_path)
+    assert path.read_bytes() == kept
+
+
+def test_a_vae_is_found_in_a_latent_model_too(path):
+    latent = shipped_weights(ROOT / "pytorch", "ldm")
+    found, tensors = load_vae_checkpoint(latent), load_checkpoint(latent).tensors
+    assert found.options.vae == load_checkpoint(latent).vae and found.vae is None
+    assert found.tensors and all(n.startswith("model.") for n in found.tensors)
+    for name, array in found.tensors.items():
+        np.testing.assert_array_equal(array, tensors[name.replace("model.", "vae.", 1)])
+    with pytest.raises(UserError, match="holds a ddpm model where a vae model is needed"):
+        load_vae_checkpoint(path)
+
+
+def test_a_vae_of_before_the_term_for_detail_had_none(tmp_path):
+    header = HEADER | {"kind": "vae", "options": {}}
+    (tmp_path / "vae.safetensors").write_bytes(file_of(json.dumps(header)))
+    assert load_checkpoint(tmp_path / "vae.safetensors").options == TrainVAE(detail_weight=0.0)
+    assert TrainVAE().detail_weight > 0
 
 
 def test_arrays_of_any_layout_are_kept(tmp_path):

@@ -28,8 +28,8 @@ from common.data.dataset import open_dataset
 from common.data.spec import Measure
 from common.diffusion.space import Pixels
 from common.errors import UserError
-from common.options.networks import VAEConfig
-from common.options.recipes import DistillDDPM, TrainDDPM, Training, TrainVAE
+from common.options.networks import UNetConfig, VAEConfig
+from common.options.recipes import DistillDDPM, DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Clock, Progress
 from common.training.log import Log, drop_rows
 from common.training.run import Run
@@ -388,11 +388,29 @@ def test_a_decoder_is_trained_alone(tree, tmp_path):
     assert not any("encoder" in name for name in straight if name.startswith("train."))
 
 
-def test_an_encoder_that_was_never_trained_is_not_frozen(tmp_path):
-    result = run_script("pytorch", "train_mnist_vae.py", "--freeze-encoder", "--out", tmp_path / "run")
-    told = " ".join(result.stderr.replace("│", " ").split())
-    assert result.returncode == 2 and "give a trained VAE with --init-from" in told, told
+def test_an_encoder_that_was_never_trained_is_not_frozen(trees, tmp_path):
+    device, spec = trees["pytorch"].cpu, open_dataset().spec
+    for resume in (False, "auto"):
+        with pytest.raises(UserError, match="needs a trained encoder: give a trained VAE with --init-from"):
+            Run(TrainVAE(training=Training(out=tmp_path / "run", resume=resume), freeze_encoder=True), spec, device)
     assert not (tmp_path / "run").exists()
+
+
+def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
+    """The size of the network, with the options that give it; the numbers of classes and measures."""
+    device, spec = trees["pytorch"].cpu, open_dataset().spec
+    few = replace(spec, classes=("a", "b"))
+    unet = UNetConfig(channel_mults=(1, 2, 2)).fitted((4, 8, 8))
+    save_checkpoint(tmp_path / "first.safetensors", Checkpoint(TrainLDM(unet=unet), few, {}, vae=VAEConfig()))
+    for name, recipe, fitted, message in (
+        ("size", TrainLDM, {"blocks": 2}, r"another size .*: add --unet\.channel-mults 1 2 2 --unet\.blocks 1 --unet"),
+        ("teacher", DistillLDM, {}, r"another size .*: choose a --teacher of that size, or leave out --init-from"),
+        ("data", TrainLDM, {"channel_mults": (1, 2, 2)}, "with 2 classes and 0 measures, and this data has 10 classes"),
+    ):
+        training = Training(out=tmp_path / name, init_from=tmp_path / "first.safetensors")
+        options = recipe(training=training, unet=UNetConfig(**fitted).fitted((4, 8, 8)))
+        with pytest.raises(UserError, match=message):
+            Run(options, spec, device).start()
 
 
 def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):

@@ -229,7 +229,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     before = (out / "checkpoint.safetensors").read_bytes()
     for named in (("--teacher", path), ()):
         result = run(*named, "--epochs", 3, "--resume")
-        assert_user_error(result, out / "checkpoint.safetensors", f"teacher_digest={digest(moved)}", "--out")
+        assert_user_error(result, out / "checkpoint.safetensors", "was distilled from another teacher", "--out")
         assert len(news(result)) == 1
     assert (out / "checkpoint.safetensors").read_bytes() == before
 

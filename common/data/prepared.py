@@ -82,7 +82,7 @@ def make(folder, place, reader, files, preprocessing):
         writer, channels = write_parts(temporary, parts, chosen, preprocessing, stored_in)
         kept = {name: np.array(indices, np.int64) for name, indices in writer.kept.items()}
         if empty := [name for name, indices in kept.items() if not len(indices)]:
-            raise UserError(f"{place}: none of its {empty[0]} pictures can be read: replace them")
+            raise UserError(f"{place}: none of its {empty[0]} pictures can be read: save them as PNG or JPEG")
         labels, classes = numbered(source, {name: part.labels for name, part in parts.items()}, kept, place)
         before = {"train": 0, "test": len(source.train.pictures) if source.test else 0}
         order = {f"{name}.order": kept[name] + before[name] for name in parts}

@@ -49,11 +49,11 @@ def by_number(name):
     return [int(piece) if i % 2 else piece for i, piece in enumerate(re.split(r"(\d+)", name))]
 
 
-def check_size(count, itemsize, where):
-    """UserError if `count` numbers of `itemsize` bytes exceed LARGEST. where: the file, for the message."""
+def check_size(count, itemsize, where, cure="store pictures as files"):
+    """UserError, with this cure, if `count` numbers of `itemsize` bytes exceed LARGEST. where: the file."""
     if count * itemsize > LARGEST:
         claimed, most = (f"{number / 2**30:,.1f} GiB" for number in (count * itemsize, LARGEST))
-        raise UserError(f"{where} claims to hold {claimed}, but at most {most} can be read: store pictures as files")
+        raise UserError(f"{where} claims to hold {claimed}, but at most {most} can be read: {cure}")
 
 
 def all_there(files, cure):

@@ -44,7 +44,7 @@ class Training:
     minutes: Positive | None = None
     """Time limit in minutes, if it comes before --epochs; the learning rate decays to fit it."""
     batch_size: Count | None = None
-    """Images per step over all processes (None: 256, or 64 for x_0 of 64x64 or more)."""
+    """Images per step over all processes (None: 256, or 64 for pictures or latents of 64x64 or more)."""
     learning_rate: Positive = 3e-3
     """Peak rate, before a cosine decay."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -94,18 +94,12 @@ class TrainVAE:
     edge_weight: NotNegative = 4.0
     """Weight of the squared error of differences between neighbouring pixels, which keeps edges sharp."""
     detail_weight: NotNegative = 1.0
-    """Weight of the squared error of the local strength of detail, which keeps fine texture."""
+    """Weight of the squared error in how strong fine detail is, wherever it lies, which keeps fine texture."""
     scale_weight: NotNegative = 0.25
     """Weight of the squared error at half the scale, which makes latents easier to diffuse (EQ-VAE)."""
     freeze_encoder: bool = False
-    """Train the decoder alone, from --init-from, so that latent models of these latents can use it."""
+    """Train only the decoder of --init-from, a VAE or a latent model, whose latents stay the same."""
     vae: VAEConfig = VAEConfig()
-
-    @model_validator(mode="after")
-    def check(self):
-        if self.freeze_encoder and not (self.training.init_from or self.training.resume):
-            raise ValueError("freeze_encoder: it needs a trained encoder, give a trained VAE with --init-from")
-        return self
 
     def fitted(self, shape):
         """A copy with the settings that depend on the images' shape (C, H, W) filled in."""
@@ -191,7 +185,7 @@ class Distill:
     training: Flat[Training]
     where: Flat[Where] = Where()
     consistency: Fraction = 0.1
-    """Fraction of training, at its start, before the discriminator joins the consistency loss."""
+    """Fraction of training, at its start, by the consistency loss alone; then a discriminator joins."""
     teacher: Path | None = None
     """Run folder or checkpoint file of the teacher (None: the last run, else the shipped weights)."""
     sampler: SamplerConfig = SamplerConfig(name="consistency", steps=1)

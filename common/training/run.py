@@ -2,12 +2,14 @@
 import math
 import signal
 import sys
+from dataclasses import asdict
 
 from pydantic_core import to_jsonable_python
 
-from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from common.checkpoint import Checkpoint, load_checkpoint, load_vae_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.files import CHECKPOINT, lock, run_folder, write_json
+from common.options.recipes import undistilled
 from common.training.clock import Progress
 
 MAY_CHANGE = (  # options that may differ when a run is resumed
@@ -37,6 +39,8 @@ class Run:
             raise UserError(f"{self.checkpoint} does not exist, so there is nothing to resume: leave out --resume")
         if exists and not resume:
             raise UserError(f"{self.folder} holds a run: continue it with --resume, or choose another --out")
+        if not exists and getattr(options, "freeze_encoder", False) and not options.training.init_from:
+            raise UserError("--freeze-encoder needs a trained encoder: give a trained VAE with --init-from")
         if device.is_main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.lock = lock(self.folder)
@@ -51,10 +55,11 @@ class Run:
     def load(self):
         """The checkpoint to continue from; UserError if its run had other data, or other options, MAY_CHANGE aside."""
         checkpoint = load_checkpoint(self.checkpoint)
-        if checkpoint.options.kind != self.options.kind:
-            raise UserError(f"{self.folder} holds a run of {checkpoint.options.script}: choose another --out")
+        check_kind(checkpoint, self.options, self.folder)
         before, now = (each(options) for options in (checkpoint.options, self.options))
-        changed = [f"{name}={before[name]}" for name in now if name not in MAY_CHANGE and before[name] != now[name]]
+        if before.pop("teacher_digest", None) != now.pop("teacher_digest", None):
+            raise UserError(f"{self.checkpoint} was distilled from another teacher: give that one, or change --out")
+        changed = differing(before, now)
         if checkpoint.spec.digest != self.spec.digest:
             changed.append(f"data={checkpoint.spec.source or checkpoint.spec.name}, digest {checkpoint.spec.digest}")
         elif [*checkpoint.spec.measures] != [*self.spec.measures]:
@@ -64,6 +69,26 @@ class Run:
         if changed:
             raise UserError(f"{self.checkpoint} was trained with {', '.join(changed)}: resume with it, or change --out")
         return checkpoint
+
+    def start(self):
+        """The checkpoint that --init-from names, or None; UserError if its network does not fit this run."""
+        options, spec, path = self.options, self.spec, self.options.training.init_from
+        if not path:
+            return None
+        begun = load_vae_checkpoint(path) if options.kind == "vae" else load_checkpoint(path, options.kind)
+        network = "vae" if options.kind == "vae" else "unet"
+        found, wanted = ({network: asdict(getattr(each, network))} for each in (begun.options, options))
+        if sizes := " ".join(differing(found, wanted)):
+            cure = "choose a --teacher of that size" if hasattr(options, "teacher") else f"add {sizes}"
+            raise UserError(f"{path} has another size than this model ({sizes}): {cure}, or leave out --init-from")
+        channels = lambda spec: f"{spec.shape[0]} channels"
+        conditions = lambda spec: f"{len(spec.classes)} classes and {len(spec.measures)} measures"
+        compared = {"vae": [channels], "ddpm": [channels, conditions], "ldm": [conditions]}
+        for facts in compared[undistilled(options.kind)]:
+            if facts(begun.spec) != facts(spec):
+                problem = f"was trained with {facts(begun.spec)}, and this data has {facts(spec)}"
+                raise UserError(f"{path} {problem}: leave out --init-from")
+        return begun
 
     def save(self, tensors, progress, vae=None):
         """Write the checkpoint."""
@@ -107,6 +132,28 @@ class Run:
         last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
         numbers = ", ".join(f"{name} {value}" for name, value in values.items())
         raise UserError(f"training stopped at step {step}: {numbers}; {last}; try a smaller --learning-rate")
+
+
+def check_kind(checkpoint, options, folder):
+    """UserError if a run's folder holds a model of another kind than these options."""
+    if checkpoint.options.kind != options.kind:
+        raise UserError(f"{folder} holds a run of {checkpoint.options.script}: choose another --out")
+
+
+def differing(before, now, prefix=""):
+    """The options whose value in `before` is not that in `now`, MAY_CHANGE aside: a list, as on the command line."""
+    found = []
+    for name, value in before.items():
+        if value == now[name] or name in MAY_CHANGE:
+            continue
+        if isinstance(value, dict):
+            found += differing(value, now[name], f"{prefix}{name}.")
+        elif isinstance(value, bool):
+            found.append(f"--{prefix}{'' if value else 'no-'}{name}".replace("_", "-"))
+        else:
+            words = value if isinstance(value, list | tuple) else [value]
+            found.append(" ".join([f"--{prefix}{name}".replace("_", "-"), *map(str, words)]))
+    return found
 
 
 def each(options):

@@ -1,47 +1,28 @@
 """The training loop of all training scripts, in both frameworks; optimizers hide the difference between them."""
 import math
 import time
-from dataclasses import asdict
 
-from common.checkpoint import load_checkpoint
 from common.diffusion.schedule import ema_decay, learning_rate
-from common.errors import UserError
 from common.training.batches import Batches
 from common.training.clock import Clock
 from common.training.log import Log
 from common.training.stop import Stop
 
 
-def check_sizes(options, begun):
-    """UserError if the network of a checkpoint to begin with has other sizes than the options."""
-    network = "vae" if options.kind == "vae" else "unet"
-    wanted, found = (asdict(getattr(each, network)) for each in (options, begun.options))
-    if differ := {name: found[name] for name in found if found[name] != wanted[name]}:
-        sizes = " ".join(f"--{network}.{name} {words(value)}" for name, value in differ.items()).replace("_", "-")
-        raise UserError(f"{begun.path} has another size than this model: add {sizes}, or leave out --init-from")
-
-
-def words(value):
-    """An option's value as on the command line."""
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value
-
-
 class Trainer:
     """Trains a model, keeps an average of its weights, and trains other networks beside it, such as a discriminator.
 
     players {name: (build, optimizer)}: the networks, "model" first, each with a loss of its own; build() -> module,
-    optimizer(module, weight_decay) -> optimizer. run: saves checkpoints. space: that of x_0, saved with them."""
+    optimizer(module, weight_decay) -> optimizer. run: saves checkpoints, and with them space, Pixels or Latents."""
 
     def __init__(self, run, space, players):
         self.run, self.space, self.device = run, space, run.device
-        self.modules, self.optimizers, start = {}, {}, run.options.training.init_from
+        self.modules, self.optimizers, begun = {}, {}, run.resumed or run.start()
         self.device.seed(run.options.training.seed)
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                if begun := run.resumed or (start and load_checkpoint(start, run.options.kind)):
-                    if not run.resumed:
-                        check_sizes(run.options, begun)
+                if begun:
                     begun.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
                 if begun and not run.resumed and run.device.is_main_process:
                     self.note_differences(begun)
@@ -73,8 +54,8 @@ class Trainer:
         """Train on samples 0 to count - 1, one step per next(), until the epochs or the minutes are over.
 
         losses(modules, batch, done) -> ({player: loss}, for the players to train in this step; {name: other scalar to
-        log}); preview(averaged model) -> picture, uint8. UserError if a loss or a gradient is not finite; SystemExit
-        after a signal in STOPPING, with a checkpoint."""
+        log}), where done is the fraction of training that is over; preview(averaged model) -> picture, uint8.
+        UserError if a loss or a gradient is not finite; SystemExit after a signal in STOPPING, with a checkpoint."""
         run, device, options = self.run, self.device, self.run.options.training
         batches = Batches(options.seed, count, options.batch_size, device.process_index, device.num_processes)
         epochs = options.epochs or (None if options.minutes else math.ceil(run.options.images / count))

@@ -80,7 +80,7 @@ def zip_at(path):
     members = archive.infolist()
     if any(member.flag_bits & 1 or member.compress_type not in (0, 8) for member in members):  # 8: deflated
         raise UserError(f"{path} is encrypted, or compressed in an unsupported way: unpack it, and use the folder")
-    check_size(sum(member.file_size for member in members), 1, path)
+    check_size(sum(member.file_size for member in members), 1, path, "unpack it, and use the folder")
     return zipfile.Path(archive)
 
 
