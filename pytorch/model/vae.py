@@ -81,8 +81,10 @@ class VAE(nn.Module):
         return self.decoder(z)
 
     def forward(self, x, eps):
-        """(decoded sample of the posterior, the posterior, the first half of the batch at half the scale: decoded from
-        the same latents averaged over 2x2, None if they have one row or column), for noise eps (B, *latent_shape)."""
+        """Encode images x, sample latents with noise eps (B, *latent_shape), and decode them.
+
+        Returns the decoded images, the posterior, and for the first half of the batch images at half the scale, decoded
+        from its latents averaged over 2x2 (None if they have one row or column)."""
         posterior = self.encode(x)
         z = posterior.sample(eps)
         small = self.decode(halved(z[: math.ceil(len(z) / 2)])) if min(z.shape[2:]) > 1 else None
