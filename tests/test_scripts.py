@@ -365,7 +365,7 @@ def test_each_loss_is_a_curve(tmp_path, monkeypatch, losses):
 
 
 LINES_OF_HELP = {  # at 80 columns
-    "train_mnist": 115, "train_mnist_vae": 91, "train_mnist_ldm": 115, "distill_mnist": 79, "distill_mnist_ldm": 79,
+    "train_mnist": 115, "train_mnist_vae": 94, "train_mnist_ldm": 115, "distill_mnist": 79, "distill_mnist_ldm": 79,
     "tst_mnist": 58, "tst_mnist_ldm": 58, "tst_mnist_vae": 26, "tst_mnist_fid": 60, "tst_mnist_ldm_fid": 60,
     "edit_mnist": 16, "edit_mnist repaint": 53, "edit_mnist vary": 50, "edit_mnist morph": 28, "edit_mnist score": 26,
 }  # fmt: skip

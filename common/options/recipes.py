@@ -44,7 +44,7 @@ class Training:
     minutes: Positive | None = None
     """Time limit in minutes, if it comes before --epochs; the learning rate decays to fit it."""
     batch_size: Count | None = None
-    """Images per step over all processes (None: 256, or 64 for pictures or latents of 64x64 or more)."""
+    """Images per step over all processes (None: 256, or 64 if they, or their latents, are 64x64 or more)."""
     learning_rate: Positive = 3e-3
     """Peak rate, before a cosine decay."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -94,11 +94,11 @@ class TrainVAE:
     edge_weight: NotNegative = 4.0
     """Weight of the squared error of differences between neighbouring pixels, which keeps edges sharp."""
     detail_weight: NotNegative = 1.0
-    """Weight of the squared error in how strong fine detail is, wherever it lies, which keeps fine texture."""
+    """Weight of the squared error in the strength of fine detail, which keeps texture."""
     scale_weight: NotNegative = 0.25
     """Weight of the squared error at half the scale, which makes latents easier to diffuse (EQ-VAE)."""
     freeze_encoder: bool = False
-    """Train only the decoder of --init-from, a VAE or a latent model, whose latents stay the same."""
+    """Train only the decoder of --init-from, a VAE or latent model: the latents stay the same."""
     vae: VAEConfig = VAEConfig()
 
     def fitted(self, shape):
