@@ -29,7 +29,7 @@ from common.data.spec import Measure
 from common.diffusion.space import Pixels
 from common.errors import UserError
 from common.options.networks import UNetConfig, VAEConfig
-from common.options.recipes import DistillDDPM, DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
+from common.options.recipes import RECIPES, DistillDDPM, DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Clock, Progress
 from common.training.log import Log, drop_rows
 from common.training.run import Run
@@ -455,4 +455,4 @@ def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):
 def test_a_folder_that_holds_another_kind_of_run(untrained, tmp_path, script, kind):
     shutil.copy(untrained / f"{kind}.safetensors", tmp_path / "checkpoint.safetensors")
     result = run_script("pytorch", script, "--out", tmp_path, "--resume")
-    assert_user_error(result, tmp_path / "checkpoint.safetensors", f"holds a {kind} model", "another")
+    assert_user_error(result, f"{tmp_path} holds a run of {RECIPES[kind].script}: choose another --out")
