@@ -309,7 +309,7 @@ def test_a_strangers_folders(folders):
 
 
 @pytest.mark.parametrize("case, fragments", [
-    ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["holds 0 PNGs"]),
+    ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["is not a folder: check the path"]),
     ("mixed sizes", ["00005.png is 28x28", "--size"]), ("cut short", ["00005.png is damaged or missing"]),
     ("16 bits", ["00005.png has 16 bits per pixel: save it with 8"]),
     ("colours", ["00005.png is in colour, but the data is grey: "]),
