@@ -6,6 +6,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from common.data.augment import augmented
 from common.diffusion.noise import StepNoise
+from common.diffusion.patches import detail
 from common.diffusion.space import Pixels, fit_latents, latents, posterior_means, reconstruct
 from common.images import from_uint8
 from common.options.networks import VAEConfig
@@ -53,11 +54,11 @@ def test_blacker_than_black_is_no_error(tree):
 def test_detail_is_compared_by_its_strength_not_by_its_place(tree):
     """A checkerboard's second differences are 16 times its amplitude; moved by a pixel it is as strong, at half the
     amplitude half as strong. A ramp has none."""
-    detail = lambda x: tree.cpu.array(tree.vae.detail(tree.cpu.tensor(np.float32(x))))
+    strength = lambda x: tree.cpu.array(detail(tree.cpu.tensor(np.float32(x))))
     rows, columns = np.indices((14, 10))
     board, ramp = (x.reshape(1, 1, 14, 10) for x in ((-1.0) ** (rows + columns), 0.03 * rows + 0.02 * columns))
-    for x, strength in ((board, 16), (-board, 16), (board / 2, 8), (ramp, 0)):
-        np.testing.assert_allclose(detail(x), np.full((1, 1, 3, 2), np.sqrt(strength**2 + 1e-3)), rtol=1e-4)
+    for x, expected in ((board, 16), (-board, 16), (board / 2, 8), (ramp, 0)):
+        np.testing.assert_allclose(strength(x), np.full((1, 1, 3, 2), np.sqrt(expected**2 + 1e-3)), rtol=1e-4)
     posterior = tree.vae.DiagonalGaussian(tree.cpu.tensor(np.zeros((1, 2, 1, 1), np.float32)))
     losses = lambda decoded, x: tree.vae.vae_losses(lambda *_: (decoded, posterior, None), x, None)
     loss = losses(*(tree.cpu.tensor(np.float32(x)) for x in (3 * board, board / 2)))["detail"]  # clipped, 3 is as 1

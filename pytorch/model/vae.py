@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import Conv2d, GroupNorm
 
-from common.diffusion.patches import halved, pixel_shuffle, pixel_unshuffle
+from common.diffusion.patches import detail, halved, pixel_shuffle, pixel_unshuffle
 from common.options.networks import VAEConfig
 from model.blocks import GROUPS, ResidualBlock, Upsample
 
@@ -101,14 +101,6 @@ def squared_errors(decoded, x):
     down, right = error[:, :, 1:] - error[:, :, :-1], error[:, :, :, 1:] - error[:, :, :, :-1]
     pixels, *edges = ((part**2).mean(dim=(1, 2, 3)) for part in (error, down, right))
     return pixels, sum(edges)
-
-
-def detail(x):
-    """The strength of fine detail in squares of 4x4 pixels: the root mean square of second differences, taken along
-    columns and then along rows. Images (B, C, H, W) -> (B, C, (H - 2) // 4, (W - 2) // 4)."""
-    down = 2 * x[:, :, 1:-1] - x[:, :, 2:] - x[:, :, :-2]
-    both = 2 * down[:, :, :, 1:-1] - down[:, :, :, 2:] - down[:, :, :, :-2]
-    return (halved(halved(both**2)) + 1e-3) ** 0.5  # not 0, where its derivative is infinite
 
 
 def vae_losses(vae, x, eps):
