@@ -489,7 +489,8 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance):
         expected = to_uint8(model.decode(model.device.tensor(ours[-1])))
     assert len(ours) == len(theirs[0]) == steps
     for a, b in zip(ours, theirs[0]):
-        np.testing.assert_allclose(np.reshape(b, a.shape), a, atol=1e-3, rtol=0)
+        atol = 1e-3 if name == "mnist" else 5e-3  # a run's weights are in single precision, the page's in half
+        np.testing.assert_allclose(np.reshape(b, a.shape), a, atol=atol, rtol=0)
     found = to_uint8(np.reshape(theirs[1], (3, *model.spec.shape)))
     assert np.abs(found.astype(int) - expected).max() <= 1
 

@@ -371,7 +371,7 @@ def test_zips_that_are_not_read(tmp_path, files, change, problem):
 
 def test_zip_that_claims_too_much_in_all(tmp_path, monkeypatch):
     monkeypatch.setattr("common.data.source.LARGEST", 100)
-    with pytest.raises(UserError, match=r"data.zip claims to hold .* GiB, but at most .* can be read: store"):
+    with pytest.raises(UserError, match=r"data.zip claims to hold .* GiB, but at most .* can be read: unpack it"):
         read(write(tmp_path / "data.zip", CLASSES))
 
 
