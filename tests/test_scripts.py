@@ -286,7 +286,7 @@ def test_user_errors(trained, trees, tmp_path):
         (lambda: steps(load(ddpm), 1001), "1 to 1000"),
         (lambda: train(out=ddpm), ddpm, "--resume", "--out"),
         (lambda: train(out=tmp_path / "y", resume=True), tmp_path / "y", "--resume"),
-        (lambda: train(out=ddpm, resume=True, batch_size=7), "trained with --batch-size 128: resume with it"),
+        (lambda: train(out=ddpm, resume=True, batch_size=7), "--batch-size 128"),
     ):
         with pytest.raises(UserError) as error:
             attempt()
