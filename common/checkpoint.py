@@ -125,7 +125,7 @@ def load_vae_checkpoint(path) -> Checkpoint:
     """The checkpoint of a VAE, also of that in a latent model."""
     checkpoint = load_checkpoint(path)
     if not checkpoint.vae:
-        return load_checkpoint(path, "vae")
+        return checkpoint if checkpoint.options.kind == "vae" else load_checkpoint(path, "vae")  # which refuses it
     tensors = {n.replace("vae.", "model.", 1): a for n, a in checkpoint.tensors.items() if n.startswith("vae.")}
     return replace(checkpoint, options=RECIPES["vae"](vae=checkpoint.vae), tensors=tensors, vae=None)
 
