@@ -1,5 +1,6 @@
 """The one exception that a user is meant to see, and one line for each error of the operating system."""
 import errno
+import re
 
 from pydantic import ValidationError
 
@@ -15,7 +16,12 @@ CURES = {
 
 
 class UserError(Exception):
-    """A mistake that the user can correct. The message is one line that names the file and the cure."""
+    """A mistake that the user can correct. The message is one line that names the file and the cure.
+
+    Names in it may come from a file: their control characters and line breaks are shown as escapes, such as \\n."""
+
+    def __init__(self, text):
+        super().__init__(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text))
 
 
 class Missing(UserError):

@@ -474,6 +474,12 @@ def test_the_file_to_be_damaged_is_whole(tmp_path):
     load_checkpoint(path, "ddpm").take("model.", {"a": (4, 256), "b": (1,)})
 
 
+def test_names_from_files_neither_break_the_line_nor_move_the_cursor():
+    assert str(UserError("column 'a\nb\u2028\x1b[2Jc é 数\udce9': rename it")) == (
+        r"column 'a\nb\u2028\x1b[2Jc é 数" + "\udce9': rename it"
+    )
+
+
 @forgiving
 @given(data=st.data())
 def test_any_damage_to_a_checkpoint_is_told(tmp_path, data):
