@@ -84,7 +84,9 @@ def find_checkpoint(path, tree, kind):
 
 
 def load_checkpoint(path, kind=None) -> Checkpoint:
-    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it."""
+    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it.
+
+    For the kind "vae", a latent model's VAE is taken too."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)
@@ -98,7 +100,8 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 raise UserError(f"{path} is from another version of Simple-LDM: use that version, or {retrain(kind)}")
             recipe = RECIPES[header["kind"]]
             before = {"detail_weight": 0.0} if recipe.kind == "vae" else {}  # of older VAEs
-            if kind and undistilled(recipe.kind) != kind:
+            inner = kind == "vae" and undistilled(recipe.kind) == "ldm"
+            if kind and undistilled(recipe.kind) != kind and not inner:
                 needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
             names = file.keys()
@@ -109,7 +112,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 raise ValueError(f"{other[0]} has the type {kinds[other[0]]}, not F16 or F32")
             if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
                 raise ValueError("a latent model must contain its VAE, and no other model may")
-            return Checkpoint(
+            checkpoint = Checkpoint(
                 options=recipe(**(before | header["options"])),
                 spec=Spec(**header["spec"]),
                 tensors={name: file.get_tensor(name) for name in names},
@@ -117,17 +120,16 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 vae=header["vae"] and VAEConfig(**header["vae"]),
                 path=path,
             )
+            return vae_in(checkpoint) if inner else checkpoint
     except DAMAGE as error:
         raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason(error)}): {retrain(kind)}") from error
 
 
-def load_vae_checkpoint(path) -> Checkpoint:
-    """The checkpoint of a VAE, also of that in a latent model."""
-    checkpoint = load_checkpoint(path)
-    if not checkpoint.vae:
-        return checkpoint if checkpoint.options.kind == "vae" else load_checkpoint(path, "vae")  # which refuses it
-    tensors = {n.replace("vae.", "model.", 1): a for n, a in checkpoint.tensors.items() if n.startswith("vae.")}
-    return replace(checkpoint, options=RECIPES["vae"](vae=checkpoint.vae), tensors=tensors, vae=None)
+def vae_in(latent):
+    """A latent model's checkpoint as that of its VAE."""
+    tensors = {n.replace("vae.", "model.", 1): a for n, a in latent.tensors.items() if n.startswith("vae.")}
+    options = RECIPES["vae"](vae=latent.vae)
+    return replace(latent, options=options, tensors=tensors, vae=None, progress=Progress())
 
 
 def carries(latent, vae):

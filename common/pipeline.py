@@ -29,8 +29,8 @@ class Pipeline:
         """Load the checkpoint at a path (None: the tree's own of this kind), and print which it is."""
         checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
         if device.is_main_process:
-            about = f"{checkpoint.options.kind}, {checkpoint.progress.epoch:.3g} epochs of {checkpoint.spec.name}"
-            print(f"model: {checkpoint.path} ({about})")
+            epochs = f", {checkpoint.progress.epoch:.3g} epochs" if checkpoint.progress.epoch else ""  # none of a VAE inside
+            print(f"model: {checkpoint.path} ({checkpoint.options.kind}{epochs} of {checkpoint.spec.name})")
         return checkpoint
 
     def load_model(self, path, kind, where):

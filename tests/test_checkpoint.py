@@ -12,7 +12,7 @@ from conftest import ROOT, assert_user_error, run_script
 from pydantic_core import to_jsonable_python
 from safetensors.numpy import load_file, save
 
-from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, load_vae_checkpoint, save_checkpoint
+from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
@@ -243,13 +243,13 @@ def test_a_new_decoder_for_the_same_latents(tmp_path):
 
 def test_a_vae_is_found_in_a_latent_model_too(path):
     latent = shipped_weights(ROOT / "pytorch", "ldm")
-    found, tensors = load_vae_checkpoint(latent), load_checkpoint(latent).tensors
+    found, tensors = load_checkpoint(latent, "vae"), load_checkpoint(latent).tensors
     assert found.options.vae == load_checkpoint(latent).vae and found.vae is None
     assert found.tensors and all(n.startswith("model.") for n in found.tensors)
     for name, array in found.tensors.items():
         np.testing.assert_array_equal(array, tensors[name.replace("model.", "vae.", 1)])
     with pytest.raises(UserError, match="holds a ddpm model where a vae model is needed"):
-        load_vae_checkpoint(path)
+        load_checkpoint(path, "vae")
 
 
 def test_a_vae_of_before_the_term_for_detail_had_none(tmp_path):

@@ -174,7 +174,8 @@ class TrainLDM(TrainDiffusion):
     images: ClassVar[int] = 2_400_000
 
     vae_checkpoint: Path | None = None
-    """Run folder or checkpoint file of the VAE (None: the last run, else the shipped weights)."""
+    """Run folder or checkpoint file of the VAE, or of a model that holds it (None: the last run, else the shipped
+    weights)."""
     sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0, end=0.3)
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from pydantic_core import to_jsonable_python
 
-from common.checkpoint import Checkpoint, load_checkpoint, load_vae_checkpoint, save_checkpoint
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.errors import UserError
 from common.files import CHECKPOINT, lock, run_folder, write_json
 from common.options.recipes import undistilled
@@ -75,7 +75,7 @@ class Run:
         options, spec, path = self.options, self.spec, self.options.training.init_from
         if not path:
             return None
-        begun = load_vae_checkpoint(path) if options.kind == "vae" else load_checkpoint(path, options.kind)
+        begun = load_checkpoint(path, options.kind)
         network = "vae" if options.kind == "vae" else "unet"
         found, wanted = ({network: asdict(getattr(each, network))} for each in (begun.options, options))
         if sizes := " ".join(differing(found, wanted)):
