@@ -29,8 +29,9 @@ class Pipeline:
         """Load the checkpoint at a path (None: the tree's own of this kind), and print which it is."""
         checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
         if device.is_main_process:
-            epochs = f", {checkpoint.progress.epoch:.3g} epochs" if checkpoint.progress.epoch else ""  # none of a VAE inside
-            print(f"model: {checkpoint.path} ({checkpoint.options.kind}{epochs} of {checkpoint.spec.name})")
+            epochs = checkpoint.progress.epoch  # 0 of a VAE that a latent model holds
+            trained = f", {epochs:.3g} epochs" if epochs else ""
+            print(f"model: {checkpoint.path} ({checkpoint.options.kind}{trained} of {checkpoint.spec.name})")
         return checkpoint
 
     def load_model(self, path, kind, where):

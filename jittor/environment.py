@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import ssl
+import subprocess
 import sys
 import sysconfig
 from contextlib import contextmanager
@@ -20,6 +21,16 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import PLACE, UserError, os_error_text
+
+KERNEL = """#define JIT 1
+#define JIT_cpu 1
+#include <algorithm>
+#include <cmath>
+#include "fused_op.h"
+#include "misc/cpu_math.h"
+#include "ops/op_register.h"
+#include "var.h"
+"""
 
 
 def cuda_works():
@@ -96,6 +107,31 @@ def in_home():
         os.environ["HOME"] = usual or home()
 
 
+def precompile_headers(jittor):
+    """Have g++ parse the headers that every kernel includes once, not per kernel, which takes most of its time.
+
+    g++ uses the result only if it fits a kernel's options; if it cannot be made, kernels compile as without it."""
+    flags, cache = jittor.flags, Path(jittor.flags.cache_path)
+    header, parsed = cache / "kernel.h", cache / "kernel.h.gch"  # names that g++ looks for
+    core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
+    if flags.cc_type != "g++":
+        return
+    if not parsed.is_file() or parsed.stat().st_mtime < core:
+        written, compiled = cache / f"{os.getpid()}.h", cache / f"{os.getpid()}.gch"  # another process may do the same
+        try:
+            written.write_text(KERNEL)
+            os.replace(written, header)
+            options = jittor.compiler.fix_cl_flags(flags.cc_flags)
+            command = f"{flags.cc_path} -c -x c++-header {header} {options} -g -o {compiled}"  # kernels have -g too
+            if subprocess.run(command, shell=True, stderr=subprocess.DEVNULL).returncode:
+                return
+            os.replace(compiled, parsed)
+        finally:
+            written.unlink(missing_ok=True)
+            compiled.unlink(missing_ok=True)
+    flags.cc_flags += f" --include={header} "
+
+
 def settle():
     """Set the environment variables that Jittor reads. UserError if it cannot work here."""
     if sys.platform == "win32":
@@ -136,6 +172,7 @@ def import_quietly():
             import jittor
         except SystemExit:  # code 0, no message: its first part was incomplete, or from another folder
             raise UserError("Jittor compiled a part of itself again: run the same command once more") from None
+    precompile_headers(jittor)
     if "JITTOR_HOME" in os.environ:  # for the shell that compiles a kernel
         jittor.flags.python_path = f"HOME={home()};{jittor.flags.python_path}"
 

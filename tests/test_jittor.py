@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -40,6 +41,35 @@ print("fine")
 """)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
     assert result.stderr == ""
+
+
+def test_headers_are_parsed_once(jt, tmp_path):
+    """g++ takes the parsed header for a kernel's options, and compiles the same; it is made again after a new core."""
+    from environment import KERNEL, precompile_headers
+
+    (tmp_path / "jittor_core.so").touch()
+    flags = SimpleNamespace(cache_path=str(tmp_path), cc_type="g++", cc_path=jt.flags.cc_path)
+    own = re.sub(r"--include=\S+", "", jt.flags.cc_flags)
+
+    def precompile(cc_flags=own):
+        flags.cc_flags = cc_flags
+        precompile_headers(SimpleNamespace(flags=flags, compiler=jt.compiler))
+        assert {path.name for path in tmp_path.iterdir()} <= {"jittor_core.so", "kernel.h", "kernel.h.gch"}
+        return tmp_path / "kernel.h.gch"
+
+    assert precompile("--no-such-option").exists() is False and flags.cc_flags == "--no-such-option"
+    parsed = precompile()
+    assert (tmp_path / "kernel.h").read_text() == KERNEL and f"--include={tmp_path}/kernel.h" in flags.cc_flags
+    first = parsed.stat().st_mtime
+    assert precompile().stat().st_mtime == first
+    os.utime(tmp_path / "jittor_core.so", (first + 9, first + 9))
+    assert precompile().stat().st_mtime > first
+
+    (tmp_path / "kernel_op.cc").write_text(KERNEL + "namespace jittor { void FusedOp::jit_run() { LOGe << num(); } }")
+    options = f"-Winvalid-pch -H -S -g {jt.compiler.fix_cl_flags(flags.cc_flags)}"
+    command = f"{flags.cc_path} {options} {tmp_path}/kernel_op.cc"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+    assert f"! {parsed}" in result.stderr and "warning" not in result.stderr, result.stderr
 
 
 @pytest.mark.parametrize("script, arguments", [
