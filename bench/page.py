@@ -8,9 +8,10 @@ import sys
 from time import perf_counter
 
 from playwright.sync_api import sync_playwright
-from rounds import ROOT, Rounds, write
+from rounds import ROOT, write
 
 from common.options.command_line import run
+from common.options.fields import Count, options_class
 from publish import spread
 
 TIMES = "from address to digits", "twenty digits, 1 call", "twenty digits, 7 calls"
@@ -24,6 +25,12 @@ REDRAW = """async (calls) => {
     while (!status.textContent) await new Promise((resolve) => setTimeout(resolve, 1));
     return performance.now() - start;
 }"""
+
+
+@options_class
+class Visits:
+    rounds: Count = 7
+    """Times that the page is loaded."""
 
 
 def main(options):
@@ -49,4 +56,4 @@ def main(options):
 
 
 if __name__ == "__main__":
-    run(main, Rounds, __doc__)
+    run(main, Visits, __doc__)

@@ -69,7 +69,8 @@ def write(part, options, results, least=7, **about):
     if options.rounds < least:
         return print(f"fewer than {least} rounds: {RESULTS} stays as it is")
     before = read_json(RESULTS) if RESULTS.is_file() else {}
-    hardware = f"{cpu_name()}, {cores()} cores" if options.device == "cpu" else options.device
+    device = getattr(options, "device", "cpu")
+    hardware = f"{cpu_name()}, {cores()} cores" if device == "cpu" else device
     about |= {"hardware": hardware, "rounds": options.rounds, "date": date.today().isoformat(), "results": results}
     write_json(RESULTS, before | {part: about})
     return print(RESULTS)

@@ -100,7 +100,8 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 raise UserError(f"{path} is from another version of Simple-LDM: use that version, or {retrain(kind)}")
             recipe = RECIPES[header["kind"]]
             before = {"detail_weight": 0.0} if recipe.kind == "vae" else {}  # of older VAEs
-            inner = kind == "vae" and undistilled(recipe.kind) == "ldm"
+            latent = undistilled(recipe.kind) == "ldm"
+            inner = latent and kind == "vae"
             if kind and undistilled(recipe.kind) != kind and not inner:
                 needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
@@ -110,7 +111,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             kinds = {name: file.get_slice(name).get_dtype() for name in names}
             if other := [name for name in names if kinds[name] not in ("F16", "F32")]:
                 raise ValueError(f"{other[0]} has the type {kinds[other[0]]}, not F16 or F32")
-            if bool(header["vae"]) != (undistilled(recipe.kind) == "ldm"):
+            if bool(header["vae"]) != latent:
                 raise ValueError("a latent model must contain its VAE, and no other model may")
             checkpoint = Checkpoint(
                 options=recipe(**(before | header["options"])),
@@ -126,7 +127,8 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
 
 
 def vae_in(latent):
-    """A latent model's checkpoint as that of its VAE."""
+    """The VAE inside a latent model's checkpoint, as a checkpoint of its own, with default options and no progress: how
+    it was trained is not known."""
     tensors = {n.replace("vae.", "model.", 1): a for n, a in latent.tensors.items() if n.startswith("vae.")}
     options = RECIPES["vae"](vae=latent.vae)
     return replace(latent, options=options, tensors=tensors, vae=None, progress=Progress())
@@ -134,8 +136,8 @@ def vae_in(latent):
 
 def carries(latent, vae):
     """Whether a latent model's checkpoint holds the same VAE weights as a VAE's checkpoint."""
-    names = [name for name in vae.tensors if name.startswith("model.")]
-    return all(np.array_equal(vae.tensors[name], latent.tensors.get(name.replace("model", "vae", 1))) for name in names)
+    held = vae_in(latent).tensors
+    return all(np.array_equal(a, held.get(name)) for name, a in vae.tensors.items() if name.startswith("model."))
 
 
 def retrain(kind):

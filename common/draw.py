@@ -63,15 +63,15 @@ def sample_images(model, sampler, seed, y, batch_size=500):
     return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
 
 
-def process_grid(model, sampler, seed, y, columns=10):
+def process_grid(model, sampler, seed, y):
     """The denoising of a seed's first samples under conditions y, a row each from noise to image: a grid, uint8."""
-    states = model.denoising(sampler, seed, np.arange(len(y)), y, columns)
+    states = model.denoising(sampler, seed, np.arange(len(y)), y, count=10)
     return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
 
 
-def sweep_grid(model, sampler, seed, columns=8):
+def sweep_grid(model, sampler, seed):
     """A grid, uint8: a block per measure, from its 2nd to its 98th percentile; a row per class, of the same noise."""
-    blocks, classes = [], np.arange(min(len(model.spec.classes), 10))
+    blocks, classes, columns = [], np.arange(min(len(model.spec.classes), 10)), 8
     labels = np.repeat(classes, columns)  # also the indices of the noise, so that a row shares its noise
     for name, measure in model.spec.measures.items():
         low, high = ([measure.at(percentile, label) for label in classes] for percentile in (2, 98))

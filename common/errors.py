@@ -15,13 +15,18 @@ CURES = {
 }
 
 
+def escaped(text):
+    """Text with control characters and line breaks as escapes, such as \\n, so that it stays in its line."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text)
+
+
 class UserError(Exception):
     """A mistake that the user can correct. The message is one line that names the file and the cure.
 
-    Names in it may come from a file: their control characters and line breaks are shown as escapes, such as \\n."""
+    Names in it may come from a file: they are escaped()."""
 
     def __init__(self, text):
-        super().__init__(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", lambda found: repr(found[0])[1:-1], text))
+        super().__init__(escaped(text))
 
 
 class Missing(UserError):

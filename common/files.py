@@ -112,10 +112,10 @@ def read_json(path, cure=None):
 
 def lock(folder):
     """Lock a folder until this process ends; keep the returned lock. UserError if another process has locked it."""
-    remove_left(folder)
     held = FileLock(folder / ".lock")
     try:
         held.acquire(timeout=0)
     except Timeout:
         raise UserError(f"{folder} is in use by another process: wait for it, or choose another --out") from None
+    remove_left(folder)
     return held

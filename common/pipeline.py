@@ -7,7 +7,7 @@ from common.data.dataset import data_as_it_is, open_dataset
 from common.data.source import few
 from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
-from common.errors import UserError
+from common.errors import UserError, escaped
 from common.files import CHECKPOINT, run_folder
 from common.training.run import check_kind
 
@@ -29,9 +29,10 @@ class Pipeline:
         """Load the checkpoint at a path (None: the tree's own of this kind), and print which it is."""
         checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
         if device.is_main_process:
-            epochs = checkpoint.progress.epoch  # 0 of a VAE that a latent model holds
+            epochs = checkpoint.progress.epoch  # 0 of a VAE taken from a latent model, where its own are not stored
             trained = f", {epochs:.3g} epochs" if epochs else ""
-            print(f"model: {checkpoint.path} ({checkpoint.options.kind}{trained} of {checkpoint.spec.name})")
+            about = f"{checkpoint.path} ({checkpoint.options.kind}{trained} of {checkpoint.spec.name})"
+            print(f"model: {escaped(about)}")
         return checkpoint
 
     def load_model(self, path, kind, where):

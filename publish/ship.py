@@ -107,7 +107,10 @@ def main(options: Ship):
     for folder in options.runs:
         if folder.resolve().parent.name != "runs" or not folder.is_dir():
             raise UserError(f"{folder} is not a folder in a tree's runs/: only such runs can be shipped")
-        checkpoint = load_checkpoint(folder, "vae" if options.decoder else None)
+        checkpoint = load_checkpoint(folder)
+        if options.decoder and checkpoint.options.kind != "vae":
+            held = f"{folder} holds a {checkpoint.options.kind} model"
+            raise UserError(f"{held}: with --decoder give a run of train_mnist_vae.py")
         if part_done(checkpoint.options, checkpoint.progress) < 1:
             stopped = f"{folder} stopped at epoch {checkpoint.progress.epoch:.1f}"
             raise UserError(f"{stopped}: finish it with --resume first")

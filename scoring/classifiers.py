@@ -15,6 +15,7 @@ from filelock import FileLock
 from common.data import prepared
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing
+from common.data.spec import MNIST
 from common.errors import UserError
 from common.files import ROOT, digest, write_tensors
 from common.options.command_line import run
@@ -22,7 +23,6 @@ from common.options.fields import options_class
 from common.options.where import Flat
 
 NAMES = ("pooled", "residual", "patches")  # of scoring.networks
-MNIST = "649ad68afef80c09"  # digest of the repository's MNIST
 WEIGHTS = ROOT / "scoring" / "weights"  # MNIST's classifiers, and its floors
 EPOCHS = 60  # for data other than MNIST
 CLUSTERS = 20  # for data without labels

@@ -69,13 +69,13 @@ def fraction_in_manifold(points, centres):
     return float((pairwise_distances_argmin_min(points, moved, metric="sqeuclidean")[1] <= largest).mean())
 
 
-def distance_to_training(images, data, piece=10_000):
+def distance_to_training(images, data):
     """Mean Euclidean distance, in grey levels, from the first 2,000 images to their nearest training images."""
     from sklearn.metrics import pairwise_distances_argmin_min
 
     flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
     points, training = flat(images[:MEMORY_SAMPLE]), data.train.images
-    pieces = (flat(training[start : start + piece]) for start in range(0, len(training), piece))
+    pieces = (flat(training[start : start + 10_000]) for start in range(0, len(training), 10_000))
     return float(np.min([pairwise_distances_argmin_min(points, x)[1] for x in pieces], axis=0).mean())
 
 

@@ -489,3 +489,9 @@ def test_the_list_of_emoji(tmp_path):
 """)
     found = [("smileys and emotion", "grinning face", "\U0001F600"), ("symbols", "keycap: #", "#\ufe0f\u20e3")]
     assert list(emoji.emoji()) == found
+
+
+def test_names_in_the_data_stay_in_their_line():
+    data = open_dataset()
+    named = replace(data, spec=replace(data.spec, classes=("a\nb", "\x1b[2J")))
+    assert r"2 classes (a\nb, \x1b[2J)" in str(named)

@@ -414,8 +414,10 @@ def test_a_batch_too_large_for_the_memory(tree, tmp_path):
 def test_two_runs_into_one_folder(tree, tmp_path):
     first = begin(tree, tmp_path, "--epochs", "1000")
     wait_for(first, tmp_path / "checkpoint.safetensors")
+    (tmp_path / "checkpoint.safetensors.4194304.tmp").touch()  # perhaps of the first, if that runs in another container
     second = run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path, "--resume", "auto")
     assert_user_error(second, tmp_path, "in use by another process", "--out")
+    assert (tmp_path / "checkpoint.safetensors.4194304.tmp").exists()
     assert first.poll() is None
     first.kill()
     first.communicate()

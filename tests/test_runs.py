@@ -28,6 +28,7 @@ from common.data.dataset import open_dataset
 from common.data.spec import Measure
 from common.diffusion.space import Pixels
 from common.errors import UserError
+from common.files import shipped_weights
 from common.options.networks import UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, DistillDDPM, DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Clock, Progress
@@ -411,6 +412,17 @@ def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
         options = recipe(training=training, unet=UNetConfig(**fitted).fitted((4, 8, 8)))
         with pytest.raises(UserError, match=message):
             Run(options, spec, device).start()
+
+
+def test_a_vae_has_no_conditions_to_learn_again(trees, capsys):
+    cpu, latent = trees["pytorch"].cpu, shipped_weights(ROOT / "pytorch", "ldm")
+    space, spec = SimpleNamespace(tensors=lambda device: {}), replace(open_dataset().spec, classes=("a", "b"))
+    told = "had another VAE, other measures, other classes: this training must learn that again"
+    for options, said in ((TrainVAE(), ""), (TrainLDM(), told)):
+        trainer = SimpleNamespace(run=SimpleNamespace(options=options, spec=spec), space=space, device=cpu)
+        Trainer.note_differences(trainer, load_checkpoint(latent, options.kind))
+        found = capsys.readouterr().out
+        assert said in found and bool(found) == bool(said)
 
 
 def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):

@@ -213,7 +213,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
     shutil.copy(trained.folder / "ldm" / "checkpoint.safetensors", path)
-    arguments = ("--limit", 64, "--batch-size", 32, "--warmup", 1, "--out", out)
+    arguments = ("--limit", 512, "--batch-size", "None", "--warmup", 1, "--out", out)  # None: 256
     run = lambda *more: run_script(trained.tree, "distill_mnist_ldm.py", *arguments, *more)
     result = run("--teacher", path, "--epochs", 1)
     assert result.returncode == 0, result.stderr
@@ -247,6 +247,8 @@ def test_shipping(trained, tmp_path):
     for other in (tmp_path / "own", runs / "ldm" / "checkpoint.safetensors"):
         with pytest.raises(UserError, match="is not a folder in a tree's runs/"):
             ship.main(ship.Ship(runs=(other,)))
+    with pytest.raises(UserError, match="holds a ldm model: with --decoder give a run of train_mnist_vae"):
+        ship.main(ship.Ship(runs=(runs / "ldm",), decoder=True))
     losses = read_metrics(runs / "ldm")["loss"]
     (weights / "ldm.csv").rename(weights / "metrics.csv")
     assert read_metrics(weights)["loss"].mean() == pytest.approx(losses.mean(), rel=0.01)

@@ -14,7 +14,7 @@ from common.data.pictures import Preprocessing
 from common.data.prepared import HELD_OUT, mapped, prepare
 from common.data.spec import MNIST, Spec, measured
 from common.data.strokes import measure
-from common.errors import Missing, UserError
+from common.errors import Missing, UserError, escaped
 from common.files import DATA, ROOT, catch_damage, read_json, write_tensors
 
 CLASSES = ROOT / "data" / "classes"  # class names of known data sets, a file per digest
@@ -136,7 +136,7 @@ class Dataset:
             facts.append(f"no test part: every {HELD_OUT}th picture held out")
         if train < FEW:
             facts.append("few pictures: a model may copy them, which training_distance in a score shows")
-        return f"{self.place}: {', '.join([*facts, *about['notes']])}"
+        return escaped(f"{self.place}: {', '.join([*facts, *about['notes']])}")
 
 
 def open_dataset(place=None, preprocessing=None):

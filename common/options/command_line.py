@@ -10,7 +10,7 @@ from types import UnionType
 import tyro
 from pydantic import ValidationError
 
-from common.errors import UserError, message, os_error_text
+from common.errors import UserError, escaped, message, os_error_text
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
@@ -115,5 +115,5 @@ def fail(message):
     """Print the message and exit with code 2; other processes wait 5 s first, as the first usually speaks for all."""
     process = int(os.environ.get("RANK", os.environ.get("OMPI_COMM_WORLD_RANK", 0)))
     time.sleep(5 if process else 0)
-    print(f"error{f' in process {process}' if process else ''}: {message}", file=sys.stderr, flush=True)
+    print(f"error{f' in process {process}' if process else ''}: {escaped(message)}", file=sys.stderr, flush=True)
     raise SystemExit(2)

@@ -133,7 +133,8 @@ class TrainDiffusion:
     training: Flat[Training] = Training()
     where: Flat[Where] = Where()
     measures: tuple[str, ...] | None = None
-    """Measures to condition on: of strokes, or columns of measures.csv (None: all there are)."""
+    """Measures to condition on, of strokes or columns of measures.csv (None: all of measures.csv; for MNIST, all of
+    strokes)."""
     label_dropout: Fraction = 0.15
     """Probability of dropping the class in training, for classifier-free guidance."""
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -183,7 +184,7 @@ class TrainLDM(TrainDiffusion):
 class Distill:
     """The options that both distillation scripts share."""
 
-    training: Flat[Training]
+    training: Flat[Training] = Training(batch_size=64, learning_rate=1e-4, hold=0.6)
     where: Flat[Where] = Where()
     consistency: Fraction = 0.1
     """Fraction of training, at its start, by the consistency loss alone; then a discriminator joins."""
@@ -201,19 +202,13 @@ class Distill:
         return check_sampler(self)
 
 
-ADVERSARIAL = {"batch_size": 64, "learning_rate": 1e-4, "hold": 0.6}
-
-
 @options_class
 class DistillDDPM(Distill):
     """Distil the pixel DDPM into a model that samples in one network call, without guidance."""
 
     kind: ClassVar[str] = "ddpm-distilled"
     script: ClassVar[str] = "distill_mnist.py"
-
     images: ClassVar[int] = 240_000
-
-    training: Flat[Training] = Training(**ADVERSARIAL)
 
 
 @options_class
@@ -222,10 +217,7 @@ class DistillLDM(Distill):
 
     kind: ClassVar[str] = "ldm-distilled"
     script: ClassVar[str] = "distill_mnist_ldm.py"
-
     images: ClassVar[int] = 600_000
-
-    training: Flat[Training] = Training(**ADVERSARIAL)
 
 
 RECIPES = {recipe.kind: recipe for recipe in (TrainDDPM, TrainVAE, TrainLDM, DistillDDPM, DistillLDM)}

@@ -35,12 +35,13 @@ class Trainer:
     def note_differences(self, begun):
         """Print what differs, apart from weights, in the checkpoint that this training begins with."""
         run, process = self.run, lambda options: getattr(options, "diffusion", None)
+        conditional = run.options.kind != "vae"
         vae = lambda tensors: {n: a.astype("f4").tobytes() for n, a in tensors.items() if n.startswith("vae.")}
         differs = {
             "another VAE": vae(self.space.tensors(self.device)) != vae(begun.tensors),
             "another diffusion process": process(run.options) != process(begun.options),
-            "other measures": [*run.spec.measures] != [*begun.spec.measures],
-            "other classes": run.spec.classes != begun.spec.classes,
+            "other measures": conditional and [*run.spec.measures] != [*begun.spec.measures],
+            "other classes": conditional and run.spec.classes != begun.spec.classes,
         }
         if names := [name for name, it_does in differs.items() if it_does]:
             print(f"note: {begun.path} had {', '.join(names)}: this training must learn that again")

@@ -25,7 +25,7 @@ def main(options):
     if teacher.recipe.diffusion.prediction != "v":
         raise UserError(f"{path} does not predict v: train a teacher with --diffusion.prediction v")
     copied = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
-    options = replace(options, **copied)
+    options = replace(options, **copied, training=options.training.fitted(space.shape))
     train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
     spec, run = train.spec, Run(options, train.spec, device)
     x_0_of, conditions = space.batches(train.images, device, options.training), train.conditions
