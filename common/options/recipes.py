@@ -163,6 +163,7 @@ class TrainDDPM(TrainDiffusion):
     images: ClassVar[int] = 1_440_000
 
     preprocessing: Flat[Preprocessing] = Preprocessing()
+    sampler: SamplerConfig = SamplerConfig(end=0.2)
 
 
 @options_class
