@@ -133,8 +133,7 @@ class TrainDiffusion:
     training: Flat[Training] = Training()
     where: Flat[Where] = Where()
     measures: tuple[str, ...] | None = None
-    """Measures to condition on, of strokes or columns of measures.csv (None: all of measures.csv; for MNIST, all of
-    strokes)."""
+    """Measures to condition on (None: columns of measures.csv; for MNIST, those of strokes)."""
     label_dropout: Fraction = 0.15
     """Probability of dropping the class in training, for classifier-free guidance."""
     diffusion: DiffusionConfig = DiffusionConfig()
@@ -176,8 +175,7 @@ class TrainLDM(TrainDiffusion):
     images: ClassVar[int] = 2_400_000
 
     vae_checkpoint: Path | None = None
-    """Run folder or checkpoint file of the VAE, or of a model that holds it (None: the last run, else the shipped
-    weights)."""
+    """Run folder or checkpoint of the VAE or a latent model (None: the last run, else the shipped weights)."""
     sampler: SamplerConfig = SamplerConfig(steps=7, shift=2.0, end=0.3)
 
 
