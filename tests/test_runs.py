@@ -198,7 +198,7 @@ def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
 
 
 def test_what_differs_from_the_weights_that_a_run_begins_with_is_said(trees, tmp_path, capsys):
-    trainer, spec = begin(trees["pytorch"], tmp_path, epochs=1), open_dataset().spec
+    trainer, spec = begin(trees["pytorch"], tmp_path, recipe=TrainDDPM, epochs=1), open_dataset().spec
     begun = Checkpoint(trainer.run.options, spec, {}, path="first")
     trainer.note_differences(begun)
     assert capsys.readouterr().out == ""
