@@ -196,7 +196,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 
 
 OWN = [
-    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, guidance=1.0, eta=0.0)),
+    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, end=0.2, guidance=1.0, eta=0.0)),
     (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, end=0.3, guidance=1.0, eta=0.0)),
     (DistillLDM, SamplerConfig(name="consistency", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
@@ -313,7 +313,7 @@ def test_report(tmp_path, monkeypatch):
     (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 1.0, "fid": 3.217,
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 0.2, "fid": 3.217,
          "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2},
         {**RESULT, "labels": "even", "fd": dict.fromkeys(NAMES, 0.4)},
