@@ -84,9 +84,8 @@ def find_checkpoint(path, tree, kind):
 
 
 def load_checkpoint(path, kind=None) -> Checkpoint:
-    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it.
-
-    For the kind "vae", a latent model's VAE is taken too."""
+    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it, or
+    latent where a VAE is wanted, which then is that model's own."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)
@@ -101,8 +100,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
             recipe = RECIPES[header["kind"]]
             before = {"detail_weight": 0.0} if recipe.kind == "vae" else {}  # of older VAEs
             latent = undistilled(recipe.kind) == "ldm"
-            inner = latent and kind == "vae"
-            if kind and undistilled(recipe.kind) != kind and not inner:
+            if kind and undistilled(recipe.kind) != kind and not (latent and kind == "vae"):
                 needed = f"where a {kind} model is needed: {retrain(kind)}"
                 raise UserError(f"{path} holds a {recipe.kind} model {needed}")
             names = file.keys()
@@ -121,7 +119,7 @@ def load_checkpoint(path, kind=None) -> Checkpoint:
                 vae=header["vae"] and VAEConfig(**header["vae"]),
                 path=path,
             )
-            return vae_in(checkpoint) if inner else checkpoint
+            return vae_in(checkpoint) if latent and kind == "vae" else checkpoint
     except DAMAGE as error:
         raise UserError(f"{path} is not a complete Simple-LDM checkpoint ({reason(error)}): {retrain(kind)}") from error
 
