@@ -603,7 +603,8 @@ def test_opened_as_a_data_set(place, tmp_path, monkeypatch):
     files = {f"shapes/{name}/{i}.png": picture(10 * i) for name in ("9", "10") for i in range(12)}
     files |= {"shapes/9/0.png": encoded(DEEP), "shapes/9/1.png": b"<html>"}
     files["shapes/10/0.png"] = encoded(np.zeros((2, 2, 4), np.uint8))  # transparent
-    data = open_dataset(write(place, files), Preprocessing(size=16))
+    path = write(place, files)
+    data = open_dataset(path, Preprocessing(size=16))
     assert data.spec.classes == ("9", "10") and data.spec.shape == (1, 16, 16)
     as_stored = data.train.rows(".order").argsort()
     images, labels = data.train.images[as_stored], data.train.labels[as_stored]
@@ -612,7 +613,7 @@ def test_opened_as_a_data_set(place, tmp_path, monkeypatch):
     assert images[1:, 0, 8, 8].tolist() == [*range(20, 101, 10), 255, *range(10, 101, 10)]
     assert images[0, 0, [0, 15], [0, 15]].tolist() == [0, 255]
     assert "1 unreadable pictures left out (shapes/9/1.png)" in str(data) and "class folders" in str(data)
-    assert open_dataset(write(place, files), Preprocessing(size=16, channels=3)).spec.digest == data.spec.digest
+    assert open_dataset(path, Preprocessing(size=16, channels=3)).spec.digest == data.spec.digest
 
 
 @pytest.mark.parametrize("top", [1, 16])
