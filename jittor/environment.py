@@ -112,10 +112,10 @@ def precompile_headers(jittor):
     compile a kernel. g++ uses the result (84 MB, in Jittor's cache) only where it fits a kernel's options, and reads
     the headers without it."""
     flags, cache = jittor.flags, Path(jittor.flags.cache_path)
-    header, parsed = cache / "kernel.h", cache / "kernel.h.gch"  # names that g++ looks for
-    core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
     if flags.cc_type != "g++":
         return
+    header, parsed = cache / "kernel.h", cache / "kernel.h.gch"  # names that g++ looks for
+    core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
     if not parsed.is_file() or parsed.stat().st_mtime < core:
         written, compiled = cache / f"{os.getpid()}.h", cache / f"{os.getpid()}.gch"  # another process may do the same
         try:
