@@ -16,13 +16,6 @@ from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, Tr
 from common.training.run import Run
 from common.training.trainer import Trainer
 
-rng = np.random.default_rng(0)
-
-
-def floats(*shape):
-    return rng.standard_normal(shape).astype(np.float32)
-
-
 NAN, PIXELS, LATENTS = np.nan, (1, 32, 32), (4, 8, 8)
 CONDITIONS = np.array([  # every kind of what is given and what is not
     (3, 0.5, -1, 2), (7, NAN, 1, NAN), (NAN, NAN, NAN, NAN), (0, NAN, NAN, NAN),
@@ -36,9 +29,14 @@ NETWORKS = {
 
 
 def weights_of(network):
-    """A scaled-down random value for each tensor: none is zero, none makes the output overflow."""
+    """A scaled-down random value for each tensor: none is zero, none makes the output overflow.
+
+    The seed keeps all decoded pixels 0.02 from -1 and 1, one of them beyond: the loss of detail clips there, and
+    rounding that takes one pixel across changes the gradient by up to 1e-2."""
+    random = np.random.default_rng(47)
     return {
-        name: floats(*value.shape) * (0.5 if len(value.shape) == 1 else 1 / np.sqrt(np.prod(value.shape[1:])))
+        name: random.standard_normal(value.shape).astype(np.float32)
+        * (0.5 if len(value.shape) == 1 else 1 / np.sqrt(np.prod(value.shape[1:])))
         for name, value in sorted(network.state_dict().items())
     }
 
@@ -64,7 +62,8 @@ def both(networks, compute):
 
 def test_outputs(pair):
     networks, kind, shape = pair
-    x, t, y, z = floats(4, *shape), np.array([0, 10, 500, 999]), CONDITIONS[:4], floats(4, *LATENTS)
+    x, z = (np.random.default_rng(0).standard_normal((4, *size)).astype(np.float32) for size in (shape, LATENTS))
+    t, y = np.array([0, 10, 500, 999]), CONDITIONS[:4]
 
     def outputs(tree, network, tensor):
         if kind == "vae":
@@ -170,7 +169,7 @@ def test_training_step(pair, tmp_path):
     assert len(state) < len(averages) < 2 * len(state)
     for name in averages:  # after two steps these are the gradients, and their squares
         a, b = tensors[name], other_tensors[name]
-        assert np.linalg.norm(a - b) <= 3e-4 * np.linalg.norm(a), name  # 1.6e-4 was seen
+        assert np.linalg.norm(a - b) <= 1e-4 * np.linalg.norm(a), name
     for prefix in ("train.model.weights.", "model."):  # Muon makes rounding larger where a matrix has almost no rank
         updates = [np.concatenate([(found[prefix + name] - state[name]).ravel() for name in state])
                    for found in (tensors, other_tensors)]  # fmt: skip
