@@ -84,8 +84,8 @@ def find_checkpoint(path, tree, kind):
 
 
 def load_checkpoint(path, kind=None) -> Checkpoint:
-    """Load a run folder or a checkpoint file; UserError unless it is whole and of this kind, or distilled from it, or
-    latent where a VAE is wanted, which then is that model's own."""
+    """Load a run folder or a checkpoint file. UserError unless it is whole and of this kind, distilled or not. If a VAE
+    is wanted, a latent model will do, too: its VAE is returned."""
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
     kind = kind and undistilled(kind)

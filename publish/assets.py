@@ -1,4 +1,4 @@
-"""Make every picture and table of the README from the shipped weights: python -m publish.assets
+"""Make the shipped models' pictures, scores and tables: python -m publish.assets
 
 Draws both trees' pictures, makes the page's files, runs the notebook, scores every sampler setting that has no result
 yet (two hours on one core for all), then writes tables and plots as publish.report does."""

@@ -44,9 +44,9 @@ class Function:
         return program.model_proto
 
     def to_files(self, place):
-        """(graph, weights, sizes): the bytes of an ONNX model whose large weights are in a file called `place`, as
-        float32; these weights as float16; the count of those stored unchanged, then, for each convolution in Winograd
-        form (see winograd.py), its pairs of channels, stored as 9 taps each, which become 36 numbers."""
+        """(graph, weights, sizes). graph: bytes of an ONNX model that reads its large weights, as float32, from a file
+        `place`. weights: these, as float16. sizes: how many are stored as they are; then, per convolution in Winograd
+        form (winograd.py), its pairs of channels, stored as 9 taps each, which become 36 numbers."""
         from onnx import TensorProto, numpy_helper
 
         model = self.to_onnx()

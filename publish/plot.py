@@ -43,13 +43,13 @@ def quality_against_time(results, marks, path):
 
 
 def spectra(results, path):
-    """Plot the power of generated digits over real ones' per octave of frequency, a line per result; grey: the spread
+    """Plot the power of generated digits over real ones' per band of frequency, a line per result; grey: the spread
     between training and test digits. Without results nothing is plotted."""
     if not results:
         return
     figure = Figure(figsize=(10, 4.5))
     axes = figure.subplots()
-    frequencies = 32 * np.sqrt(BOUNDS[1:] * BOUNDS[:-1])  # the middles of the octaves, in cycles a picture
+    frequencies = 32 * np.sqrt(BOUNDS[1:] * BOUNDS[:-1])  # the middles of the bands, in cycles a picture
     for r in results:
         style = {"color": COLORS[r["model"]], "linestyle": DASHES[r["tree"]], "linewidth": 1, "marker": "."}
         label = f"{MODELS[r['model']]}, {FRAMEWORKS[r['tree']]}, {r['steps']} calls"

@@ -1,4 +1,4 @@
-"""Make the tables and plots of READMEs and docs from every result.json and asset/bench.json: python -m publish.report
+"""Make the READMEs' tables and asset/ from every result.json and asset/bench.json: python -m publish.report
 
 Results of 1,000 images or more are copied to asset/results/, from which results.md, pictures.md, the plots in
 asset/ and the READMEs' tables (between their markers) are made. A number that was not measured is in no table."""
@@ -52,12 +52,12 @@ classifiers assign to the requested class.
 
 """
 TEXTURE = """\
-Power of generated over real digits in octaves of frequency, in cycles per image: log2 of the ratio, 0 if equal; grey
+Power of generated over real digits in bands of frequency, in cycles per image: log2 of the ratio, 0 if equal; grey
 levels: distance between the histograms, 0 to 1; pieces: the fraction of digits in more than one piece.
 
 """
-OCTAVES = "1-3", "3-6", "6-11", "11-16", "16-23"  # of scoring.texture's, at 32x32
-OTHERS = "\n`weights 012345`: other weights than those in the repository, by their hash.\n"
+BANDS = "1-3", "3-6", "6-11", "11-16", "16-23"  # of scoring.texture's, at 32x32
+OTHERS = "\n`weights 012345`: another file than the repository's, by its hash.\n"
 FEWER = "\n`num 1000`: so many images, against as many real ones; comparable only with each other.\n"
 
 
@@ -207,13 +207,13 @@ def ranks(results):
 def textures(results):
     """Texture, grey levels and pieces of generated digits beside real ones', as Markdown; "" if no result has them."""
     def cells(found):
-        octaves = (f"{octave:+.2f}" for octave in found["spectrum"])
-        return *octaves, f"{found['levels']:.3f}", f"{found['pieces']:.3f}"
+        bands = (f"{band:+.2f}" for band in found["spectrum"])
+        return *bands, f"{found['levels']:.3f}", f"{found['pieces']:.3f}"
 
     found = [r for r in results if "spectrum" in r]
     rows = [(*names(r, r["unusual"]), *cells(r)) for r in found]
     rows += [("training digits, either way", "", "", *cells(r["floor"])) for r in found[:1]]
-    header = ("model", "framework", "sampler, calls", *OCTAVES, "grey levels", "pieces")
+    header = ("model", "framework", "sampler, calls", *BANDS, "grey levels", "pieces")
     return TEXTURE + table(rows, header) if rows else ""
 
 

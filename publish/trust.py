@@ -33,7 +33,7 @@ HEAD = """\
 # What the offline metric sees: {name}
 
 Each classifier's distance over its floor, and the mean of the three, of {count:,} real training images, damaged in
-known ways, against {reals:,} other {part} images. Then their texture: the octave of the spectrum that differs most
+known ways, against {reals:,} other {part} images. Then their texture: the band of the spectrum that differs most
 (log2 of the ratio of power), the distance between the histograms of grey levels, and for grey images the fraction in
 more than one piece. Half a pixel of shift or of stroke width also blurs. Rank correlations of the classifiers: {ranks}.
 
@@ -44,7 +44,7 @@ DRAWN = """
 The same for samples of one model with several settings. Rank correlations of the classifiers: {ranks}.
 
 """
-HEADER = ("damage", *NAMES, "mean", "octave", "levels", "pieces")
+HEADER = ("damage", *NAMES, "mean", "band", "levels", "pieces")
 
 
 def moved(images, right, down=0.0):

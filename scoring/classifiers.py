@@ -86,7 +86,7 @@ def features(images, data):
 
 
 def rescaling(features):
-    """(mean (D,), matrix (D, D)) of a map that takes the square root of the variance along each principal direction.
+    """(mean (D,), matrix (D, D)) of a map that turns the variance along each principal axis into its square root.
 
     Unscaled, 128 features have an effective dimension of 7, and differences between classes hide all others; fully
     whitened, noise hides a missing class."""

@@ -55,8 +55,8 @@ def fraction_in_manifold(points, centres):
     neighbour. Precision: generated points, real centres; recall: real points, generated centres (Kynkäänniemi et al.
     2019, equation 2).
 
-    One nearest-neighbour search tests all balls: an added axis moves a centre of radius r by sqrt(R^2 - r^2), where R
-    is the largest r, so that a point is inside a ball if its new distance to the centre is at most R."""
+    One nearest-neighbour search tests all balls. Each centre gets one more coordinate, sqrt(R^2 - r^2) for its radius r
+    and the largest radius R, and each point 0: a point is in a ball if its distance is now at most R."""
     from sklearn.metrics import pairwise_distances_argmin_min  # slow to import
     from sklearn.neighbors import NearestNeighbors
 
@@ -122,8 +122,8 @@ def mean(parts):
 
 
 def floor(counts, data, part="test", label=None):
-    """The scores of real images for counts (fake, real): the mean of what compare() and texture() give for FLOOR_SETS
-    random sets of training images against other images of a part and a class (real_picks). Cached; takes minutes.
+    """What real images score: the mean over FLOOR_SETS random sets of counts[0] training images, each compared with
+    counts[1] others of a part and a class (real_picks) by compare() and texture(). Cached; takes minutes.
 
     training_distance: that of test images to training images."""
     split, picked = real_picks(counts[1], data, part, label)
@@ -152,8 +152,8 @@ def over_floor(fd, floors):
 
 
 def offline_metric(fake, real, data, part="test", label=None):
-    """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all. Where
-    there are fewer than N training images for the floor, as many random ones of the N are compared.
+    """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all. If
+    the floor has fewer than N training images, only as many of the N, at random, are compared.
 
     `over_floor`: mean Frechet distance / floor, 1 for real images; `fd`: Frechet distance by each classifier;
     `precision`, `recall`; `confident`: fraction of fake images with a class probability above 0.9; `classes`: images

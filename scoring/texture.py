@@ -1,21 +1,21 @@
-"""What classifiers do not see: fine texture, grey levels, broken strokes. Needs no weights; works on any images."""
+"""What classifiers see only in part: fine texture, grey levels, broken strokes. No weights; any images."""
 import numpy as np
 from scipy import ndimage
 
-BOUNDS = np.array([1, 3, 6, 11, 16, 23]) / 32  # of octaves, in cycles per pixel; 0.5 is the Nyquist frequency
+BOUNDS = np.array([1, 3, 6, 11, 16, 23]) / 32  # of bands, in cycles per pixel; 0.5 is the Nyquist frequency
 INK = 60  # pixels above this grey level belong to a stroke
 LEAST = 1e-9  # added to the power, so that 0 has a logarithm
 
 
 def power(images):
-    """Mean power of images (N, C, H, W) uint8, scaled to 0..1, in each octave: (5,)."""
+    """Mean power of images (N, C, H, W) uint8, scaled to 0..1, in each band: (5,)."""
     total = 0
     for start in range(0, len(images), 500):
         part = images[start : start + 500].astype(np.float32) / 255
         total += (np.abs(np.fft.fft2(part)) ** 2).sum(axis=(0, 1))
     down, right = map(np.fft.fftfreq, images.shape[2:])
-    octave = np.digitize(np.hypot(down[:, None], right), BOUNDS)
-    return np.array([total[octave == i].mean() for i in range(1, len(BOUNDS))]) / len(images) + LEAST
+    band = np.digitize(np.hypot(down[:, None], right), BOUNDS)
+    return np.array([total[band == i].mean() for i in range(1, len(BOUNDS))]) / len(images) + LEAST
 
 
 def levels(images):
@@ -31,7 +31,7 @@ def in_pieces(images):
 def texture(fake, real):
     """Fake images compared with real ones, both (N, C, H, W) uint8.
 
-    `spectrum`: log2 of the ratio of power in each octave, 0 if equal; `texture`: the entry of largest absolute value;
+    `spectrum`: log2 of the ratio of power in each band, 0 if equal; `texture`: the entry of largest absolute value;
     `levels`: total variation distance between the histograms of grey levels, 0 to 1; `pieces`, for grey images: the
     fraction of fake ones with strokes in several pieces."""
     spectrum = np.log2(power(fake) / power(real))
@@ -45,6 +45,6 @@ def texture(fake, real):
 
 def texture_text(found):
     """The result of texture() in words."""
-    octaves = " ".join(f"{octave:+.2f}" for octave in found["spectrum"])
+    bands = " ".join(f"{band:+.2f}" for band in found["spectrum"])
     pieces = f", {found['pieces']:.3f} in pieces" if "pieces" in found else ""
-    return f"spectrum {octaves} (log2, coarse to fine), grey levels {found['levels']:.3f} apart{pieces}"
+    return f"spectrum {bands} (log2, coarse to fine), grey levels {found['levels']:.3f} apart{pieces}"

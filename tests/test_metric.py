@@ -194,7 +194,7 @@ def test_the_worse_the_damage_the_greater_the_distance(name, real, of_real):
 
 
 def test_texture_of_pictures_made_by_hand():
-    """Waves of 2, 8 and 14 cycles a picture, of which the last, in an octave of its own, is halved; a stroke, cut."""
+    """Waves of 2, 8 and 14 cycles a picture, of which the last, in a band of its own, is halved; a stroke, cut."""
     x = np.arange(32) / 32
     waves = [np.sin(2 * np.pi * cycles * x) for cycles in (2, 8, 14)]
     picture = lambda *sizes: np.round(sum(a * wave for a, wave in zip(sizes, waves)) + 128).astype(np.uint8)

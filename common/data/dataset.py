@@ -70,7 +70,7 @@ class Split:
 
     def picks(self, count, seed=0, label=None, exclude=()):
         """Sorted indices of `count` random images, or all if there are fewer, without those in `exclude`; of one class
-        if a label is given. Not every n-th image: in MNIST, a set of every 6th is 4 times as far from the test set."""
+        if a label is given. Not every n-th: a set of every 6th of MNIST is 4 times as far from the test set."""
         pool = np.arange(len(self.images)) if label is None else np.flatnonzero(self.labels == label)
         return np.sort(np.random.default_rng(seed).permutation(np.setdiff1d(pool, exclude))[:count])
 

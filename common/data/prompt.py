@@ -31,7 +31,7 @@ def vocabulary(spec):
 def parse(prompt, spec):
     """Parse a prompt to {"label": 7, "thickness": 95, ...}: measures as percentiles (None: the value 0).
 
-    A filler that is also a class, such as the letter "a", names it only if no other word names a class. UserError for
+    A filler that is also a class ("a" among letters) means the class only if no other word names one. UserError for
     an unknown word, and for two that contradict each other."""
     words = vocabulary(spec)
     known = sorted({*words, *FILLERS} - {""}, key=len, reverse=True)

@@ -53,8 +53,8 @@ class Latents:
         return self.vae.decode(x_0 * self.std + self.mean).clamp(-1, 1)  # blacker than black was no error in training
 
     def batches(self, images, device, training, means=None):
-        """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8, encoded once, or given as posterior means;
-        augmented images are encoded batch by batch."""
+        """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8: encoded batch by batch if augmented, else
+        once, or not at all if their posterior means are given."""
         if training.augments:
             images_of = image_batches(images, device, training)
 

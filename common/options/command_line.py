@@ -83,8 +83,7 @@ class Lasting:
 
 @contextmanager
 def lasting_output():
-    """While inside, stdout and stderr are Lasting; what was closed writes to nowhere. OSError at the end if stdout was
-    lost."""
+    """Inside, stdout and stderr are Lasting, and a closed one writes nowhere. OSError at the end if stdout failed."""
     before = sys.stdout, sys.stderr
     lasting = [stream and Lasting(stream) for stream in before]
     sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in lasting)  # noqa: SIM115

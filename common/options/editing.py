@@ -64,7 +64,7 @@ class Repaint:
     steps: Count = 10
     """Steps of the sampler."""
     resample: Count = 10
-    """Times that each step is taken (RePaint)."""
+    """Times that each step but the last is taken (RePaint)."""
 
     @property
     def sampler(self):

@@ -61,7 +61,7 @@ class SamplerConfig:
     shift: Shift = 3.0
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Time of the last call as a fraction of an even step; below 1 keeps more fine texture."""
+    """Time of the last call, before the shift, in even steps; below 1 keeps more fine texture."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
     eta: Fraction = 0.0
@@ -73,7 +73,7 @@ class UNetConfig:
     """The size of the UNet; None is chosen to fit the shape of x_0."""
 
     patch_size: Size | None = None
-    """Side in pixels of the patches that become positions (None: 1, 2 or 4, for 16 a side)."""
+    """Side in pixels of the patches that become positions (None: 1, 2 or 4, for at most 16 a side if possible)."""
     base_channels: Channels = 64
     """Channels of the finest level, a multiple of 8."""
     channel_mults: Mults | None = None
@@ -131,7 +131,7 @@ class VAEConfig:
     latent_channels: Size | None = None
     """Channels of the latents (None: the power of 2 nearest to the square root of the pixel values per position)."""
     patch_size: Size | None = None
-    """Side in pixels of the patches that become positions (None: 2, or 4 for images of 64 pixels and more)."""
+    """Side in pixels of the patches that become positions (None: 4 for sides of 64, 72, 80 and so on, else 2)."""
     base_channels: Channels | None = None
     """Channels of the finest level, a multiple of 8 (None: 32, or 64 with patches of 4)."""
     channel_mults: Mults = (1, 2)

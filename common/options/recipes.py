@@ -1,4 +1,4 @@
-"""The options of the training scripts, stored in every checkpoint; the defaults are the shipped models' recipes.
+"""The options of the training scripts, stored in every checkpoint; weights/*.json has the shipped models' recipes.
 
 A model's `kind` names it everywhere: its run's folder, its shipped weights, the tables. RECIPES lists all kinds."""
 from dataclasses import replace
@@ -40,9 +40,9 @@ class Training:
     shift_pixels: Annotated[int, Field(ge=0, le=16)] = 0
     """Shift training images at random by up to this many pixels."""
     epochs: Count | None = None
-    """Epochs to train (None: until --minutes are over, else as many images as for MNIST)."""
+    """Epochs to train (None: until --minutes end; without both, as many images as for MNIST)."""
     minutes: Positive | None = None
-    """Time limit in minutes, if it comes before --epochs; the learning rate decays to fit it."""
+    """Minutes to train, unless --epochs end first; the learning rate is 0 by then."""
     batch_size: Count | None = None
     """Images per step over all processes (None: 256, or 64 if they, or their latents, are 64x64 or more)."""
     learning_rate: Positive = 3e-3

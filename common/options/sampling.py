@@ -59,7 +59,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last call as a fraction of an even step; below 1 keeps more fine texture."""
+    """Time of the last call, before --shift, in even steps; below 1 keeps more fine texture."""
     guidance: Finite | None = None
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance, more is more typical of the class."""
     eta: Fraction | None = None
@@ -142,7 +142,7 @@ class Score:
     sampler: Flat[SamplerOptions] = SamplerOptions()
     where: Flat[Where] = Where()
     num: Annotated[int, Field(ge=2, le=10**5)] = 10_000
-    """Images to sample, and real ones to compare with, if there are as many."""
+    """Images to sample, compared with as many real ones, or all there are."""
     label: ClassName = None
     """Sample this class only, by name or number."""
     data: Path | None = None

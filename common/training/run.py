@@ -23,8 +23,8 @@ FEW_STEPS = 200  # with so few training steps no model learns to draw
 class Run:
     """options.json and checkpoint.safetensors in one folder, which this process locks until it ends.
 
-    UserError if the folder holds a run without --resume, or no run with --resume; if another process uses it; or if
-    its run had other options or data. Of several processes that train together, only the first writes."""
+    UserError without --resume if the folder holds a run, with it if not; if another process uses it; if its run had
+    other options or data. Of several processes that train together, only the first writes."""
 
     def __init__(self, options, spec, device):
         if options.training.mirror and "slant" in spec.measures:
@@ -113,8 +113,8 @@ class Run:
         raise SystemExit(128 + number)
 
     def agree(self, losses, weight, seconds, stop):
-        """Average losses over the processes and agree on the step's seconds, by the first one's clock, and on stopping:
-        a signal to any process stops all. Returns (losses of the whole batch, seconds)."""
+        """(the whole batch's losses, averaged over the processes; the step's seconds, by the first one's clock).
+        Afterwards a signal to any process stops all."""
         stop.signal, count = stop.came, self.device.num_processes
         if count > 1:
             mine = [*(weight * loss for loss in losses.values()), seconds * self.device.is_main_process]

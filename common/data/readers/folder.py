@@ -110,7 +110,7 @@ def in_order(names):
 
 def grouped(names, top=""):
     """(lowest common folder of these pictures, {its subfolder, or "" for itself: names of the pictures in it}).
-    If one folder holds all pictures, it is a class in the folder above, unless it is `top`."""
+    One folder with all pictures counts as a class of its parent, unless it is `top`."""
     folders = {dirname(name) for name in names}
     base = commonpath(folders)
     if folders == {base} and base != top:
