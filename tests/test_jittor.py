@@ -43,33 +43,50 @@ print("fine")
     assert result.stderr == ""
 
 
-def test_headers_are_parsed_once(jt, tmp_path):
-    """g++ takes the parsed header for a kernel's options, and compiles the same; it is made again after a new core."""
-    from environment import KERNEL, precompile_headers
+def test_kernels_are_compiled_at_once(jt, tmp_path):
+    """g++ takes the parsed headers for a kernel's options; they are made again after a new core. Only kernels that say
+    @begin are compiled by asm_tuner.py."""
+    from environment import KERNEL, compile_at_once
 
     (tmp_path / "jittor_core.so").touch()
     flags = SimpleNamespace(cache_path=str(tmp_path), cc_type="g++", cc_path=jt.flags.cc_path)
     own = re.sub(r"--include=\S+", "", jt.flags.cc_flags)
 
-    def precompile(cc_flags=own):
-        flags.cc_flags = cc_flags
-        precompile_headers(SimpleNamespace(flags=flags, compiler=jt.compiler))
-        assert {path.name for path in tmp_path.iterdir()} <= {"jittor_core.so", "kernel.h", "kernel.h.gch"}
-        return tmp_path / "kernel.h.gch"
+    def compile_sooner(cc_flags=own):
+        flags.cc_flags, flags.python_path = cc_flags, "echo by Python:"
+        compile_at_once(SimpleNamespace(flags=flags, compiler=jt.compiler))
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names <= {"jittor_core.so", "compile.sh", "headers.h", "headers.h.gch"}
+        return tmp_path / "headers.h.gch"
 
-    assert precompile("--no-such-option").exists() is False and flags.cc_flags == "--no-such-option"
-    parsed = precompile()
-    assert (tmp_path / "kernel.h").read_text() == KERNEL and f"--include={tmp_path}/kernel.h" in flags.cc_flags
+    assert compile_sooner("--no-such-option").exists() is False and flags.cc_flags == "--no-such-option"
+    parsed = compile_sooner()
+    assert (tmp_path / "headers.h").read_text() == KERNEL and f"--include={tmp_path}/headers.h" in flags.cc_flags
     first = parsed.stat().st_mtime
-    assert precompile().stat().st_mtime == first
+    assert compile_sooner().stat().st_mtime == first
     os.utime(tmp_path / "jittor_core.so", (first + 9, first + 9))
-    assert precompile().stat().st_mtime > first
+    assert compile_sooner().stat().st_mtime > first
 
-    (tmp_path / "kernel_op.cc").write_text(KERNEL + "namespace jittor { void FusedOp::jit_run() { LOGe << num(); } }")
-    options = f"-Winvalid-pch -H -S -g {jt.compiler.fix_cl_flags(flags.cc_flags)}"
-    command = f"{flags.cc_path} {options} {tmp_path}/kernel_op.cc"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
-    assert f"! {parsed}" in result.stderr and "warning" not in result.stderr, result.stderr
+    (tmp_path / "compile.sh").write_text("of another environment")
+    compile_sooner()
+
+    content = KERNEL + "namespace jittor { void FusedOp::jit_run() { LOGe << 1; } }\n"
+    (tmp_path / "a_op.cc").write_text(content)
+    (tmp_path / "b_op.cc").write_text(content + "// @begin replace\n")
+    options = f"-Winvalid-pch -H {jt.compiler.fix_cl_flags(flags.cc_flags)}"
+
+    def compiled(name, script="asm_tuner.py"):  # as Jittor does it
+        command = f'{flags.python_path} utils/{script} --cc_path="{flags.cc_path}" "{tmp_path}/{name}.cc" {options}'
+        command += f' -o "{tmp_path}/{name}.so"'
+        result = subprocess.run(command, shell=True, capture_output=True, text=True, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    result = compiled("a_op")
+    assert f"! {parsed}" in result.stderr and "warning" not in result.stderr and result.stdout == ""
+    assert (tmp_path / "a_op.so").is_file()
+    assert compiled("b_op").stdout.startswith("by Python: utils/asm_tuner.py --cc_path=")
+    assert compiled("a_op", "dlink_compiler.py").stdout.startswith("by Python: utils/dlink_compiler.py")
 
 
 @pytest.mark.parametrize("script, arguments", [
