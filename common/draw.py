@@ -63,10 +63,11 @@ def sample_images(model, sampler, seed, y, batch_size=500):
     return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
 
 
-def process_grid(model, sampler, seed, y):
+def process_grid(model, sampler, seed, y, batch_size):
     """The denoising of a seed's first samples under conditions y, a row each from noise to image: a grid, uint8."""
-    states = model.denoising(sampler, seed, np.arange(len(y)), y, count=10)
-    return grid(np.stack(states, axis=1).reshape(-1, *states[0].shape[1:]), len(states))
+    denoising = lambda part: np.stack(model.denoising(sampler, seed, part, y[part], count=10), axis=1)
+    states = in_batches(denoising, len(y), batch_size, "denoising")
+    return grid(states.reshape(-1, *states.shape[2:]), states.shape[1])
 
 
 def sweep_grid(model, sampler, seed):
@@ -100,13 +101,14 @@ def write_pictures(model, options):
     With measures also sweep.png, and with --gif process.gif."""
     label, values = chosen_conditions(model, options.ask)
     sampler, seed = model.choose_sampler(options.sampler), options.drawing.seed
+    batch_size = options.drawing.batch_size
     y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
     folder = output_folder(options.which.out, model.device.tree, f"pictures-{model.recipe.kind}")
     start = time.perf_counter()
-    images = sample_images(model, sampler, seed, y_of(options.num), options.drawing.batch_size)
+    images = sample_images(model, sampler, seed, y_of(options.num), batch_size)
     seconds = time.perf_counter() - start
     save_png(folder / "samples.png", grid(images, columns=10))
-    save_png(folder / "process.png", process_grid(model, sampler, seed, y_of(options.process_rows)))
+    save_png(folder / "process.png", process_grid(model, sampler, seed, y_of(options.process_rows), batch_size))
     print(f"{folder / 'samples.png'}: {options.num} images in {seconds:.1f} s, {options.num / seconds:.0f} images/s")
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")
     if options.gif:
@@ -123,10 +125,14 @@ def write_reconstructions(vae, images, device, options):
     """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above their reconstructions, and
     prior.png, decoded noise; print their paths. Returns all reconstructions, uint8."""
     space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
-    decoded = reconstruct(space, images, device, options.drawing.batch_size)
-    with device.inference():
-        z = device.tensor(SampleNoise(options.drawing.seed, range(options.num), space.shape)())
-        drawn = device.array(space.decode(z))
+    batch_size = options.drawing.batch_size
+    decoded = reconstruct(space, images, device, batch_size)
+
+    def decoded_noise(part):
+        with device.inference():
+            return device.array(space.decode(device.tensor(SampleNoise(options.drawing.seed, part, space.shape)())))
+
+    drawn = in_batches(decoded_noise, options.num, batch_size, "decoding")
     pictures = {
         "reconstructions": pairs(images[: options.num], decoded[: options.num], columns=10),
         "prior": grid(drawn, columns=10),

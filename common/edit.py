@@ -117,6 +117,8 @@ def edited(model, draw, images, labels, options):
     label, values = chosen_conditions(model, options.ask)
     num, drawing = options.drawing.num, options.drawing
     classes = np.repeat(labels if label is None else np.full(len(labels), label), num)
+    if np.isnan(classes).any():
+        model.check_null_label("editing without a class needs: give --label, or choose another --checkpoint")
     y, repeated = model.conditions(classes, values), np.repeat(images, num, axis=0)
     draw_part = lambda part: draw(repeated[part], drawing.seed, part, y[part])
     drawn = in_batches(draw_part, len(repeated), drawing.batch_size, "drawing")

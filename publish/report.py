@@ -18,7 +18,7 @@ from common.options.fields import options_class
 from common.options.recipes import undistilled
 from publish import FRAMEWORKS, MODELS, SAMPLERS, spread, spread_text, table
 from publish.plot import quality_against_time, spectra
-from publish.speed import speeds
+from publish.speed import speeds, timed
 from scoring.classifiers import NAMES
 
 ASSET = ROOT / "asset"
@@ -34,9 +34,9 @@ ORIGINAL = {  # the project that this one began from, on an RTX 4090: (seconds f
 SHORT = ("model, network calls", "framework", "seconds for 10,000", "MNIST-FD / floor")
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / floor", "precision", "recall", "on")
 NOTES = """\
-Seconds: sampling 10,000 images, without writing them; the fastest of the seeds' runs. MNIST-FD / floor: Frechet
-distance of classifiers' features to the 10,000 test images, over that of 10,000 training images; for several seeds the
-median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
+Seconds: sampling 10,000 images, without writing them; the fastest run with the same network calls, and on what.
+MNIST-FD / floor: Frechet distance of classifiers' features to the 10,000 test images, over that of 10,000 training
+images; for several seeds the median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
 """
 LEGEND = """\
 Right halves of the first 200 test digits, repainted: the fraction that classifiers assign to the original class, given
@@ -120,6 +120,7 @@ def gather(folders):
 def measured():
     """The results in asset/results/, in the order of the tables."""
     results = [described(read_json(path)) for path in (ASSET / "results").glob("*.json")]
+    results = [timed(result, results) for result in results]
     place = lambda r: PLACES.index((r["model"], r["tree"]))
     return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"], file_stem(r)))
 

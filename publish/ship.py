@@ -87,6 +87,9 @@ def with_decoder(vae, path):
     if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
         cure = f"train a decoder for it by train_mnist_vae.py --freeze-encoder --init-from {path}"
         raise UserError(f"{path} has another encoder than {vae.path}: {cure}")
+    if latent.spec.shape != vae.spec.shape:
+        sizes = " and ".join("x".join(map(str, each.spec.shape[1:])) for each in (vae, latent))
+        raise UserError(f"{vae.path} and {path} were trained on pictures of {sizes}: add --size to the training")
     return replace(latent, tensors=latent.tensors | new, options=portable(latent.options))
 
 

@@ -1,4 +1,6 @@
-"""The tables of speed from asset/bench.json, which the scripts in bench/ write."""
+"""The tables of speed from asset/bench.json, which the scripts in bench/ write; how long sampling takes."""
+from operator import itemgetter
+
 from publish import MODELS, spread_text, table
 
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
@@ -34,3 +36,12 @@ def speeds(bench):
         "The page": "`python bench/page.py`: {hardware}, {date}\n\n".format(**page)
         + table(of_page, ("milliseconds", *SPREAD)),
     }
+
+
+def timed(result, results):
+    """A result with the time, and on what, of the fastest of the results with the same network calls."""
+    named = itemgetter("tree", "model", "sampler", "steps", "num", "device")
+    calls = lambda r: (*named(r), r["guidance"] == 1)
+    same = [r for r in results if r["seconds"] and calls(r) == calls(result)]
+    fastest = min(same, key=itemgetter("seconds"), default=result)
+    return result | {name: fastest[name] for name in ("seconds", "hardware", "threads", "processes", "dtype")}

@@ -9,6 +9,7 @@ from common.diffusion import edit
 from common.diffusion.space import reconstruct
 from common.draw import output_folder
 from common.edit import read_mask, repainted
+from common.errors import UserError
 from common.files import digest, write_json
 from common.images import from_uint8, to_uint8
 from common.options.editing import EditSampling, Morph, Repaint
@@ -67,6 +68,8 @@ def score_edits(model, options):
     """Score inversion, morphing and repainting on the first `num` test images; print and write edits.json."""
     data = data_of(model.checkpoint, options.which.data)
     images, labels = data.test.images[: options.num], data.test.labels[: options.num].astype(np.float32)
+    if len(images) < 2:
+        raise UserError(f"{data.place} has only one held-out picture, and scoring morphs needs two")
     kind = model.recipe.kind
     result = {
         "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": len(images),

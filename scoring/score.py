@@ -40,8 +40,8 @@ def settings(model, sampler, options):
 
 
 def claim(folder, settings):
-    """Lock a folder for this run and return the lock. UserError if it holds images of other settings, or another
-    process uses it."""
+    """Lock a folder for this run and return the lock. UserError if it holds images of other settings or of unknown
+    origin, or another process uses it."""
     folder_lock = lock(folder)
     path = folder / "settings.json"
     before = read_json(path, f"delete {folder}, or choose another --out") if path.exists() else settings
@@ -51,6 +51,8 @@ def claim(folder, settings):
     for name in ("fake", "real"):
         (folder / name).mkdir(exist_ok=True)
         remove_left(folder / name)
+        if not path.exists() and any((folder / name).glob("*.png")):
+            raise UserError(f"{folder / name} holds pictures of unknown origin: choose another --out")
     write_json(path, settings)
     return folder_lock
 

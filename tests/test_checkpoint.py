@@ -238,6 +238,9 @@ def test_a_new_decoder_for_the_same_latents(tmp_path):
     kept = path.read_bytes()
     with pytest.raises(UserError, match=r"distilled\.safetensors has another encoder than .*--init-from .*distilled"):
         give_decoder(replace(vae, tensors=own), tmp_path)
+    large = replace(vae, spec=replace(vae.spec, shape=(1, 64, 64)))
+    with pytest.raises(UserError, match=r"vae and .*ldm\.safetensors were trained on pictures of 64x64 and 32x32"):
+        give_decoder(large, tmp_path)
     assert path.read_bytes() == kept
 
 

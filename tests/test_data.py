@@ -133,6 +133,14 @@ def test_of_images_that_are_not_square_the_centre_is_taken(tmp_path):
     assert "36x32 -> 32x32, light on dark, cropped to the centre if not square" in str(open_dataset(tmp_path))
 
 
+def test_mnist_in_colour_has_no_measures_unless_they_are_named():
+    data = open_dataset()
+    coloured = replace(data, spec=replace(data.spec, shape=(3, 32, 32)))
+    assert coloured.measured().spec.measures == {} and len(data.measured().spec.measures) == 3
+    with pytest.raises(UserError, match="is not grey with light strokes on dark: leave out thickness, slant, width"):
+        coloured.measured(("slant",))
+
+
 def test_without_measures_nothing_is_measured(few, monkeypatch):
     """Which of 60,000 pictures would take minutes."""
     monkeypatch.setattr("common.data.dataset.load_table", lambda split: pytest.fail("measured"))

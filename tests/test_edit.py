@@ -1,6 +1,7 @@
 """Repainting, varying and morphing, with the shipped weights: what is kept, what comes out, and what is refused."""
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,15 +17,16 @@ from common.diffusion.noise import SampleNoise
 from common.diffusion.samplers import sample_ddpm
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import Pixels, reconstruct
+from common.draw import process_grid
 from common.edit import PARTS, digits_of, morph, read_digit, read_mask, read_picture, write_edit
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
-from common.options.editing import Digits, EditSampling, Morph, Repaint, Vary
+from common.options.editing import Digits, EditSampling, Morph, Repaint, Score, Vary
 from common.options.networks import DiffusionConfig, SamplerConfig
 from common.options.recipes import TrainDDPM
 from scoring.classifiers import classes
-from scoring.edits import rms
+from scoring.edits import rms, score_edits
 
 WEIGHTS = ROOT / "pytorch" / "weights"
 COUNT = 12
@@ -132,6 +134,15 @@ def test_a_trajectory_goes_on_after_the_noise_it_began_with(tree):
     np.testing.assert_array_equal(*states)
 
 
+def test_the_rows_of_a_process_are_drawn_in_batches(tree):
+    seen = []
+    model = pixel_model(tree, lambda x, t, y: seen.append(len(x)) or 0 * x)
+    sampler, y = SamplerConfig(steps=3), model.conditions(np.arange(5))
+    pictures = [process_grid(model, sampler, 0, y, batch_size) for batch_size in (2, 5)]
+    assert seen == [2] * 6 + [1] * 3 + [5] * 3
+    np.testing.assert_array_equal(*pictures)
+
+
 @pytest.mark.parametrize("guidance, rows", [(0.0, 5), (1.0, 5), (1.5, 10)])
 def test_what_guidance_costs(tree, guidance, rows):
     """Of 5 images the network sees 10 where it draws with and without conditions; with guidance 0 only without."""
@@ -152,7 +163,7 @@ def test_a_model_that_never_saw_a_null_label_draws_no_digit_of_any_class(tree, t
     checkpoints = [Checkpoint(TrainDDPM(label_dropout=share), MNIST.spec, {}, path=tmp_path) for share in (0.1, 0.0)]
     sees, never = (replace(model, recipe=c.options, checkpoint=c) for c in checkpoints)
     assert np.isnan(sees.conditions([3, np.nan])).tolist() == [[False], [True]]
-    with pytest.raises(UserError, match=f"{tmp_path} was trained without label dropout.*give --label"):
+    with pytest.raises(UserError, match=f"{tmp_path} was trained without label dropout,.*another --checkpoint$"):
         never.conditions([3, np.nan])
 
 
@@ -320,6 +331,13 @@ def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, mon
         write_edit(tree.pipeline.load_model(options.which.checkpoint, options.which.kind, options.where), options)
     found = [path.relative_to(tmp_path / "runs") for path in sorted((tmp_path / "runs").rglob("*.png"))]
     assert [*map(str, found)] == ["edits-ddpm/vary.png", "edits-ldm/vary.png"]
+
+
+def test_one_held_out_picture_is_too_few_to_score(monkeypatch):
+    test = SimpleNamespace(images=MNIST.test.images[:1], labels=MNIST.test.labels[:1])
+    monkeypatch.setattr("scoring.edits.data_of", lambda *_: SimpleNamespace(test=test, place="mine"))
+    with pytest.raises(UserError, match="mine has only one held-out picture, and scoring morphs needs two"):
+        score_edits(SimpleNamespace(checkpoint=None), Score())
 
 
 def test_scores_of_an_untrained_model(untrained, tmp_path):

@@ -2,6 +2,7 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from common.data.dataset import open_dataset
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8
+from common.options.recipes import TrainLDM
 from publish import export
 from publish.winograd import G, quicken
 
@@ -36,6 +38,15 @@ def test_models_that_do_not_belong_together(tmp_path):
     with pytest.raises(UserError, match="was trained without label dropout, which guidance needs"):
         export.export_model(tmp_path / "model", one, guidance=2.0)
     assert not (tmp_path / "model").exists()
+
+
+def test_models_with_latents_of_other_sizes_do_not_belong_together():
+    model = lambda tensors: SimpleNamespace(
+        recipe=TrainLDM(), spec=open_dataset().spec, checkpoint=SimpleNamespace(tensors=tensors),
+        diffusion=SimpleNamespace(config=TrainLDM().diffusion),
+    )  # fmt: skip
+    first, second = (model({"latent.mean": np.zeros(count), "vae.x": np.zeros(2)}) for count in (4, 8))
+    assert export.same_data(first, first) and not export.same_data(first, second)
 
 
 def test_nothing_of_a_model_before_is_left(untrained, tmp_path):

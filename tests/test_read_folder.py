@@ -1,4 +1,5 @@
 """Pictures in folders and in a zip: which are found, in which order, with which class; and how a picture is decoded."""
+import hashlib
 import io
 import json
 import os
@@ -79,6 +80,15 @@ def place(request, tmp_path):
 
 CLASSES = {"cat/1.png": picture(1), "cat/10.png": picture(10), "cat/2.png": picture(2), "dog/a.png": picture(20)}
 UNDERSTOOD = {"cat/1.png": (1, "cat"), "cat/2.png": (2, "cat"), "cat/10.png": (10, "cat"), "dog/a.png": (20, "dog")}
+
+
+def test_digest(tmp_path):
+    """Of contents and names, which are written alike on any system."""
+    (tmp_path / "cat").mkdir()
+    path = tmp_path / "cat" / "1.png"
+    path.write_bytes(b"picture")
+    whole = hashlib.sha256(hashlib.sha256(b"picture").digest() + b"cat/1.png").hexdigest()
+    assert prepared.digest(tmp_path, folder, [path]) == whole[:16]
 
 
 def test_class_folders(place):
@@ -499,6 +509,9 @@ def test_floats():
     (0, 1, (0, 1)), (0, 1.0000001, (0, 1)), (-0.4, 0.5, (-0.5, 0.5)), (-1, 0.9, (-1, 1)), (0, 16, (0, 16)),
     (3, 200, (0, 255)), (-3, 258, (-3, 258)), (-128, 100, (-128, 127)), (0, 1000, (0, 1023)), (0, 4000, (0, 4095)),
     (0, 16000, (0, 16383)), (0, 60000, (0, 65535)), (-2.1, 2.6, (-2.1, 2.6)), (-1024, 3071, (-1024, 3071)),
+    (0, 15.5, (0, 16)), (0.5, 100.5, (0, 255)), (0, 3000.5, (0, 4095)),  # resized
+    (-0.4242, 2.8215, (-0.4242, 2.8215)), (0, 3.2457, (0, 3.2457)),  # by mean and standard deviation
+    (-0.05, 1.08, (-0.05, 1.08)), (-0.0001, 1.0001, (-0.0001, 1.0001)), (-0.3, 255.2, (-0.3, 255.2)),  # overshooting
 ])  # fmt: skip
 def test_value_range(low, high, expected):
     assert value_range(low, high) == expected

@@ -397,6 +397,16 @@ def test_an_encoder_that_was_never_trained_is_not_frozen(trees, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_decoder_is_trained_at_the_size_of_its_encoder(trees, tmp_path):
+    spec = open_dataset().spec
+    larger, path = replace(spec, shape=(1, 64, 64)), tmp_path / "first.safetensors"
+    save_checkpoint(path, Checkpoint(TrainVAE(vae=VAEConfig().fitted(larger.shape)), larger, {}))
+    training = Training(out=tmp_path / "run", init_from=path)
+    options = TrainVAE(training=training, freeze_encoder=True).fitted(spec.shape)
+    with pytest.raises(UserError, match=r"first\.safetensors was trained at another size: add --size 64$"):
+        Run(options, spec, trees["pytorch"].cpu).start()
+
+
 def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
     """The size of the network, with the options that give it; the numbers of classes and measures."""
     device, spec = trees["pytorch"].cpu, open_dataset().spec

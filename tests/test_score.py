@@ -178,6 +178,15 @@ def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
         claim(killed, json.loads((killed / "settings.json").read_text()) | {"seed": 1})
 
 
+def test_pictures_of_unknown_origin_are_neither_scored_nor_overwritten(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "00000.png").write_bytes(b"mine")
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"real holds pictures of unknown origin: choose another --out"):
+            claim(tmp_path, {"seed": 1})
+    assert (tmp_path / "real" / "00000.png").read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("name", TREES)
 def test_a_full_disk(untrained, tmp_path, name):
     """One line, and what was written stays."""
@@ -313,7 +322,7 @@ def test_report(tmp_path, monkeypatch):
     (tmp_path / "asset" / "bench.json").write_text(json.dumps(BENCHES))
     results = [
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
-        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 0.2, "fid": 3.217,
+        {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 0.3, "fid": 3.217,
          "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2},
         {**RESULT, "labels": "even", "fd": dict.fromkeys(NAMES, 0.4)},

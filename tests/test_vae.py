@@ -1,4 +1,6 @@
 """The autoencoder: its posterior against torch.distributions, its shapes; and the two spaces that x_0 lives in."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +10,11 @@ from common.data.augment import augmented
 from common.diffusion.noise import StepNoise
 from common.diffusion.patches import detail
 from common.diffusion.space import Pixels, fit_latents, latents, posterior_means, reconstruct
+from common.draw import write_reconstructions
 from common.images import from_uint8
 from common.options.networks import VAEConfig
 from common.options.recipes import Training
+from common.options.sampling import Drawing
 from common.training.batches import Batch
 
 SHAPE = (1, 32, 32)
@@ -183,3 +187,13 @@ def test_pixels_are_the_images(tree):
     np.testing.assert_array_equal(tree.cpu.array(space.encode(space.decode(x))), tree.cpu.array(x))
     images = pictures(3)
     np.testing.assert_array_equal(reconstruct(space, images, tree.cpu), from_uint8(images))
+
+
+def test_reconstructions_and_the_prior_s_images_are_decoded_in_batches(tree, tmp_path):
+    vae, seen = tree.vae.VAE(VAEConfig(base_channels=8), SHAPE), []
+    decode = vae.decode
+    vae.decode = lambda z: seen.append(len(z)) or decode(z)
+    images = np.random.default_rng(0).integers(0, 256, (5, *SHAPE), np.uint8)
+    options = SimpleNamespace(num=3, drawing=Drawing(batch_size=2), which=SimpleNamespace(out=tmp_path))
+    assert write_reconstructions(vae, images, tree.cpu, options).shape == images.shape
+    assert seen == [2, 2, 1, 2, 1]

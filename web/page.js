@@ -53,7 +53,7 @@ function buildControls() {
   const calls = distilled ? 1 : model.sampler.steps;
   Object.assign($("calls"), { max: Math.min(timesteps, Math.max(20, calls)), value: calls });
   const { guidance } = model.sampler;
-  Object.assign($("guidance"), { max: Math.max(3, guidance), value: guidance });
+  Object.assign($("guidance"), { min: Math.min(0, guidance), max: Math.max(3, guidance), value: guidance });
   controls = new Controls(model.known, model.optional);
   const input = (id) => {
     const initial = +$(id).value;

@@ -98,12 +98,12 @@ class Dataset:
 
     def measured(self, names=None):
         """A copy whose Spec has these measures: columns of measures.csv, or MEASURES, which are computed in minutes if
-        they are not cached. None: all of measures.csv; for the repository's MNIST, all of MEASURES.
+        they are not cached. None: all of measures.csv; for the repository's MNIST in grey, all of MEASURES.
 
         A measure that no training image has is left out; UserError if it was named, or if a named one is unknown."""
         columns, named = columns_of(self.place), names is not None
         if names is None:
-            names = tuple(columns) or (tuple(MEASURES) if self.spec.digest == MNIST else ())
+            names = tuple(columns) or (tuple(MEASURES) if (self.spec.digest, self.spec.shape[0]) == (MNIST, 1) else ())
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
             known = ", ".join([*columns, *MEASURES])
             raise UserError(f"--measures {unknown[0]}: {self.place} has {known}: choose from these")

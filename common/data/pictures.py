@@ -28,10 +28,13 @@ class Preprocessing:
 
 def value_range(low, high):
     """The value range of pixels that lie between low and high: the first of RANGES that contains them up to rounding,
-    else (low, high) itself, as for pictures divided by their standard deviation."""
-    whole = float(low).is_integer() and float(high).is_integer()
-    ranges = RANGES if whole else [(a, b) for a, b in RANGES if a > -128]
-    return next(((a, b) for a, b in ranges if min(low - a, b - high) >= 1e-5 * (a - b)), (low, high))
+    else (low, high) itself, as for pictures divided by their standard deviation. Fractions are not of -128 to 127, and
+    of 0 to 16 or of more than 8 bits only if they reach half of it."""
+    ranges = RANGES
+    if not (float(low).is_integer() and float(high).is_integer()):
+        ranges = [(a, b) for a, b in RANGES if a > -128 and (b <= 1 or high > (16 if b == 255 else b / 2))]
+    rounding = 1e-5 * (high - low)
+    return next(((a, b) for a, b in ranges if min(low - a, b - high) >= -rounding), (low, high))
 
 
 def rescaled(array, stored):

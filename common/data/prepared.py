@@ -25,7 +25,7 @@ KINDS = (
     "IDX files (train-images-idx3-ubyte, ...), folders or a zip of pictures, .npz, .npy, .csv, .mat, .parquet, or "
     "CIFAR's and STL's binary files"
 )
-VERSION = 2  # of the cache: raise it if the same files would now be read or resized differently
+VERSION = 3  # of the cache: raise it if the same files would now be read or resized differently
 MOST_CLASSES = 4096
 DARK = 16  # of 255; pictures that were saved with values 0 and 1, or 0 to 16, have no brighter pixel
 HELD_OUT = 10  # every 10th picture is held out for testing if a data set has no test part
@@ -242,5 +242,5 @@ def digest(place, reader, files):
         with catch_damage(path, "make it readable"), open(path, "rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
         if reader.NAMES_COUNT:
-            whole.update(os.fsencode(path.relative_to(place)))
+            whole.update(os.fsencode(path.relative_to(place).as_posix()))
     return whole.hexdigest()[:16]

@@ -54,7 +54,7 @@ class Model:
     def conditions(self, labels, values=()):
         """The conditioning vector y (N, 1 + A) of labels (N,), NaN for none, and values {measure: number or (N,)}."""
         if np.isnan(labels).any():
-            self.check_null_label("sampling without a class needs: choose another --checkpoint, or give --label")
+            self.check_null_label("sampling without a class needs: choose another --checkpoint")
         return self.spec.conditions(labels, values)
 
     def trajectory(self, sampler, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):

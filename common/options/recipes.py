@@ -162,7 +162,7 @@ class TrainDDPM(TrainDiffusion):
     images: ClassVar[int] = 1_440_000
 
     preprocessing: Flat[Preprocessing] = Preprocessing()
-    sampler: SamplerConfig = SamplerConfig(end=0.2)
+    sampler: SamplerConfig = SamplerConfig(end=0.3)
 
 
 @options_class

@@ -76,6 +76,8 @@ class Run:
         if not path:
             return None
         begun = load_checkpoint(path, options.kind)
+        if getattr(options, "freeze_encoder", False) and begun.spec.shape[1:] != spec.shape[1:]:
+            raise UserError(f"{path} was trained at another size: add --size {begun.spec.shape[1]}")
         network = "vae" if options.kind == "vae" else "unet"
         found, wanted = ({network: asdict(getattr(each, network))} for each in (begun.options, options))
         if sizes := " ".join(differing(found, wanted)):
