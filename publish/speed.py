@@ -41,7 +41,7 @@ def speeds(bench):
 def timed(result, results):
     """A result with the time, and on what, of the fastest of the results with the same network calls."""
     named = itemgetter("tree", "model", "sampler", "steps", "num", "device")
-    calls = lambda r: (*named(r), r["guidance"] == 1)
+    calls = lambda r: (*named(r), r["guidance"] in (0, 1))  # others take two
     same = [r for r in results if r["seconds"] and calls(r) == calls(result)]
     fastest = min(same, key=itemgetter("seconds"), default=result)
     return result | {name: fastest[name] for name in ("seconds", "hardware", "threads", "processes", "dtype")}

@@ -18,7 +18,7 @@ from common.diffusion.samplers import sample_ddpm
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import Pixels, reconstruct
 from common.draw import process_grid
-from common.edit import PARTS, digits_of, morph, read_digit, read_mask, read_picture, write_edit
+from common.edit import PARTS, digits_of, edited, morph, read_digit, read_mask, read_picture, write_edit
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
@@ -165,6 +165,8 @@ def test_a_model_that_never_saw_a_null_label_draws_no_digit_of_any_class(tree, t
     assert np.isnan(sees.conditions([3, np.nan])).tolist() == [[False], [True]]
     with pytest.raises(UserError, match=f"{tmp_path} was trained without label dropout,.*another --checkpoint$"):
         never.conditions([3, np.nan])
+    with pytest.raises(UserError, match="label dropout, which editing without a class needs: give --label, or choose"):
+        edited(never, None, np.zeros((1, *SHAPE), np.uint8), np.array([np.nan]), Vary())
 
 
 def test_resampled():

@@ -86,7 +86,7 @@ def stamps_site(folder, tree, shape, count):
     spec = Spec(name="stamps", shape=shape, classes=tuple(f"stamp {i}" for i in range(count)), digest="0" * 16)
     unet = UNetConfig(base_channels=16, head_dim=8, context_dim=16, context_tokens=1).fitted(spec.shape)
     diffusion = DiffusionConfig(timesteps=200, schedule="linear", prediction="epsilon")
-    sampler = SamplerConfig(name="ddim", steps=3, eta=0.5, guidance=1.25)
+    sampler = SamplerConfig(name="ddim", steps=3, eta=0.5, guidance=1.125)
     options = TrainDDPM(unet=unet, diffusion=diffusion, sampler=sampler)
     tensors = tree.cpu.arrays(tree.pipeline.build_unet(unet, Pixels(spec.shape), spec))
     rng = np.random.default_rng(0)
@@ -428,7 +428,7 @@ def test_a_picture_is_uploaded(birds, birds_site, show, tmp_path):
 def test_many_classes(many, show):
     page = show(many)
     drawn(page)
-    assert page.locator("#class input").count() == 1 and page.input_value("#guidance") == "1.25"  # the model's own
+    assert page.locator("#class input").count() == 1 and page.input_value("#guidance") == "1.125"  # the model's own
     first = pictures(page, "pictures", side=20)
     after(page, lambda: page.fill("#class input", "stamp 4095"))
     assert page.inner_text("#class output") == "stamp 4095" and page.url.endswith("class=4095")

@@ -205,7 +205,7 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
 
 
 OWN = [
-    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, end=0.2, guidance=1.0, eta=0.0)),
+    (TrainDDPM, SamplerConfig(name="dpmpp_2m", steps=10, shift=3.0, end=0.3, guidance=1.0, eta=0.0)),
     (TrainLDM, SamplerConfig(name="dpmpp_2m", steps=7, shift=2.0, end=0.3, guidance=1.0, eta=0.0)),
     (DistillLDM, SamplerConfig(name="consistency", steps=1, shift=3.0, guidance=1.0, eta=0.0)),
 ]
@@ -324,7 +324,7 @@ def test_report(tmp_path, monkeypatch):
         RESULT, {**RESULT, "steps": 4, "drawn": 9_000, "seconds": 7.77}, {**RESULT, "num": 100, "sampler": "ddim"},
         {**RESULT, "tree": "jittor", "model": "ddpm", "steps": 10, "shift": 3.0, "end": 0.3, "fid": 3.217,
          "device": "cuda"},
-        {**RESULT, "guidance": 1.5, "processes": 2},
+        {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "guidance": 0},
         {**RESULT, "labels": "even", "fd": dict.fromkeys(NAMES, 0.4)},
         {**RESULT, "labels": "test", "control": CONTROL}, {**OLDER, "steps": 3, "checkpoint": "f" * 16},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
@@ -340,7 +340,8 @@ def test_report(tmp_path, monkeypatch):
         (tmp_path / "runs" / str(i) / "edits.json").write_text(json.dumps(edits))
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
-    names |= {"pytorch-ldm-dpmpp_2m-7-guidance1.5.json", "pytorch-ldm-ddpm-1000-num1000.json"}
+    names |= {"pytorch-ldm-dpmpp_2m-7-guidance0.json", "pytorch-ldm-dpmpp_2m-7-guidance1.5.json"}
+    names |= {"pytorch-ldm-ddpm-1000-num1000.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-labelseven.json", "pytorch-ldm-dpmpp_2m-7-labelstest.json"}
     names |= {"pytorch-ldm-dpmpp_2m-3-weightsffffff.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
@@ -353,6 +354,8 @@ def test_report(tmp_path, monkeypatch):
     assert earlier in tables and earlier not in readme
     guided = "| LDM | PyTorch | DPM-Solver++, 7, guidance 1.5 |"
     assert guided in tables and guided not in readme
+    assert "7, labels even | 20.0 |" in tables and "7, guidance 0 | 20.0 |" in tables  # the same calls as the fastest
+    assert f"{guided} 21.0 |" in tables  # two calls a step
     fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
     assert fewer in tables and fewer not in readme
     assert "3.22" in tables and "32.66" in tables and "1597" in tables  # measured; published

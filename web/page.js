@@ -379,6 +379,7 @@ async function main() {
   document.oninput = ({ target }) => {
     if (target.id === "model" || target.id === "file") return;
     stop();
+    if (target.id === "guidance") target.value = (+target.value).toFixed(2); // by hand; the model's own stays exact
     if (target.id !== "time") trajectory = null;
     refresh();
   };

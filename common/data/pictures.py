@@ -28,12 +28,15 @@ class Preprocessing:
 
 def value_range(low, high):
     """The value range of pixels that lie between low and high: the first of RANGES that contains them up to rounding,
-    else (low, high) itself, as for pictures divided by their standard deviation. Fractions are not of -128 to 127, and
-    of 0 to 16 or of more than 8 bits only if they reach half of it."""
-    ranges = RANGES
-    if not (float(low).is_integer() and float(high).is_integer()):
-        ranges = [(a, b) for a, b in RANGES if a > -128 and (b <= 1 or high > (16 if b == 255 else b / 2))]
-    rounding = 1e-5 * (high - low)
+    else (low, high) itself, as for pictures divided by their standard deviation. For fractions, -128 to 127 is left
+    out, and so is a range below 0 or above 1 whose half they do not reach (of 0 to 255: 16)."""
+
+    def likely(a, b):
+        return a > -128 and (a == 0 or low < a / 2) and (b <= 1 or high > (16 if b == 255 else b / 2))
+
+    whole = float(low).is_integer() and float(high).is_integer()
+    ranges = RANGES if whole else [ends for ends in RANGES if likely(*ends)]
+    rounding = 1e-5 * max(high, -low)
     return next(((a, b) for a, b in ranges if min(low - a, b - high) >= -rounding), (low, high))
 
 
