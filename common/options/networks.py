@@ -61,7 +61,7 @@ class SamplerConfig:
     shift: Shift = 3.0
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Time of the last call, before the shift, in even steps; below 1 keeps more fine texture."""
+    """Time of the last call, before the shift, in even steps; below 1 keeps texture."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
     eta: Fraction = 0.0
@@ -73,7 +73,7 @@ class UNetConfig:
     """The size of the UNet; None is chosen to fit the shape of x_0."""
 
     patch_size: Size | None = None
-    """Side in pixels of the patches that become positions (None: 1, 2 or 4, for at most 16 a side if possible)."""
+    """Side in pixels of the patches that become positions (None: 1, 2 or 4, for some 16 a side)."""
     base_channels: Channels = 64
     """Channels of the finest level, a multiple of 8."""
     channel_mults: Mults | None = None
