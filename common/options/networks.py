@@ -73,7 +73,7 @@ class UNetConfig:
     """The size of the UNet; None is chosen to fit the shape of x_0."""
 
     patch_size: Size | None = None
-    """Side in pixels of the patches that become positions (None: 1, 2 or 4, for some 16 a side)."""
+    """Side in pixels of the patches that become positions (None: 1, 2 or 4, by size)."""
     base_channels: Channels = 64
     """Channels of the finest level, a multiple of 8."""
     channel_mults: Mults | None = None
