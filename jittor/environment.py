@@ -33,7 +33,7 @@ KERNEL = """#define JIT 1
 """
 COMPILE = """#!/bin/sh
 # Jittor has asm_tuner.py compile each kernel to assembly, change it where the kernel says @begin, and assemble it. Few
-# kernels say so; the others are compiled at once, in half the time.
+# kernels say so; the others are compiled at once, which takes a quarter to half less.
 if [ "${{1##*/}}" = asm_tuner.py ] && ! grep -q @begin "$3"; then
   compiler="${{2#--cc_path=}}"
   shift 2
@@ -129,8 +129,8 @@ def replace_file(path, make):
 
 
 def compile_at_once(jittor):
-    """Have g++ compile kernels by COMPILE, and parse once, and keep, the headers that all kernels include: together a
-    quarter of the time. g++ uses the result (68 MB, in Jittor's cache) only where it fits a kernel's options, and
+    """Have g++ compile kernels by COMPILE, and parse once, and keep, the headers that all kernels include: a quarter to
+    a third of the time. g++ uses the result (68 MB, in Jittor's cache) only where it fits a kernel's options, and
     reads the headers without it."""
     flags, cache = jittor.flags, Path(jittor.flags.cache_path)
     if flags.cc_type != "g++":
