@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import PLACE, UserError, os_error_text
+from common.files import write_atomically
 
 KERNEL = """#define JIT 1
 #define JIT_cpu 1
@@ -117,17 +118,6 @@ def in_home():
         os.environ["HOME"] = usual or home()
 
 
-def replace_file(path, make):
-    """Have make(path of a temporary file) write a file, then put it in place: another process may do the same."""
-    written = path.with_name(f"{os.getpid()}{path.suffix}")
-    try:
-        if made := make(written):
-            os.replace(written, path)
-        return made
-    finally:
-        written.unlink(missing_ok=True)
-
-
 def compile_at_once(jittor):
     """Have g++ compile kernels by COMPILE, and parse once, and keep, the headers that all kernels include: a quarter to
     a third of the time. g++ uses the result (68 MB, in Jittor's cache) only where it fits a kernel's options, and
@@ -138,16 +128,21 @@ def compile_at_once(jittor):
     script, header, parsed = cache / "compile.sh", cache / "headers.h", cache / "headers.h.gch"  # as g++ looks for it
     core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
     commands = COMPILE.format(flags.python_path)
-    if not script.is_file() or script.read_text() != commands:
-        replace_file(script, lambda path: path.write_text(commands) and not path.chmod(0o755))
+    if not os.access(script, os.X_OK) or script.read_text() != commands:
+        write_atomically(script, commands.encode(), durable=False)
+        script.chmod(0o755)
     flags.python_path = str(script)
     if not parsed.is_file() or parsed.stat().st_mtime < core:
-        replace_file(header, lambda path: path.write_text(KERNEL))
+        write_atomically(header, KERNEL.encode(), durable=False)
+        compiled = cache / f"{os.getpid()}.gch"  # another process may do the same
         options = jittor.compiler.fix_cl_flags(flags.cc_flags)
-        command = f"{flags.cc_path} -c -x c++-header {header} {options} -o "
-        run = lambda path: subprocess.run(f"{command}{path}", shell=True, stderr=subprocess.DEVNULL)
-        if not replace_file(parsed, lambda path: run(path).returncode == 0):
-            return
+        command = f"{flags.cc_path} -c -x c++-header {header} {options} -o {compiled}"
+        try:
+            if subprocess.run(command, shell=True, stderr=subprocess.DEVNULL).returncode:
+                return
+            os.replace(compiled, parsed)
+        finally:
+            compiled.unlink(missing_ok=True)
     flags.cc_flags += f" --include={header} "
 
 
