@@ -52,13 +52,13 @@ def spectra(results, path):
     frequencies = 32 * np.sqrt(BOUNDS[1:] * BOUNDS[:-1])  # the middles of the bands, in cycles a picture
     for r in results:
         style = {"color": COLORS[r["model"]], "linestyle": DASHES[r["tree"]], "linewidth": 1, "marker": "."}
-        label = f"{MODELS[r['model']]}, {FRAMEWORKS[r['tree']]}, {r['steps']} calls"
+        label = f"{MODELS[r['model']]}, {FRAMEWORKS[r['tree']]}, {r['steps']}"
         axes.plot(frequencies, np.exp2(r["spectrum"]), label=label, **style)
     spread = np.array(results[0]["floor"]["spectrum"])
     axes.fill_between(frequencies, np.exp2(-spread), np.exp2(spread), color="grey", alpha=0.3, label="real digits")
-    axes.set(xlabel="cycles a picture", ylabel="power / real digits' power", title="Power spectra of drawn digits")
+    axes.set(xlabel="cycles a picture", ylabel="power / real digits' power", title="Power spectra of samples")
     axes.set_xscale("log")
     plain_numbers(axes.xaxis)
     axes.grid(alpha=0.3, which="both")
-    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1))  # beside the plot
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), title="model, framework, network calls")
     save_figure(path, figure)
