@@ -1,7 +1,9 @@
 """What the tests share: both trees under one interface, and the scripts run as a user runs them."""
 import csv
+import functools
 import gzip
 import importlib
+import json
 import os
 import shlex
 import shutil
@@ -87,24 +89,29 @@ def begin_script(tree, script, *arguments):
     return subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
 
 
+@functools.cache
+def forks(tree):
+    """The process of forks.py for a tree; it ends with this one."""
+    command = [sys.executable, ROOT / "tests" / "forks.py", tree]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def run_scripts(tree, *commands, cwd=ROOT):
+    """Run scripts one after the other in one process of their own, each (name, *arguments); returns its
+    CompletedProcess."""
+    folder, server = (ROOT / tree / "script").relative_to(cwd), forks(tree)
+    commands = [[str(folder / script), *map(str, arguments)] for script, *arguments in commands]
+    with tempfile.TemporaryDirectory() as streams:
+        out, err = (Path(streams, name) for name in ("out", "err"))
+        job = {"cwd": str(cwd), "environment": dict(os.environ), "streams": [os.devnull, str(out), str(err)]}
+        print(json.dumps({"commands": commands, "seconds": 900, **job}), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return subprocess.CompletedProcess(commands, code, out.read_text(), err.read_text())
+
+
 def run_script(tree, script, *arguments, cwd=ROOT):
     """Run a script in a process of its own; returns its CompletedProcess."""
-    path = (ROOT / tree / "script" / script).relative_to(cwd)
-    command = [sys.executable, str(path), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900)
-
-
-def run_scripts(tree, *commands):
-    """Run scripts one after the other in one process, each (name, *arguments); returns its CompletedProcess."""
-    folder = ROOT / tree / "script"
-    lines = [[str(folder / script), *map(str, arguments)] for script, *arguments in commands]
-    code = f"""
-import runpy, sys
-sys.path.insert(0, {str(folder)!r})
-for sys.argv in {lines!r}:
-    runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=900)
+    return run_scripts(tree, (script, *arguments), cwd=cwd)
 
 
 def run_on_disk(tmp_path, mount, tree, script, *arguments):
