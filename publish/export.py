@@ -87,7 +87,7 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
         "classes": spec.classes,
         "measures": {name: {"unit": m.unit, "at": dict(zip(PERCENTILES, m.rows[-1]))} for name, m in measures},
         "fit": spec.preprocessing.fit,
-        "strokes": any(name in MEASURES for name in spec.measures) if strokes is None else strokes,
+        "strokes": has_strokes(spec) if strokes is None else strokes,
         "x_0": space.shape,
         "latent": bool(space.vae),
         "diffusion": model.diffusion.config,
@@ -96,6 +96,12 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
         "files": {name: f"{zlib.crc32(content):08x}" for name, content in files.items()},
     }
     return {**files, "model.json": json.dumps(to_jsonable_python(about), indent=1).encode()}
+
+
+def has_strokes(spec):
+    """Whether the pictures are drawn with a pen: grey, with measures of strokes, not only columns of these names."""
+    shared = [name for name in spec.measures if name in MEASURES]
+    return spec.shape[0] == 1 and any(spec.measures[name].unit == MEASURES[name].unit for name in shared)
 
 
 def network(name, model, guidance):

@@ -338,7 +338,39 @@ def test_a_link_shows_what_one_saw(page, show):
     query = page.url.partition("?")[2]
     assert {"view=walk", "way=0.3", "seed=1234567891", "class=4", "ask.slant=20"} <= set(query.split("&"))
     after(other, lambda: other.goto(f"{other.url_of}?{query}"))
-    assert other.is_visible("#between")
+    other.wait_for_timeout(500)
+    assert other.is_visible("#between") and other.input_value("#way") == "0.3"  # nothing plays by itself
+
+
+def test_a_browser_that_refuses_so_many_addresses(page):
+    """Safari keeps a hundred in half a minute: pictures are drawn all the same, and the address follows."""
+    after(page, lambda: page.goto(page.url_of))
+    refuse = "() => { throw new DOMException('too many', 'SecurityError') }"
+    page.evaluate(f"() => {{ history.replaceState = {refuse} }}")
+    after(page, lambda: move(page, "#seed", 7))
+    assert "seed" not in page.url
+    page.evaluate("delete history.replaceState")
+    page.wait_for_function("location.search === '?seed=7'")
+    assert not page.said
+
+
+def test_controls_while_something_is_computed(page):
+    """What plays ends at the calls that are computed, and an edit begins anew with what was changed."""
+    after(page, lambda: page.goto(page.url_of))
+    buttons = "['[role=tab][data-word=watch]', '[data-play=time]']"
+    page.evaluate(f"for (const each of {buttons}) document.querySelector(each).click()")
+    page.wait_for_function("document.querySelector('[data-play=time]').dataset.word === 'play'", timeout=60_000)
+    assert page.input_value("#time") == page.get_attribute("#time", "max") == "7"
+    tab(page, "yours")
+    stroke = "{ const context = pad.getContext('2d'); context.fillStyle = '#fff'; context.fillRect(120, 40, 26, 180); }"
+    page.locator("#pad").evaluate(f"pad => {stroke}")
+    found = []
+    for between in ("", "const e = document.getElementById('seed'); e.value = 5;"
+                        "e.dispatchEvent(new Event('input', {bubbles: true}));"):  # fmt: skip
+        after(page, lambda between=between: page.evaluate(f"document.getElementById('vary').click(); {between}"))
+        found.append(pictures(page, "result", 10))
+    assert len(np.unique(found[1].reshape(10, -1), axis=0)) == 10 and not np.array_equal(*found)
+    assert not page.said
 
 
 def test_what_plays_by_itself(show):
@@ -363,6 +395,8 @@ def test_saved(page):
     after(page, lambda: tab(page, "walk"))
     with page.expect_download(timeout=120_000) as download:
         page.click("#record")
+        assert page.locator("nav").evaluate("e => e.inert")  # other controls would change its frames
+    assert not page.locator("nav").evaluate("e => e.inert")
     video = Path(download.value.path()).read_bytes()
     assert download.value.suggested_filename == "MNIST-walk.webm" and video[:4] == b"\x1a\x45\xdf\xa3"
     assert len(video) > 20_000

@@ -18,6 +18,12 @@ export class Address {
       else query.set(name, typeof value === "number" ? String(Number.isInteger(value) ? value : +value.toPrecision(6)) : value);
     }
     const text = query.toString();
-    if (text !== location.search.slice(1)) history.replaceState(null, "", text ? `?${text}` : location.pathname);
+    if (text === location.search.slice(1)) return;
+    try {
+      history.replaceState(null, "", text ? `?${text}` : location.pathname);
+    } catch {
+      clearTimeout(this.later); // some browsers refuse more than a hundred changes in half a minute
+      this.later = setTimeout(() => this.keep(), 1000);
+    }
   }
 }

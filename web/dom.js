@@ -25,8 +25,11 @@ export function setLanguage(code, replacements = {}) {
   words = WORDS[code];
   Object.assign(names, replacements);
   document.documentElement.lang = code;
+  $("language").lang = code === "zh" ? "en" : "zh";
   document.title = names.name ? say("title") : "Simple-LDM";
-  for (const node of document.querySelectorAll("[data-word]")) node.textContent = say(node.dataset.word);
+  for (const node of document.querySelectorAll("[data-word]")) {
+    if (!/{\w+}/.test(say(node.dataset.word))) node.textContent = say(node.dataset.word); // else too early
+  }
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", say(node.dataset.label));
   for (const node of document.querySelectorAll("[data-measure]")) node.textContent = measureWord(node.dataset.measure);
   for (const node of document.querySelectorAll("[data-of]")) node.setAttribute("aria-label", measureWord(node.dataset.of));

@@ -25,6 +25,7 @@ let source = () => null; // of the view `yours`: the visitor's picture, or null
 
 function setView(name) {
   stop();
+  edit = null;
   view = name;
   for (const tab of document.querySelectorAll("[role=tab]")) {
     tab.ariaSelected = String(tab.dataset.word === name);
@@ -45,7 +46,9 @@ function buildControls() {
     $(name).dataset.label = name;
   }
   document.querySelector("nav").onkeydown = ({ key, target }) => {
-    const next = { ArrowRight: target.nextElementSibling, ArrowLeft: target.previousElementSibling }[key];
+    const { nextElementSibling, previousElementSibling, parentElement } = target;
+    const ends = { Home: parentElement.firstElementChild, End: parentElement.lastElementChild };
+    const next = { ArrowRight: nextElementSibling, ArrowLeft: previousElementSibling, ...ends }[key];
     next?.focus();
     next?.click();
   };
@@ -73,7 +76,7 @@ function showValues() {
     const output = range.parentElement.querySelector("output");
     const own = range.id === "calls" && settings().steps !== +range.value; // one call, for which the model has more
     output.ariaLive = "off"; // the slider announces the value
-    output.textContent = own ? `${settings().steps} (${say("own")})` : range.value;
+    output.textContent = range.disabled ? "–" : own ? `${settings().steps} (${say("own")})` : range.value;
     range.setAttribute("aria-valuetext", output.textContent);
   }
   if (!player) address.keep(); // browsers limit changes per second
@@ -158,8 +161,9 @@ const VIEWS = {
 
   async yours() {
     const work = edit;
-    edit = null;
-    return work ? work() : null; // its buttons start an edit
+    if (!work) return null; // its buttons start an edit
+    await work();
+    if (!again) edit = null; // else it was interrupted, and starts anew
   },
 };
 
@@ -207,12 +211,13 @@ async function timed(work) {
     await pipeline.load(view === "yours" && edit).catch((error) => {
       throw new Error(`${say("failed")}: ${error.message}`);
     });
+    if (again) return; // the view may have changed meanwhile
     const nothing = (await work()) === null;
     if (again) return;
     $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${say("seconds")}`;
   } catch (error) {
     $("status").textContent = error.message;
-    trajectory = null; // it may be incomplete
+    trajectory = edit = null; // it may be incomplete
     console.error(error);
   }
 }
@@ -269,11 +274,12 @@ let player = null;
 function play(button, id, once) {
   if (player) return stop();
   const range = $(id);
-  const [low, high, step] = [+range.min, +range.max, id === "way" ? 0.04 : 1];
-  if (once || +range.value >= high) range.value = low;
+  const [low, step] = [+range.min, id === "way" ? 0.04 : 1];
+  if (once || +range.value >= +range.max) range.value = low;
   let direction = 1;
   const move = () => {
     if (running) return;
+    const high = +range.max; // the number of calls, known once they were computed
     const next = +range.value + step * direction;
     if (next > high && (once || id === "time")) return stop();
     if (next > high || next < low) direction = -direction;
@@ -299,18 +305,22 @@ function stop() {
 
 const played = new Set();
 
-/** Play a view's animation once when it is first opened, unless the visitor prefers reduced motion. */
+/** Play a view's animation once when it is first opened, unless it plays already, the visitor prefers reduced motion, or
+ * the address has a position in it. */
 function showOnce(name) {
   const button = $(name).querySelector("[data-play]");
-  if (!button || played.has(name) || view !== name || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  if (!button || played.has(name) || view !== name || player) return;
+  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   played.add(name);
+  if (new URLSearchParams(location.search).has(button.dataset.play)) return;
   play(button, button.dataset.play, true);
 }
 
 /** Save an interpolation as a video. */
 async function record() {
   stop();
-  $("record").disabled = true;
+  const controls = document.querySelectorAll("nav, #walk, details"); // their changes would change the frames
+  for (const each of controls) each.inert = true;
   const frames = [];
   try {
     for (let way = 0; way < 1.001; way += 0.04) {
@@ -326,7 +336,7 @@ async function record() {
     $("status").textContent = error.message;
     console.error(error);
   }
-  $("record").disabled = false;
+  for (const each of controls) each.inert = false;
 }
 
 // Start
