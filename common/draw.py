@@ -82,9 +82,12 @@ def sweep_grid(model, sampler, seed):
 
 
 def sample_grid(model, seed):
-    """A hundred samples, each class in turn, by the model's own sampler: a grid, uint8."""
+    """A hundred samples, each class in turn, by the model's own sampler, as many at a time as a training step has (the
+    memory is known to suffice): a grid, uint8."""
     y = model.conditions(labels_of(np.arange(100), model.spec))
-    return grid(sample_images(model, model.sampler, seed, y), columns=10)
+    calls = 1 if model.sampler.guidance in (0, 1) else 2  # in one batch
+    batch_size = max(1, (model.recipe.training.batch_size or 100) // calls)
+    return grid(sample_images(model, model.sampler, seed, y, batch_size), columns=10)
 
 
 def output_folder(out, tree, name):

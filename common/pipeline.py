@@ -39,6 +39,8 @@ class Pipeline:
         """The diffusion model of a checkpoint (None: the tree's own of this kind), ready to sample."""
         device = self.device(where)
         checkpoint = self.open(path, kind, device)
+        if checkpoint.options.kind == "vae":
+            raise UserError(f"{checkpoint.path} holds a VAE: give the diffusion model that was trained on its latents")
         space = self.load_space(checkpoint, device)
         unet = self.build_unet(checkpoint.options.unet, space, checkpoint.spec)
         unet = device.freeze(checkpoint.fill(unet, "model.", device))

@@ -40,7 +40,7 @@ class Device:
             "device": self.device,
             "hardware": "CUDA" if self.device == "cuda" else cpu_name(),
             "dtype": "bf16" if self.bf16 else "fp32",
-            "threads": int(os.environ.get("OMP_NUM_THREADS", cores())),
+            "threads": int(os.environ.get("OMP_NUM_THREADS", "").split(",")[0] or cores()),
         }
 
     def tensor(self, array):

@@ -57,6 +57,8 @@ def cuda_works():
 def find_compiler():
     """Check for g++ and this Python's headers, which Jittor compiles with. UserError if one is missing, or if a path
     has a character that the shell interprets: Jittor does not quote all of its commands."""
+    if not find_spec("jittor_utils"):
+        raise UserError("Jittor is not installed: pip install -r requirements.txt")
     cures = {
         home(): "choose another folder with the variable JITTOR_HOME",
         sys.executable: "make the virtual environment in another folder",

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from pydantic_core import to_jsonable_python
 
-from common.checkpoint import load_checkpoint
 from common.data.measures import MEASURES
 from common.data.spec import PERCENTILES
 from common.errors import UserError
@@ -115,8 +114,6 @@ def opened(checkpoint):
     """Load the diffusion model of a checkpoint with PyTorch's tree."""
     from pipeline import pipeline
 
-    if load_checkpoint(checkpoint).options.kind == "vae":
-        raise UserError(f"{checkpoint} holds a VAE: give the diffusion model that was trained on its latents")
     return pipeline.load_model(checkpoint, None, Where(device="cpu", precision="fp32"))
 
 

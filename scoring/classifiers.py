@@ -40,6 +40,12 @@ def folder_of(data):
     return WEIGHTS if (data.spec.digest, data.spec.shape[0]) == (MNIST, 1) else own_folder(data)
 
 
+def digests(data):
+    """The digests of a data set's classifiers, None for one that is yet to be trained."""
+    paths = [folder_of(data) / f"{name}.safetensors" for name in NAMES]
+    return [digest(path) if path.is_file() else None for path in paths]
+
+
 def labelled(data):
     """Whether a data set has several classes; if not, classifiers learn clusters()."""
     return len(data.spec.classes) > 1
@@ -120,7 +126,8 @@ def train_classifier(path, data):
     labels, of_test = (small.train.labels, small.test.labels) if labelled(data) else clusters(small)
     epochs = 12 if path.parent == WEIGHTS else max(1, int(np.clip(EPOCHS * len(images), *SEEN)) // len(images))
     recipe = {"epochs": epochs, "batch_size": 128, "learning_rate": 3e-3}  # peak rate, which decays to 0
-    network = train(path.stem, images, labels, len(data.spec.classes) if labelled(data) else CLUSTERS, **recipe)
+    count, most = len(data.spec.classes) if labelled(data) else CLUSTERS, None if path.parent == WEIGHTS else SEEN[1]
+    network = train(path.stem, images, labels, count, **recipe, most=most)
     mean, matrix = rescaling(run_network(network, small.train.sample(60_000))[0])
     right = (run_network(network, small.test.images)[1].argmax(axis=1) == of_test).mean()
     parts = {**network.cpu().state_dict(), "rescale.mean": mean, "rescale.map": matrix}
@@ -131,7 +138,7 @@ def train_classifier(path, data):
 
 @options_class
 class TrainClassifiers:
-    """Retrain the classifiers that score a data set, and delete the floors of the old ones."""
+    """Retrain the classifiers that score a data set; what real images score is then measured again too."""
 
     data: Path | None = None
     """Data set (None: MNIST, whose classifiers are in scoring/weights/)."""
@@ -140,8 +147,6 @@ class TrainClassifiers:
 
 def main(options: TrainClassifiers):
     data = open_dataset(options.data, options.preprocessing)
-    for folder in (own_folder(data), folder_of(data)):
-        (folder / "floors.json").unlink(missing_ok=True)
     with keeping(data):
         for name in NAMES:
             train_classifier(folder_of(data) / f"{name}.safetensors", data)

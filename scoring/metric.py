@@ -20,7 +20,7 @@ from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.sampling import ClassName
 from common.options.where import Flat
-from scoring.classifiers import NAMES, WEIGHTS, classify, folder_of, keeping, labelled, own_folder
+from scoring.classifiers import NAMES, WEIGHTS, classify, digests, folder_of, keeping, labelled, own_folder
 from scoring.texture import texture, texture_text
 
 INCEPTION = "6726825d"  # first digits of the sha256 of pytorch-fid's weights
@@ -133,7 +133,7 @@ def floor(counts, data, part="test", label=None):
     key = "-".join(map(str, (*counts, part, data.spec.shape[1], *(() if label is None else (label,)))))
     path = (folder_of(data) if key in SHIPPED else own_folder(data)) / "floors.json"
     kept = lambda: read_json(path, "delete it, and it will be measured again") if path.is_file() else {}
-    if key not in kept():
+    if kept().get(key, {}).get("classifiers") != digests(data):
         real, found = split.images[picked], []
         for numbers in tqdm(sets, desc="scoring real images", unit="set", leave=False, disable=None):
             images = data.train.images[numbers]
@@ -141,6 +141,7 @@ def floor(counts, data, part="test", label=None):
         few = min(counts[0], MEMORY_SAMPLE)
         test = data.test.sample(few, label=label if label in data.test.labels else None)
         measured = {"counts": counts, **mean(found), "training_distance": distance_to_training(test, data)}
+        measured["classifiers"] = digests(data)  # the floor is theirs
         with keeping(data):
             write_json(path, kept() | {key: measured})
     return kept()[key]

@@ -103,13 +103,14 @@ def distort(x):
     return grid_sample(x, affine_grid(theta, x.shape, align_corners=False), padding_mode="border", align_corners=False)
 
 
-def train(name, images, labels, classes, epochs, batch_size, learning_rate):
-    """Train a network on distorted images (N, C, H, W) uint8 with labels (N,) in 0..classes - 1."""
+def train(name, images, labels, classes, epochs, batch_size, learning_rate, most):
+    """Train a network on distorted images (N, C, H, W) uint8 with labels (N,) in 0..classes - 1; most: at most so many
+    images, repeats counted."""
     torch.manual_seed(list(BUILDS).index(name))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = BUILDS[name](images.shape[1], classes).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.05)
-    order = torch.cat([torch.randperm(len(images)) for _ in range(epochs)])
+    order = torch.cat([torch.randperm(len(images)) for _ in range(epochs)])[:most]
     batches = order[: len(order) // batch_size * batch_size].split(batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, len(batches))
     for indices in tqdm(batches, desc=f"classifier {name}", unit="step", dynamic_ncols=True):

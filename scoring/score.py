@@ -150,11 +150,11 @@ def measuring(data):
     return measured
 
 
-def control(model, images, data):
+def control(model, images, data, batch_size=500):
     """following() for images (N, C, H, W) uint8 sampled with requests(); `accuracy`: the fraction with the requested
     class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order."""
     labels, wanted = requests(len(images), data.test)
-    best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device))
+    best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device, batch_size))
     measured, of_best = map(measuring(data), (images, best))
     wanted = {name: wanted[name] for name in measured}
     order = np.random.default_rng(0).permutation(len(images))
@@ -208,7 +208,8 @@ def score(model, options):
             raise UserError(f"{path} holds {found} PNGs, but {count} were written: delete the others")
     measures = score_folders(*folders, data, options.fid, options.inception_weights, options.real, label)
     if options.labels == "test":
-        measures["control"] = control(model, read_images(folders[0], model.spec.shape), data)
+        images = read_images(folders[0], model.spec.shape)
+        measures["control"] = control(model, images, data, options.drawing.batch_size)
         print_control(measures["control"], model.spec.measures)
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
     write_json(written, result)

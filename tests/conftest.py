@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each process: two workers wi
 temporary = tempfile.TemporaryDirectory(prefix="prepared-")  # of this worker alone: tests damage files in it
 os.environ["SIMPLE_LDM_PREPARED"] = temporary.name  # of the scripts that it starts
 prepared.PREPARED = Path(temporary.name)  # of this process, which has read the variable
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background; scripts started here shall not ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
 LONGEST = (

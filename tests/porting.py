@@ -389,7 +389,8 @@ PAGES = {
 English | [中文](PORTING.zh.md)
 
 Places where a line of PyTorch 2.14.1 does something else in Jittor 1.3.11.0, or ends with an error in only one of them:
-on the CPU, in Python 3.11 with numpy 1.26.4. The tables are made of the cases in [tests/porting.py](../tests/porting.py), each of which the tests
+on the CPU, in Python 3.11 with numpy 1.26.4. The tables are made of the cases in
+[tests/porting.py](../tests/porting.py), each of which the tests
 run in both frameworks; a version that mends one makes its test fail. The gravest come first in each section: *wrong
 numbers* and *no training* come without a word.
 
@@ -403,7 +404,8 @@ it is none of float32, int32, int64 and bool. Sources are files of Jittor's pack
 
 [English](PORTING.md) | 中文
 
-同一行 PyTorch 2.14.1 代码在 Jittor 1.3.11.0 中结果不同，或只在其中一个里报错的地方（CPU，Python 3.11，numpy 1.26.4）。各表由
+同一行 PyTorch 2.14.1 代码在 Jittor 1.3.11.0 中结果不同，或只在其中一个里报错的地方（CPU，Python 3.11，
+numpy 1.26.4）。各表由
 [tests/porting.py](../tests/porting.py) 中的用例生成，测试在两个框架中逐一运行它们；
 某个新版本修正了哪一条，那一条的测试就会失败。每节中最严重的在前：“数值错误”和“不训练”都没有任何提示。
 

@@ -95,7 +95,19 @@ def test_a_run_that_was_ended_goes_on(straight, tmp_path, number):
     losses = events.Scalars("loss")
     assert [event.step for event in losses] == list(range(STEPS))
     np.testing.assert_allclose([event.value for event in losses], metrics["loss"], rtol=1e-5)
-    assert [image.step for image in events.Images("samples")] == [16, 24]
+    assert [image.step for image in events.Images("samples")] == [15, 23]
+
+
+def test_what_the_shell_ignores_does_not_stop_training():
+    """Ctrl-C is for what runs in front; `&` in a shell script has its command ignore it."""
+    code = "from common.training.stop import STOPPING; print(*map(int, STOPPING))"
+    stopping = lambda ignored: subprocess.check_output(
+        ["bash", "-c", f"trap '' {ignored}; exec \"$@\"", "bash", sys.executable, "-c", code], cwd=ROOT, text=True
+    ).split()  # fmt: skip
+    usual = stopping("USR1")
+    assert {"2", "15"} <= set(usual)
+    for ignored, number in (("INT", "2"), ("HUP", "1")):
+        assert stopping(ignored) == [each for each in usual if each != number]
 
 
 def test_events_of_a_run_begun_again_replace_the_others(tmp_path):
@@ -132,7 +144,7 @@ def test_a_run_that_ended_before_its_last_picture_draws_it(straight, tmp_path):
     """A kill between the last checkpoint and its picture: --resume takes no step, and draws."""
     tree, expected = straight
     folder = shutil.copytree(expected, tmp_path / "run")
-    pictures = [folder / "epoch-003.0.png", folder / "loss.png"]
+    pictures = [folder / "epoch-003.000.png", folder / "loss.png"]
     before = [path.read_bytes() for path in pictures]
     for path in pictures:
         path.unlink()

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, assert_user_error
 
 from common.errors import UserError
-from common.machine import multiplies_bf16
+from common.machine import cores, multiplies_bf16
 from common.options.where import Where
 
 TREE = ROOT / "jittor"
@@ -41,6 +41,23 @@ print("fine")
 """)
     assert result.returncode == 0 and result.stdout == "fine\n", result.stderr
     assert result.stderr == ""
+
+
+def test_jittor_that_is_not_installed():
+    result = run("""
+import importlib.util
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name: None if name.startswith("jittor") else find(name)
+import environment
+""")
+    assert "UserError: Jittor is not installed: pip install -r requirements.txt" in result.stderr
+
+
+@pytest.mark.parametrize("words, threads", [("3", 3), ("4,2", 4), ("", cores())])
+def test_the_threads_that_a_result_names(trees, monkeypatch, words, threads):
+    """OpenMP's variable may hold a number for each level of nesting."""
+    monkeypatch.setenv("OMP_NUM_THREADS", words)
+    assert trees["jittor"].cpu.describe()["threads"] == threads
 
 
 def test_kernels_are_compiled_at_once(jt, tmp_path):

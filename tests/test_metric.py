@@ -22,7 +22,7 @@ from common.data.pictures import Preprocessing
 from common.errors import UserError
 from common.images import read_images, write_images
 from publish.trust import DAMAGES, damaged
-from scoring import classifiers, metric
+from scoring import classifiers, metric, networks
 from scoring.classifiers import NAMES, WEIGHTS, classes, classify, own_folder, rescaling
 from scoring.networks import trained
 from scoring.score import measuring
@@ -147,6 +147,7 @@ def test_the_floor_that_is_kept(monkeypatch, judges):
     monkeypatch.setattr(metric, "SHIPPED", ())
     found = metric.floor((COUNT, COUNT), MNIST)
     assert json.loads(next(judges.rglob("floors.json")).read_text()) == {"1000-1000-test-32": found}
+    assert found.pop("classifiers") == kept.pop("classifiers")
     for name in kept:
         assert found[name] == pytest.approx(kept[name], rel=1e-3, abs=2e-3 if name in metric.SHARES else None), name
 
@@ -165,6 +166,20 @@ def test_a_floor_is_for_what_is_compared(judges, counts, part, label):
     assert metric.over_floor(fd, floors["fd"]) == pytest.approx(1, abs=0.15)
     assert abs(metric.over_floor(fd, metric.floor((COUNT, COUNT), MNIST)["fd"]) - 1) > 2
     assert len(list(judges.rglob("floors.json"))) == 1 and metric.floor(counts, MNIST, part, label) == floors
+
+
+def test_a_floor_of_other_classifiers_is_measured_again(judges, monkeypatch):
+    kept = metric.floor((90, 80), MNIST, "test", 7)
+    monkeypatch.setattr(metric, "digests", lambda data: ["another"] * 3)
+    assert metric.floor((90, 80), MNIST, "test", 7) == kept | {"classifiers": ["another"] * 3}
+
+
+def test_a_classifier_of_many_pictures_sees_only_so_many(monkeypatch):
+    seen, loss = [], networks.cross_entropy
+    monkeypatch.setattr(networks, "cross_entropy", lambda y, targets: seen.append(len(y)) or loss(y, targets))
+    few = {"epochs": 1, "batch_size": 32, "learning_rate": 1e-3}
+    networks.train("patches", MNIST.train.images[:200], MNIST.train.labels[:200], 10, **few, most=64)
+    assert sum(seen) == 64
 
 
 def test_real_digits_score_the_floor(real):

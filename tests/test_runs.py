@@ -25,11 +25,12 @@ from conftest import (
 
 from common.checkpoint import Checkpoint, carries, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
-from common.data.spec import Measure
+from common.data.spec import Measure, Spec
 from common.diffusion.space import Pixels
+from common.draw import sample_grid
 from common.errors import UserError
 from common.files import shipped_weights
-from common.options.networks import UNetConfig, VAEConfig
+from common.options.networks import SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, DistillDDPM, DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Clock, Progress
 from common.training.log import Log, drop_rows
@@ -111,6 +112,13 @@ def test_columns_are_the_header_s(tmp_path):
     np.testing.assert_array_equal(found["a"], [2, 5, np.nan, 11])
     np.testing.assert_array_equal(found["b"], [3, 6, 9, np.nan])
     assert drop_rows(tmp_path / "metrics.csv", step=4) == list(found)  # the run goes on
+    (tmp_path / "metrics.csv").rename(tmp_path / "taken away.csv")
+    log.row(clock, rows[0], images_per_second=8)
+    assert read_metrics(tmp_path)["loss"].tolist() == [1]  # with its header
+    for clock.step in (100, 200, 300):  # of a long epoch
+        clock.epoch_steps = 20_000
+        log.picture(clock, np.zeros((4, 4), np.uint8))
+    assert len(list(tmp_path.glob("epoch-*.png"))) == 3
 
 
 def begin(tree, folder, players=("model",), recipe=TrainVAE, **options):
@@ -128,6 +136,32 @@ def test_a_run_of_minutes_alone_has_no_end_in_epochs():
         clock.advance(seconds)
         parts.append(clock.done)
     assert parts == pytest.approx([0.05, 0.25, 0.95]) and clock.epoch == 4.3  # the first step's are not counted
+
+
+def test_the_first_step_with_all_that_it_compiles_is_not_counted(monkeypatch):
+    """Neither what came before its lap was read, nor what came after it, as the optimizer's."""
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    clock = Clock(epochs=None, minutes=1, epoch_steps=10, progress=Progress())
+    for first, after in ((30, 40), (2, 1)):
+        now[0] += first
+        seconds = clock.lap()
+        now[0] += after
+        clock.advance(seconds)
+    assert clock.seconds == 2 and clock.lap() == 1
+
+
+def test_previews_take_no_more_memory_than_a_step():
+    """Guidance computes each image twice in one batch."""
+    sizes, spec = [], Spec(name="some", shape=(1, 4, 4), classes=("a", "b"), digest="0" * 16)
+    sample = lambda sampler, seed, part, y: sizes.append(len(part)) or np.zeros((len(part), *spec.shape), np.float32)
+    recipe = SimpleNamespace(training=Training(batch_size=64))
+    model = SimpleNamespace(spec=spec, conditions=lambda labels: labels, recipe=recipe, sample=sample)
+    for guidance, most in ((1, 64), (2, 32)):
+        sizes.clear()
+        model.sampler = SamplerConfig(guidance=guidance)
+        sample_grid(model, 0)
+        assert max(sizes) <= most and sum(sizes) == 100
 
 
 def test_ten_pictures_of_a_run_100_steps_apart():

@@ -20,7 +20,7 @@ class Progress:
 
 class Clock:
     """Counts training steps from `progress` on, until the epochs or the minutes are over; either may be None. Minutes
-    are wall-clock time, including previews and checkpoints, but not the first step, which compiles kernels."""
+    are wall-clock time, including previews and checkpoints, but not the first step, in which kernels are compiled."""
 
     def __init__(self, epochs, minutes, epoch_steps, progress):
         self.total = epochs and epochs * epoch_steps
@@ -54,7 +54,7 @@ class Clock:
     def advance(self, seconds, loss=None):
         """Count a step that took so many seconds, and had this loss."""
         if self.step == self.first:
-            self.start += seconds
+            self.start = time.perf_counter() - self.seconds
         else:
             self.seconds += seconds
         self.step, self.loss = self.step + 1, loss

@@ -40,7 +40,7 @@ class Log:
             return
         step, values = clock.step - 1, {"epoch": clock.epoch, **losses, **others}
         row = {"step": step, **{name: f"{value:.6g}" for name, value in values.items()}}
-        new = self.columns is None
+        new = self.columns is None or not self.metrics.exists()  # somebody may have moved it
         self.columns = self.columns or list(row)
         with os_errors_about(self.metrics), open(self.metrics, "w" if new else "a", newline="") as file:
             writer = csv.DictWriter(file, self.columns, "nan", "ignore", lineterminator="\n")
@@ -55,11 +55,11 @@ class Log:
 
     def picture(self, clock, picture):
         """Write a preview picture, uint8 (H, W) or (H, W, 3), and redraw loss.png from metrics.csv."""
-        path = self.folder / f"epoch-{clock.epoch:05.1f}.png"
+        path = self.folder / f"epoch-{clock.epoch:07.3f}.png"
         save_png(path, picture)
         loss_curve(self.metrics, self.folder / "loss.png", f"{self.title}: training loss")
         if self.events:
-            self.events.picture(clock.step, path)
+            self.events.picture(clock.step - 1, path)
 
     def flush(self):
         """Return when all rows are on the disk."""

@@ -1,9 +1,9 @@
 """Stopping: a signal ends training after the current step."""
 import signal
 
-STOPPING = [signal.SIGINT, signal.SIGTERM]
-if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored by nohup
-    STOPPING.append(signal.SIGHUP)  # sent when a terminal or a connection closes
+NAMES = "SIGINT", "SIGTERM", "SIGHUP"  # the last one comes when a terminal or a connection closes; Windows lacks it
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+STOPPING = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup's and `&` ignore one
 
 
 class Stop:
