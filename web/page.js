@@ -217,7 +217,8 @@ async function timed(work) {
     $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${say("seconds")}`;
   } catch (error) {
     $("status").textContent = error.message;
-    trajectory = edit = null; // it may be incomplete
+    trajectory = null; // it may be incomplete
+    if (!again) edit = null; // unless another one has been started
     console.error(error);
   }
 }
