@@ -82,11 +82,11 @@ def sweep_grid(model, sampler, seed):
 
 
 def sample_grid(model, seed):
-    """A hundred samples, each class in turn, by the model's own sampler, as many at a time as a training step has (the
-    memory is known to suffice): a grid, uint8."""
+    """A hundred samples, each class in turn, by the model's own sampler, no more at a time than the network has in a
+    training step, for which memory suffices: a grid, uint8."""
     y = model.conditions(labels_of(np.arange(100), model.spec))
     calls = 1 if model.sampler.guidance in (0, 1) else 2  # in one batch
-    batch_size = max(1, (model.recipe.training.batch_size or 100) // calls)
+    batch_size = max(1, (model.recipe.training.batch_size or 100) // model.device.num_processes // calls)
     return grid(sample_images(model, model.sampler, seed, y, batch_size), columns=10)
 
 

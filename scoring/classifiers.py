@@ -138,7 +138,7 @@ def train_classifier(path, data):
 
 @options_class
 class TrainClassifiers:
-    """Retrain the classifiers that score a data set; what real images score is then measured again too."""
+    """Retrain the classifiers that score a data set; what real images score is measured again when it is needed."""
 
     data: Path | None = None
     """Data set (None: MNIST, whose classifiers are in scoring/weights/)."""

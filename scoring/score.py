@@ -150,7 +150,7 @@ def measuring(data):
     return measured
 
 
-def control(model, images, data, batch_size=500):
+def control(model, images, data, batch_size):
     """following() for images (N, C, H, W) uint8 sampled with requests(); `accuracy`: the fraction with the requested
     class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order."""
     labels, wanted = requests(len(images), data.test)

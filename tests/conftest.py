@@ -1,4 +1,4 @@
-"""What the tests share: both trees under one interface, and the scripts run as a user runs them."""
+"""What the tests share: both trees under one interface, and the scripts in processes of their own."""
 import csv
 import functools
 import gzip
@@ -94,9 +94,9 @@ def begin_script(tree, script, *arguments):
 
 @functools.cache
 def forks(tree):
-    """The process of forks.py for a tree; it ends with this one."""
-    command = [sys.executable, ROOT / "tests" / "forks.py", tree]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    """The process of forks.py for a tree; it ends with this one. Without CUDA, which forks cannot share."""
+    command, environment = [sys.executable, ROOT / "tests" / "forks.py", tree], {**os.environ, "nvcc_path": ""}
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def run_scripts(tree, *commands, cwd=ROOT):
@@ -108,8 +108,10 @@ def run_scripts(tree, *commands, cwd=ROOT):
         out, err = (Path(streams, name) for name in ("out", "err"))
         job = {"cwd": str(cwd), "environment": dict(os.environ), "streams": [os.devnull, str(out), str(err)]}
         print(json.dumps({"commands": commands, "seconds": 900, **job}), file=server.stdin, flush=True)
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(commands, code, out.read_text(), err.read_text())
+        if not (code := server.stdout.readline()):
+            forks.cache_clear()  # the next script begins another
+            raise RuntimeError(f"forks.py ended with {server.wait()}: stderr says why")
+        return subprocess.CompletedProcess(commands, int(code), out.read_text(), err.read_text())
 
 
 def run_script(tree, script, *arguments, cwd=ROOT):

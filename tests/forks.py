@@ -24,6 +24,8 @@ def import_framework(tree):
 def become(commands, cwd, environment, streams, seconds):
     """Make this process that of a script, or of several, one after the other: commands [[script, *arguments]]."""
     signal.alarm(seconds)  # then it is killed
+    if jittor := sys.modules.get("jittor"):
+        jittor.set_global_seed(os.getpid())  # which its import takes from the clock
     for number, path in enumerate(streams):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
     os.environ.clear()
@@ -35,7 +37,9 @@ def become(commands, cwd, environment, streams, seconds):
 
 
 def main():
+    signal.alarm(900)  # Jittor waits for its lock
     import_framework(sys.argv[1])
+    signal.alarm(0)
     for line in sys.stdin:
         if not (child := os.fork()):
             return become(**json.loads(line))

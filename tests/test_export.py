@@ -11,6 +11,7 @@ import pytest
 from conftest import FP32, ROOT
 
 from common.data.dataset import open_dataset
+from common.data.spec import Measure, Spec
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8
@@ -47,6 +48,15 @@ def test_models_with_latents_of_other_sizes_do_not_belong_together():
     )  # fmt: skip
     first, second = (model({"latent.mean": np.zeros(count), "vae.x": np.zeros(2)}) for count in (4, 8))
     assert export.same_data(first, first) and not export.same_data(first, second)
+
+
+@pytest.mark.parametrize("channels, unit, pen", [(1, "pixels", True), (1, "cm", False), (3, "pixels", False)])
+def test_a_pen_is_for_strokes(channels, unit, pen):
+    """Not for photographs with a column of their width."""
+    width = Measure(unit=unit, rows=((0.0,) * 7,) * 3)
+    about = {"shape": (channels, 32, 32), "classes": ("a", "b"), "digest": "0" * 16}
+    spec = Spec(name="some", measures={"width": width}, **about)
+    assert export.has_strokes(spec) == pen
 
 
 def test_nothing_of_a_model_before_is_left(untrained, tmp_path):

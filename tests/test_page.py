@@ -337,6 +337,8 @@ def test_a_link_shows_what_one_saw(page, show):
     after(page, lambda: move(page, "#way", 0.3))
     query = page.url.partition("?")[2]
     assert {"view=walk", "way=0.3", "seed=1234567891", "class=4", "ask.slant=20"} <= set(query.split("&"))
+    after(page, lambda: move(page, "#way", 0.5))
+    assert "way=0.5" in page.url  # where it begins
     after(other, lambda: other.goto(f"{other.url_of}?{query}"))
     other.wait_for_timeout(500)
     assert other.is_visible("#between") and other.input_value("#way") == "0.3"  # nothing plays by itself
@@ -355,7 +357,7 @@ def test_a_browser_that_refuses_so_many_addresses(page):
 
 
 def test_controls_while_something_is_computed(page):
-    """What plays ends at the calls that are computed, and an edit begins anew with what was changed."""
+    """What plays ends at the calls that are computed; an edit begins anew with what is changed while it is painted."""
     after(page, lambda: page.goto(page.url_of))
     buttons = "['[role=tab][data-word=watch]', '[data-play=time]']"
     page.evaluate(f"for (const each of {buttons}) document.querySelector(each).click()")
@@ -364,11 +366,14 @@ def test_controls_while_something_is_computed(page):
     tab(page, "yours")
     stroke = "{ const context = pad.getContext('2d'); context.fillStyle = '#fff'; context.fillRect(120, 40, 26, 180); }"
     page.locator("#pad").evaluate(f"pad => {stroke}")
-    found = []
-    for between in ("", "const e = document.getElementById('seed'); e.value = 5;"
-                        "e.dispatchEvent(new Event('input', {bubbles: true}));"):  # fmt: skip
-        after(page, lambda between=between: page.evaluate(f"document.getElementById('vary').click(); {between}"))
+    found, pace = [], "CanvasRenderingContext2D.prototype.putImageData"
+    change = "e => { e.value = 5; e.dispatchEvent(new Event('input', {bubbles: true})) }"
+    once = f"function (...x) {{ {pace} = put; ({change})(document.getElementById('seed')); return put.apply(this, x) }}"
+    for during in ("", f"const put = {pace}; {pace} = {once};"):
+        click = f"() => {{ {during} document.getElementById('vary').click() }}"
+        after(page, lambda click=click: page.evaluate(click))
         found.append(pictures(page, "result", 10))
+    assert page.input_value("#seed") == "5"
     assert len(np.unique(found[1].reshape(10, -1), axis=0)) == 10 and not np.array_equal(*found)
     assert not page.said
 

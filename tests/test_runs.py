@@ -157,8 +157,9 @@ def test_previews_take_no_more_memory_than_a_step():
     sample = lambda sampler, seed, part, y: sizes.append(len(part)) or np.zeros((len(part), *spec.shape), np.float32)
     recipe = SimpleNamespace(training=Training(batch_size=64))
     model = SimpleNamespace(spec=spec, conditions=lambda labels: labels, recipe=recipe, sample=sample)
-    for guidance, most in ((1, 64), (2, 32)):
+    for guidance, processes, most in ((1, 1, 64), (2, 1, 32), (2, 4, 8)):
         sizes.clear()
+        model.device = SimpleNamespace(num_processes=processes)
         model.sampler = SamplerConfig(guidance=guidance)
         sample_grid(model, 0)
         assert max(sizes) <= most and sum(sizes) == 100

@@ -65,7 +65,8 @@ function buildControls() {
   address = new Address({
     view: { read: () => view, write: (name) => ($(name)?.role === "tabpanel" ? (view = name) : null), initial: view },
     ...controls.choosers,
-    ...Object.fromEntries(["way", "strength", "calls", "guidance", "seed"].map((id) => [id, input(id)])),
+    ...Object.fromEntries(["strength", "calls", "guidance", "seed"].map((id) => [id, input(id)])),
+    way: { ...input("way"), read: () => (view === "walk" ? +$("way").value : NaN), initial: NaN }, // always of this view
   });
 }
 
@@ -305,6 +306,7 @@ function stop() {
 }
 
 const played = new Set();
+const opened = new URLSearchParams(location.search); // the link that was followed
 
 /** Play a view's animation once when it is first opened, unless it plays already, the visitor prefers reduced motion, or
  * the address has a position in it. */
@@ -313,7 +315,7 @@ function showOnce(name) {
   if (!button || played.has(name) || view !== name || player) return;
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   played.add(name);
-  if (new URLSearchParams(location.search).has(button.dataset.play)) return;
+  if (opened.has(button.dataset.play)) return;
   play(button, button.dataset.play, true);
 }
 
@@ -358,9 +360,9 @@ $("model").onchange = () => {
 $("language").onclick = () => {
   const query = new URLSearchParams(location.search);
   query.set("lang", language() === "zh" ? "en" : "zh");
-  history.replaceState(null, "", `?${query}`);
   setLanguage(query.get("lang"));
   if (pipeline) refresh();
+  history.replaceState(null, "", `?${query}`);
 };
 
 async function main() {
