@@ -53,11 +53,11 @@ import environment
     assert "UserError: Jittor is not installed: pip install -r requirements.txt" in result.stderr
 
 
-@pytest.mark.parametrize("words, threads", [("3", 3), ("4,2", 4), ("", cores())])
+@pytest.mark.parametrize("words, threads", [("3", 3), ("4,2", 4), ("", None)])
 def test_the_threads_that_a_result_names(trees, monkeypatch, words, threads):
     """OpenMP's variable may hold a number for each level of nesting."""
     monkeypatch.setenv("OMP_NUM_THREADS", words)
-    assert trees["jittor"].cpu.describe()["threads"] == threads
+    assert trees["jittor"].cpu.describe()["threads"] == (threads or cores())
 
 
 def test_kernels_are_compiled_at_once(jt, tmp_path):
