@@ -366,10 +366,10 @@ def test_controls_while_something_is_computed(page):
     tab(page, "yours")
     stroke = "{ const context = pad.getContext('2d'); context.fillStyle = '#fff'; context.fillRect(120, 40, 26, 180); }"
     page.locator("#pad").evaluate(f"pad => {stroke}")
-    found, painting = [], "CanvasRenderingContext2D.prototype.putImageData"
+    found, paints = [], "CanvasRenderingContext2D.prototype.putImageData"
     change = "e => { e.value = 5; e.dispatchEvent(new Event('input', {bubbles: true})) }"
-    once = f"function (...x) {{ {painting} = put; ({change})(document.getElementById('seed')); return put.apply(this, x) }}"
-    for during in ("", f"const put = {painting}; {painting} = {once};"):
+    once = f"function (...x) {{ {paints} = put; ({change})(document.getElementById('seed')); put.apply(this, x) }}"
+    for during in ("", f"const put = {paints}; {paints} = {once};"):
         click = f"() => {{ {during} document.getElementById('vary').click() }}"
         after(page, lambda click=click: page.evaluate(click))
         found.append(pictures(page, "result", 10))
