@@ -107,7 +107,7 @@ def run_scripts(tree, *commands, cwd=ROOT):
     with tempfile.TemporaryDirectory() as streams:
         out, err = (Path(streams, name) for name in ("out", "err"))
         job = {"cwd": str(cwd), "environment": dict(os.environ), "streams": [os.devnull, str(out), str(err)]}
-        print(json.dumps({"commands": commands, "seconds": 900, **job}), file=server.stdin, flush=True)
+        print(json.dumps({"commands": commands, **job}), file=server.stdin, flush=True)
         if not (code := server.stdout.readline()):
             forks.cache_clear()  # the next script begins another
             raise RuntimeError(f"forks.py ended with {server.wait()}: stderr says why")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LIMIT = 900  # seconds for the import, and for each run
 LIBRARIES = ("numpy", "PIL.Image", "matplotlib.figure", "tyro", "pydantic", "safetensors")
 FRAMEWORKS = {"pytorch": ("torch", "accelerate"), "jittor": ("environment",)}  # which imports Jittor
 
@@ -21,9 +22,9 @@ def import_framework(tree):
     del sys.path[:2]
 
 
-def become(commands, cwd, environment, streams, seconds):
+def become(commands, cwd, environment, streams):
     """Make this process that of a script, or of several, one after the other: commands [[script, *arguments]]."""
-    signal.alarm(seconds)  # then it is killed
+    signal.alarm(LIMIT)  # then it is killed
     if jittor := sys.modules.get("jittor"):
         jittor.set_global_seed(os.getpid())  # which its import takes from the clock
     for number, path in enumerate(streams):
@@ -37,7 +38,7 @@ def become(commands, cwd, environment, streams, seconds):
 
 
 def main():
-    signal.alarm(900)  # Jittor waits for its lock
+    signal.alarm(LIMIT)  # Jittor waits for its lock
     import_framework(sys.argv[1])
     signal.alarm(0)
     for line in sys.stdin:
