@@ -1,6 +1,6 @@
 """Time to quality: python bench/train.py [--minutes 13] [--against REPO] [--help]
 
-Trains a VAE and latent diffusion on its latents from scratch by the README's commands, for so many minutes in all;
+Trains a VAE and latent diffusion on its latents from scratch by the README's commands, for --minutes in all;
 samples digits, and compares them with training digits. Another checkout, if given, does the same in turn."""
 import subprocess
 import sys

@@ -59,7 +59,7 @@ def chosen_conditions(model, ask):
 
 
 def sample_images(model, sampler, seed, y, batch_size=500):
-    """Sample images 0 to N - 1 of a seed under conditions y (N, 1 + A): (N, C, H, W) float32 in [-1, 1]."""
+    """Sample images 0 to N - 1 of a seed under conditions y (N, 1 + measures): (N, C, H, W) float32 in [-1, 1]."""
     return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
 
 

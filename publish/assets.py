@@ -53,7 +53,7 @@ class Assets:
 
 
 def call(tree, kind, folder, command, processes=1):
-    """Run a command, a tree's script and its options, on the shipped weights of a kind, in so many processes."""
+    """Run a command, a tree's script and its options, on the shipped weights of a kind, in this many processes."""
     script, *words = command.split()
     launcher = [sys.executable] if processes == 1 else [part.format(processes) for part in LAUNCHERS[tree]]
     files = "--checkpoint", shipped_weights(ROOT / tree, kind), "--out", folder

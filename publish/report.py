@@ -37,6 +37,7 @@ NOTES = """\
 Seconds: sampling 10,000 images, without writing them; the fastest run with the same network calls, and on what.
 MNIST-FD / floor: Frechet distance of classifiers' features to the 10,000 test images, over that of 10,000 training
 images; for several seeds the median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
+FID is not measured where Inception's weights could not be downloaded.
 """
 LEGEND = """\
 Right halves of the first 200 test digits, repainted: the fraction that classifiers assign to the original class, given
@@ -57,8 +58,8 @@ levels: distance between the histograms, 0 to 1; pieces: the fraction of digits 
 
 """
 BANDS = "1-3", "3-6", "6-11", "11-16", "16-23"  # of scoring.texture's, at 32x32
-OTHERS = "\n`weights 012345`: another file than the repository's, by its hash.\n"
-FEWER = "\n`num 1000`: so many images, against as many real ones; comparable only with each other.\n"
+OTHERS = "\n`weights 012345`: an earlier file than the repository's, by its hash.\n"
+FEWER = "\n`num 1000`: 1,000 images, against as many real ones; comparable only with each other.\n"
 
 
 def weights_of(result):
@@ -213,7 +214,7 @@ def textures(results):
 
     found = [r for r in results if "spectrum" in r]
     rows = [(*names(r, r["unusual"]), *cells(r)) for r in found]
-    rows += [("training digits, either way", "", "", *cells(r["floor"])) for r in found[:1]]
+    rows += [("training digits, absolute", "", "", *cells(r["floor"])) for r in found[:1]]
     header = ("model", "framework", "sampler, calls", *BANDS, "grey levels", "pieces")
     return TEXTURE + table(rows, header) if rows else ""
 
@@ -258,7 +259,7 @@ def texts(results):
     headline, everything = tables(results)
     bench = read_json(ASSET / "bench.json", "run peers.py, frameworks.py and page.py in bench/")
     parts = {
-        "Results": headline, "Every setting measured": everything, "Classifier beside classifier": ranks(results),
+        "Results": headline, "Every setting measured": everything, "Classifiers compared": ranks(results),
         "Texture": textures(results), "Thickness, slant, width": CONTROL + controls(results),
         "Repaint, vary, morph": edits(), "Training": trainings(), **speeds(bench),
     }  # fmt: skip

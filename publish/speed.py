@@ -30,9 +30,9 @@ def speeds(bench):
     beside = table(of_peers, ("images per second", "training", "ours / it", "sampling", "ours / it"))
     trees = table(of_trees, ("images per second", "PyTorch", "Jittor", "Jittor / PyTorch"))
     return {
-        "Beside other programs": CAPTION.format(script="peers", **peers) + beside + PATCHES,
-        "Beside the machine's limit": table(of_networks, ("GFLOP per second", "", "of the matrix product")),
-        "Tree beside tree": CAPTION.format(script="frameworks", **frameworks) + trees,
+        "Other programs": CAPTION.format(script="peers", **peers) + beside + PATCHES,
+        "The machine's limit": table(of_networks, ("GFLOP per second", "", "of the matrix product")),
+        "Jittor beside PyTorch": CAPTION.format(script="frameworks", **frameworks) + trees,
         "The page": "`python bench/page.py`: {hardware}, {date}\n\n".format(**page)
         + table(of_page, ("milliseconds", *SPREAD)),
     }

@@ -32,8 +32,8 @@ SAMPLES = 5  # samples of undamaged images
 HEAD = """\
 # What the offline metric sees: {name}
 
-Each classifier's distance over its floor, and the mean of the three, of {count:,} real training images, damaged in
-known ways, against {reals:,} other {part} images. Then their texture: the band of the spectrum that differs most
+Each classifier's distance over its floor, and the mean of the three, of {count:,} training images, corrupted in
+known ways, against {reals:,} {part} images. Then their texture: the band of the spectrum that differs most
 (log2 of the ratio of power), the distance between the histograms of grey levels, and for grey images the fraction in
 more than one piece. Half a pixel of shift or of stroke width also blurs. Rank correlations of the classifiers: {ranks}.
 
@@ -44,11 +44,11 @@ DRAWN = """
 The same for samples of one model with several settings. Rank correlations of the classifiers: {ranks}.
 
 """
-HEADER = ("damage", *NAMES, "mean", "band", "levels", "pieces")
+HEADER = ("images", *NAMES, "mean", "band", "levels", "pieces")
 
 
 def moved(images, right, down=0.0):
-    """Images shifted by so many pixels with linear interpolation, cyclically."""
+    """Images shifted by this many pixels with linear interpolation, cyclically."""
     for axis, step in ((3, right), (2, down)):
         whole, part = int(np.floor(step)), np.float32(step - np.floor(step))
         images = (1 - part) * np.roll(images, whole, axis) + part * np.roll(images, whole + 1, axis)
@@ -161,7 +161,8 @@ def main(options: Trust):
     vae = options.vae or (None if options.data else shipped_weights(ROOT / "pytorch", "vae"))
     damages = tqdm(damaged_sets(data, count, exclude, vae), unit="damage", dynamic_ncols=True)
     rows, ranks = measured(damages, real, data, options.part)
-    head = HEAD.format(name=data.spec.name, count=count, reals=len(real), part=options.part, ranks=ranks)
+    part = "test" if options.part == "test" else "other training"
+    head = HEAD.format(name=data.spec.name, count=count, reals=len(real), part=part, ranks=ranks)
     text = head + rows
     if options.drawn:
         drawn = ((folder.name, read_images(folder / "fake", data.spec.shape)) for folder in options.drawn)

@@ -32,7 +32,7 @@ def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
 
 
 def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
-    """({"model": loss, "discriminator": loss}, {"consistency": its part}), scalars, of x_0 (B, C, H, W), y (B, 1 + A).
+    """({"model": loss, "discriminator": loss}, {"consistency": that loss}), scalars, of x_0 (B, C, H, W).
 
     adversarial: whether the discriminator has joined; before, there is the consistency loss alone."""
     generator, diffusion = modules["model"], teacher.diffusion
@@ -52,6 +52,6 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
         x_s = diffusion.q_sample(x_0, s[: len(x_0)], eps[: len(x_0)])
         return teacher.network.features(x_s, torch.tensor(s[: len(x_0)], device=x_0.device), y[: len(x_0)])[:-1]
 
-    deceive, discriminate = adversarial_losses(modules["discriminator"], features, x_0, fake, normal()[:count])
-    generated = deceive + consistency  # consistency keeps the generator from losing rare digits
-    return {"model": generated, "discriminator": discriminate}, {"consistency": consistency}
+    g_loss, d_loss = adversarial_losses(modules["discriminator"], features, x_0, fake, normal()[:count])
+    total = g_loss + consistency  # consistency keeps the generator from losing rare digits
+    return {"model": total, "discriminator": d_loss}, {"consistency": consistency}

@@ -64,8 +64,8 @@ def requests(num, test):
 
 
 def conditions_to_draw(model, data, options):
-    """The conditions y (num, 1 + A) of the samples, by --labels: classes of random training images, each class in turn
-    or one, or the classes and measures of test images."""
+    """The conditions y (num, 1 + measures) of the samples, by --labels: classes of random training images,
+    each class in turn or one, or the classes and measures of test images."""
     if options.labels == "test":
         if not model.spec.measures:
             raise UserError(f"{model.checkpoint.path} did not learn measures, which --labels test scores: leave it out")

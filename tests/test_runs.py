@@ -440,7 +440,7 @@ def test_a_decoder_is_trained_at_the_size_of_its_encoder(trees, tmp_path):
     training = Training(out=tmp_path / "run", init_from=path)
     options = TrainVAE(training=training, freeze_encoder=True).fitted(spec.shape)
     with pytest.raises(UserError, match=r"first\.safetensors was trained at another size: add --size 64$"):
-        Run(options, spec, trees["pytorch"].cpu).start()
+        Run(options, spec, trees["pytorch"].cpu).initial_checkpoint()
 
 
 def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
@@ -457,7 +457,7 @@ def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
         training = Training(out=tmp_path / name, init_from=tmp_path / "first.safetensors")
         options = recipe(training=training, unet=UNetConfig(**fitted).fitted((4, 8, 8)))
         with pytest.raises(UserError, match=message):
-            Run(options, spec, device).start()
+            Run(options, spec, device).initial_checkpoint()
 
 
 def test_a_vae_has_no_conditions_to_learn_again(trees, capsys):

@@ -10,7 +10,7 @@ import { openModels } from "./pipeline.js";
 
 const COUNT = 20; // pictures in a grid
 const FEW = 5; // pictures if each takes long
-const QUICK = 256; // a network is fast if x_t has at most so many positions
+const QUICK = 256; // a network is fast if x_t has at most this many positions
 const PART = 400; // milliseconds to compute before a part of a grid is shown
 
 let model, distilled; // pipelines: of the model, and of the one distilled from it for one network call, if any

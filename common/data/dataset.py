@@ -65,7 +65,7 @@ class Split:
 
     @property
     def conditions(self):
-        """The conditioning vector y of each image, (N, 1 + A) float32."""
+        """The conditioning vector y of each image, (N, 1 + measures) float32."""
         return self.spec.conditions(self.labels, self.values)
 
     def picks(self, count, seed=0, label=None, exclude=()):

@@ -64,7 +64,7 @@ class Spec:
         return ", ".join(self.classes[:10]) + (f", ... {self.classes[-1]}" if len(self.classes) > 10 else "")
 
     def conditions(self, labels, values=()):
-        """The conditioning vector y (N, 1 + A) float32 of labels (N,) and values {measure: number or (N,)}.
+        """The conditioning vector y (N, 1 + measures) float32 of labels (N,) and values {measure: number or (N,)}.
 
         Column 0 is the class, the others are the standardised measures in the Spec's order. NaN means unconditional.
         """

@@ -1,6 +1,6 @@
 """Editing images with a trained diffusion model: repaint a part, vary the whole, morph from one image to another.
 
-Each takes a Model, a sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + A); returns float32 in [-1, 1]."""
+Each takes a Model, sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + measures); returns float32, -1 to 1."""
 from itertools import pairwise
 
 import numpy as np
@@ -64,7 +64,7 @@ def slerp(a, b, share):
 
 
 def morph(model, sampler, images, frames):
-    """Interpolate from each image to the next in so many frames, unconditionally: (N - 1, frames, C, H, W)."""
+    """Interpolate from each image to the next in `frames` frames, unconditionally: (N - 1, frames, C, H, W)."""
     unconditional = lambda count: model.conditions(np.full(count, np.nan))
     noise = invert(model, sampler, images, unconditional(len(images)))
     ways = [np.stack([slerp(a, b, share) for share in np.linspace(0, 1, frames)]) for a, b in pairwise(noise)]

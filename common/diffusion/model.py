@@ -52,13 +52,13 @@ class Model:
             raise UserError(f"{name} was trained without label dropout, which {purpose}")
 
     def conditions(self, labels, values=()):
-        """The conditioning vector y (N, 1 + A) of labels (N,), NaN for none, and values {measure: number or (N,)}."""
+        """Conditions y (N, 1 + measures) of labels (N,), NaN for none, and values {measure: number or (N,)}."""
         if np.isnan(labels).any():
             self.check_null_label("sampling without a class needs: choose another --checkpoint")
         return self.spec.conditions(labels, values)
 
     def trajectory(self, sampler, seed, indices, y, x_t=None, timesteps=None, change=lambda x_0: x_0):
-        """Yield x_t (N, *shape) of the samples at these indices: the noise, then each step's result. y (N, 1 + A).
+        """Yield x_t (N, *shape) of the samples at these indices: the noise, then each step's result.
 
         x_t, timesteps: another start and other steps; change(x_0) replaces each estimate of x_0."""
         noise = SampleNoise(seed, indices, self.space.shape)
@@ -77,7 +77,7 @@ class Model:
         return self.device.array(self.space.decode(x_t))
 
     def sample(self, sampler: SamplerConfig, seed, indices, y):
-        """Sample the images with these indices and this seed, under conditions y (N, 1 + A)."""
+        """Sample the images with these indices and this seed, under conditions y (N, 1 + measures)."""
         with self.device.inference():
             return self.decode(last(self.trajectory(sampler, seed, indices, y)))
 

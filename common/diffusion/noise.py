@@ -35,7 +35,7 @@ class StepNoise:
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
     def drop(self, y, probability):
-        """Condition dropout for classifier-free guidance: y (images of the part, 1 + A) with dropped entries NaN.
+        """Condition dropout for classifier-free guidance: y (images, 1 + measures) with dropped entries NaN.
 
         The class is dropped with this probability. All measures are dropped in half of the images; in the others, each
         with a probability drawn per image, uniform in [0, 1]."""

@@ -59,7 +59,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last call, before --shift, in even steps; below 1 keeps texture."""
+    """Time of the last call: 1 is as with even steps, below 1 keeps texture."""
     guidance: Finite | None = None
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance, more is more typical of the class."""
     eta: Fraction | None = None

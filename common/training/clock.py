@@ -40,7 +40,7 @@ class Clock:
         return self.step / self.epoch_steps
 
     def part(self, epochs):
-        """The index of the current part of training, of so many epochs per part (None: a tenth, at least 100 steps)."""
+        """The index of the current part of training, of `epochs` epochs each (None: a tenth, at least 100 steps)."""
         return self.step // (epochs * self.epoch_steps) if epochs else min(int(10 * self.done), self.step // 100)
 
     @property
@@ -52,7 +52,7 @@ class Clock:
         return time.perf_counter() - self.start - self.seconds
 
     def advance(self, seconds, loss=None):
-        """Count a step that took so many seconds, and had this loss."""
+        """Count a step that took this many seconds, and had this loss."""
         if self.step == self.first:
             self.start = time.perf_counter() - self.seconds
         else:

@@ -23,8 +23,8 @@ FEW_STEPS = 200  # with so few training steps no model learns to draw
 class Run:
     """options.json and checkpoint.safetensors in one folder, which this process locks until it ends.
 
-    UserError without --resume if the folder holds a run, with it if not; if another process uses it; if its run had
-    other options or data. Of several processes that train together, only the first writes."""
+    UserError if the folder holds a run and --resume is missing, or the reverse; if another process uses it; if its run
+    had other options or data. Of several processes that train together, only the first writes."""
 
     def __init__(self, options, spec, device):
         if options.training.mirror and "slant" in spec.measures:
@@ -70,16 +70,16 @@ class Run:
             raise UserError(f"{self.checkpoint} was trained with {', '.join(changed)}: resume with it, or change --out")
         return checkpoint
 
-    def start(self):
+    def initial_checkpoint(self):
         """The checkpoint that --init-from names, or None; UserError if its network does not fit this run."""
         options, spec, path = self.options, self.spec, self.options.training.init_from
         if not path:
             return None
-        begun = load_checkpoint(path, options.kind)
-        if getattr(options, "freeze_encoder", False) and begun.spec.shape[1:] != spec.shape[1:]:
-            raise UserError(f"{path} was trained at another size: add --size {begun.spec.shape[1]}")
+        initial = load_checkpoint(path, options.kind)
+        if getattr(options, "freeze_encoder", False) and initial.spec.shape[1:] != spec.shape[1:]:
+            raise UserError(f"{path} was trained at another size: add --size {initial.spec.shape[1]}")
         network = "vae" if options.kind == "vae" else "unet"
-        found, wanted = ({network: asdict(getattr(each, network))} for each in (begun.options, options))
+        found, wanted = ({network: asdict(getattr(each, network))} for each in (initial.options, options))
         if sizes := " ".join(differing(found, wanted)):
             cure = "choose a --teacher of that size" if hasattr(options, "teacher") else f"add {sizes}"
             raise UserError(f"{path} has another size than this model ({sizes}): {cure}, or leave out --init-from")
@@ -87,10 +87,10 @@ class Run:
         conditions = lambda spec: f"{len(spec.classes)} classes and {len(spec.measures)} measures"
         compared = {"vae": [channels], "ddpm": [channels, conditions], "ldm": [conditions]}
         for facts in compared[undistilled(options.kind)]:
-            if facts(begun.spec) != facts(spec):
-                problem = f"was trained with {facts(begun.spec)}, and this data has {facts(spec)}"
+            if facts(initial.spec) != facts(spec):
+                problem = f"was trained with {facts(initial.spec)}, and this data has {facts(spec)}"
                 raise UserError(f"{path} {problem}: leave out --init-from")
-        return begun
+        return initial
 
     def save(self, tensors, progress, vae=None):
         """Write the checkpoint."""

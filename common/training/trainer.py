@@ -17,34 +17,34 @@ class Trainer:
 
     def __init__(self, run, space, players):
         self.run, self.space, self.device = run, space, run.device
-        self.modules, self.optimizers, begun = {}, {}, run.resumed or run.start()
+        self.modules, self.optimizers, initial = {}, {}, run.resumed or run.initial_checkpoint()
         self.device.seed(run.options.training.seed)
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                if begun:
-                    begun.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
-                if begun and not run.resumed and run.device.is_main_process:
-                    self.note_differences(begun)
+                if initial:
+                    initial.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
+                if initial and not run.resumed and run.device.is_main_process:
+                    self.note_differences(initial)
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
         if run.resumed:
             self.restore(run.resumed)
 
-    def note_differences(self, begun):
+    def note_differences(self, initial):
         """Print what differs, apart from weights, in the checkpoint that this training begins with."""
         run, process = self.run, lambda options: getattr(options, "diffusion", None)
         conditional = run.options.kind != "vae"
         vae = lambda tensors: {n: a.astype("f4").tobytes() for n, a in tensors.items() if n.startswith("vae.")}
         differs = {
-            "another VAE": vae(self.space.tensors(self.device)) != vae(begun.tensors),
-            "another diffusion process": process(run.options) != process(begun.options),
-            "other measures": conditional and [*run.spec.measures] != [*begun.spec.measures],
-            "other classes": conditional and run.spec.classes != begun.spec.classes,
+            "another VAE": vae(self.space.tensors(self.device)) != vae(initial.tensors),
+            "another diffusion process": process(run.options) != process(initial.options),
+            "other measures": conditional and [*run.spec.measures] != [*initial.spec.measures],
+            "other classes": conditional and run.spec.classes != initial.spec.classes,
         }
         if names := [name for name, it_does in differs.items() if it_does]:
-            print(f"note: {begun.path} had {', '.join(names)}: this training must learn that again")
+            print(f"note: {initial.path} had {', '.join(names)}: this training must learn that again")
 
     def fit(self, losses, count, preview):
         """Take all steps()."""

@@ -4,7 +4,7 @@ import math
 from environment import jt, nn, softmax
 from ops import Attend, Conv2d, GroupNorm, Linear, doubled
 
-GROUPS = 8  # of every GroupNorm, which divide its channels
+GROUPS = 8  # in every GroupNorm; must divide its channels
 
 
 class ResidualBlock(nn.Module):

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import Conv2d, GroupNorm, Linear
 from torch.nn.functional import interpolate, silu, softmax
 
-GROUPS = 8  # of every GroupNorm, which divide its channels
+GROUPS = 8  # in every GroupNorm; must divide its channels
 
 
 class ResidualBlock(nn.Module):

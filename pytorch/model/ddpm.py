@@ -38,7 +38,7 @@ class GaussianDiffusion:
         return x_0.clamp(-1, 1) if self.clip else x_0
 
     def loss(self, unet, x_0, t, eps, y):
-        """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + A).
+        """Mean squared error of the network's output (DDPM, equation 14): a scalar. t (B,), y (B, 1 + measures).
 
         The target is eps, or for v-prediction v = alpha_t eps - sigma_t x_0 (Salimans and Ho 2022, appendix D)."""
         alpha, sigma = self.alpha_sigma(t, x_0)
@@ -47,7 +47,7 @@ class GaussianDiffusion:
         return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
     def denoiser(self, unet, y, guidance=1.0):
-        """A function denoise(x_t, t) -> estimate of x_0 under conditions y (B, 1 + A); t is one integer or (B,).
+        """A function denoise(x_t, t) -> estimate of x_0 under conditions y (B, 1 + measures); t is one integer or (B,).
 
         guidance: scale of classifier-free guidance (Ho and Salimans 2022, equation 6, guidance = 1 + w). The output is
         f(x_t, t, null) + guidance (f(x_t, t, y) - f(x_t, t, null)); 1 is no guidance, 0 is unconditional."""

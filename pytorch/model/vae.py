@@ -115,6 +115,6 @@ def vae_losses(vae, x, eps):
     if min(x.shape[2:]) >= 6:
         losses["detail"] = ((detail(decoded.float().clamp(-1, 1)) - detail(x)) ** 2).mean()
     if small is not None:
-        half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # less if the latents' side is odd
+        half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # cropped if the latents' side is odd
         losses["half_scale"] = squared_errors(small, half)[0].mean()
     return losses
