@@ -56,6 +56,12 @@ def test_by_name(tmp_path):
     same(columns(tmp_path, [0, 1], 2, ["sub/a.png", "a.png"]), {"age": [2, 1]})
 
 
+def test_by_name_without_suffix(tmp_path):
+    """With its leading zeros or without."""
+    write(tmp_path, "file,age\n0007,1\n8,2\n0a,3\n")
+    same(columns(tmp_path, [0, 1, 2], 3, ["x/0007.png", "x/0008.png", "x/0a.png"]), {"age": [1, 2, 3]})
+
+
 def test_pictures_that_are_not_used(tmp_path):
     """A row of one is passed over, in a folder and in a zip."""
     for place in (tmp_path / "own", tmp_path / "own.zip"):

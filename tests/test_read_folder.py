@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import threading
+import unicodedata
 import warnings
 import zipfile
 import zlib
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from common.data import prepared
+from common.data.columns import numbers_by_name, read_columns
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing, deep, fitted, is_grey, opened, rescaled, value_range
 from common.data.readers import folder
@@ -319,6 +321,8 @@ def test_find(tmp_path):
 def test_recognized_beside_tables(place):
     """None of the other readers takes a folder of pictures for its own."""
     write(place, CLASSES | {"metadata.csv": "file_name,label\n", "measures.csv": "picture,age\n", "note.txt": "x"})
+    if place.is_dir():
+        write(place, {"days.csv": "2020.01.02,sunny\n"})
     assert prepared.recognize(place)[0] is folder
 
 
@@ -336,6 +340,34 @@ def test_links(tmp_path):
     os.symlink(place, place / "dog/loop")
     with pytest.raises(UserError, match=r"dog/loop.* is damaged or missing \(Too many levels of symbolic links\): "):
         folder.find(place)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb2312", "cp437"])
+def test_names_in_zips_of_other_systems(tmp_path, encoding):
+    """Not marked as UTF-8, with backslashes, or with ./ before them."""
+    names = ["café", "zebra"] if encoding == "cp437" else ["狗", "猫"]
+    place, pictures = tmp_path / "data.zip", [f"./{names[0]}/0.png", f"{names[0]}\\1.png", f"{names[1]}/0.png"]
+    with zipfile.ZipFile(place, "w") as archive:
+        for i, name in enumerate(pictures):
+            archive.writestr(f"{i}" * len(name.encode(encoding)), picture(i))
+    content = place.read_bytes()
+    for i, name in enumerate(pictures):
+        raw = name.encode(encoding)
+        content = content.replace(f"{i}".encode() * len(raw), raw)
+    place.write_bytes(content)
+    stored = [f"{names[0]}/0.png", f"{names[0]}/1.png", f"{names[1]}/0.png"]
+    expected = zip(stored, enumerate([names[0], names[0], names[1]]))
+    assert understood(read(place)) == [dict(expected)]
+    (tmp_path / "measures.csv").write_text(f"picture,age\n{stored[2]},3\n", "utf-8")
+    assert read_columns(place, np.arange(2), 2, stored[:2])["age"].tolist() == pytest.approx([np.nan] * 2, nan_ok=True)
+
+
+def test_accents_as_macos_stores_them(place):
+    """In a folder's or a picture's name; as one types them in measures.csv and --label."""
+    apart = unicodedata.normalize("NFD", "café")
+    source = read(write(place, {f"{apart}/{apart}.png": picture(1), "tea/0.png": picture(2)}))
+    assert source.classes == {0: "café", 1: "tea"}
+    assert numbers_by_name(source.train.names)["café"] == numbers_by_name(source.train.names)["café/café.png"]
 
 
 def test_zip_read_by_threads(tmp_path):

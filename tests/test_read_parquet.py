@@ -10,6 +10,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from common.data.dataset import open_dataset
+from common.data.prepared import recognize
+from common.data.readers import folder
+from common.data.readers import parquet as read_parquet
 from common.data.readers.parquet import find, read
 from common.errors import UserError
 
@@ -64,6 +67,28 @@ def test_a_data_set_as_push_to_hub_leaves_it(tmp_path):
     assert found.train.labels.dtype == np.int64
     assert found.classes == {0: "cat", 1: "dog", 2: "bird"} and found.notes == ()
     assert [greys([found.train.pictures[i]])[0] for i in (6, 0, 5, 1)] == [6, 0, 5, 1]
+
+
+def test_row_groups_are_read_once(tmp_path, monkeypatch):
+    """Though the pictures, stored class by class, are shuffled, and only one group fits in memory."""
+    groups, read_group = [], read_parquet.read_group
+    monkeypatch.setattr(read_parquet, "read_group", lambda *where: groups.append(where) or read_group(*where))
+    monkeypatch.setattr(read_parquet, "MEMORY", 1)
+    values, labels = [*range(0, 200, 10)], [0] * 10 + [1] * 10
+    data = open_dataset(write(tmp_path / "a.parquet", rows=2, image=images(values), label=labels))
+    assert len(groups) <= 10 + 10 + 2  # for their range, those to train on, those held out
+    assert sorted(data.train.images[:, 0, 0, 0].tolist()) != data.train.images[:, 0, 0, 0].tolist()
+    for part in (data.train, data.test):
+        assert (part.images[:, 0, 0, 0] == 10 * part.rows(".order")).all()
+        assert (part.labels == part.rows(".order") // 10).all()
+
+
+def test_a_table_beside_pictures(tmp_path):
+    """Is not the data set, if there are many pictures."""
+    write(tmp_path / "labels.parquet", file=pa.array(["0.png"]), label=[0])
+    for i in range(16):
+        (tmp_path / f"{i}.png").write_bytes(png(i))
+    assert find(tmp_path) is None and recognize(tmp_path)[0] is folder
 
 
 def test_through_open_dataset(tmp_path):

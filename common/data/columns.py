@@ -5,10 +5,12 @@ import csv
 import re
 from contextlib import suppress
 from posixpath import splitext
-from zipfile import ZipFile, is_zipfile
+from unicodedata import normalize
+from zipfile import is_zipfile
 
 import numpy as np
 
+from common.data.source import open_zip
 from common.errors import UserError
 from common.files import catch_damage
 
@@ -31,7 +33,7 @@ def read_columns(place, order, count, names=None):
     files' names, if any. UserError if a row matches no picture, several, or one that has a row already; if it is too
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
-    in_zip = {*ZipFile(place).namelist()} if is_zipfile(place) else ()
+    in_zip = {*open_zip(place).namelist()} if is_zipfile(place) else ()
     numbers = numbers_by_name(names or [str(i) for i in range(count)])
     form = f"names such as {names[0]}" if names else f"numbers from 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
@@ -39,7 +41,7 @@ def read_columns(place, order, count, names=None):
         name, *cells = row
         if len(cells) != len(columns):
             raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: write one per column")
-        number = numbers.get(name.replace("\\", "/").removeprefix("./"))
+        number = numbers.get(normalize("NFC", name.replace("\\", "/").removeprefix("./")))
         if number is None and names and ((place / name).is_file() or name in in_zip):
             continue  # that picture is not used
         if number is None:
@@ -88,10 +90,12 @@ def numbers_by_name(names):
 
     A row may use the path, the end of it, the file's name without its suffix, or the number."""
     found = {}
+    names = [normalize("NFC", name) for name in names]  # macOS stores accents as characters of their own
     for number, name in enumerate(names):
         folders = name.split("/")
-        stem = splitext(folders[-1])[0].lstrip("0") or "0"  # 0007.png is called 7
-        for way in {*("/".join(folders[i:]) for i in range(len(folders))), stem, str(number)}:
+        stem = splitext(folders[-1])[0]
+        short = stem.lstrip("0") or "0"  # 0007.png may be called 7
+        for way in {*("/".join(folders[i:]) for i in range(len(folders))), stem, short, str(number)}:
             found[way] = number if found.get(way, number) == number else None
     return found | {name: number for number, name in enumerate(names)}
 

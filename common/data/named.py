@@ -45,9 +45,12 @@ def files_of(place, *suffixes):
     if place.is_file():
         return [place] if place.name.lower().endswith(suffixes) else []
     files = [file for file in place.glob("[!.]*") if file.name.lower().endswith(suffixes) and file.is_file()]
-    if files and len([*islice(filter(is_picture, walk(place)), MANY)]) == MANY:
-        return []
-    return sorted(files, key=lambda file: by_number(file.name))
+    return [] if files and has_many_pictures(place) else sorted(files, key=lambda file: by_number(file.name))
+
+
+def has_many_pictures(folder):
+    """Whether a folder, with those below it, holds MANY picture files or more."""
+    return len([*islice(filter(is_picture, walk(folder)), MANY)]) == MANY
 
 
 def part_of(*names):

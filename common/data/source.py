@@ -2,8 +2,11 @@
 import math
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -54,6 +57,20 @@ def check_size(count, itemsize, where, cure="store pictures as files"):
     if count * itemsize > LARGEST:
         claimed, most = (f"{number / 2**30:,.1f} GiB" for number in (count * itemsize, LARGEST))
         raise UserError(f"{where} claims to hold {claimed}, but at most {most} can be read: {cure}")
+
+
+def open_zip(path):
+    """A ZipFile with slashes in its names. Names that are not marked as UTF-8 may still be UTF-8 (macOS) or GB 2312
+    (Chinese Windows); else they are in code page 437, as the format says."""
+    for encoding in ("utf-8", "gb2312", None):
+        with suppress(UnicodeDecodeError):
+            archive = ZipFile(path, metadata_encoding=encoding)
+            break
+    for member in archive.filelist:
+        name = member.filename.replace("\\", "/")
+        member.filename = normpath(name) + "/" * name.endswith("/")
+    archive.NameToInfo = {member.filename: member for member in archive.filelist}
+    return archive
 
 
 def all_there(files, cure):

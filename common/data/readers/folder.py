@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import unicodedata
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from posixpath import basename, commonpath, dirname, join, normpath
 
 import numpy as np
 
-from common.data.source import Part, Source, by_number, check_size, few
+from common.data.source import Part, Source, by_number, check_size, few, open_zip
 from common.errors import UserError
 from common.files import catch_damage
 
@@ -74,7 +75,7 @@ class Encoded:
 def zip_at(path):
     """The root of a zip; threads may share it. UserError if it is damaged, too large, or has no pictures."""
     with catch_damage(path, "fetch it again"):
-        archive = zipfile.ZipFile(path)
+        archive = open_zip(path)
     if not any(is_picture(name) and not HIDDEN.match(name) for name in archive.namelist()):
         raise UserError(f"{path} holds no pictures, except perhaps in zips inside it: unpack it, and use those")
     members = archive.infolist()
@@ -82,6 +83,11 @@ def zip_at(path):
         raise UserError(f"{path} is encrypted, or compressed in an unsupported way: unpack it, and use the folder")
     check_size(sum(member.file_size for member in members), 1, path, "unpack it, and use the folder")
     return zipfile.Path(archive)
+
+
+def composed(text):
+    """Text with each accented letter as one character, as one types it; macOS stores names with two."""
+    return unicodedata.normalize("NFC", text)
 
 
 def is_picture(name):
@@ -145,7 +151,7 @@ def labels_of_folders(place, parts, notes):
             raise UserError(f"{place / base} has {len(loose)} pictures beside folders ({few(groups)}): separate them")
         if groups and loose:
             notes.append(f"{len(loose):,} pictures beside the class folders not used ({few(loose)})")
-        labels |= {name: folder for folder, members in groups.items() for name in members}
+        labels |= {name: composed(folder) for folder, members in groups.items() for name in members}
     return labels
 
 
@@ -162,7 +168,8 @@ def labels_of_tables(root, names, parts, notes):
             continue
         if any(isinstance(label, (list, dict)) for label in found.values()):
             raise UserError(f"{path} has several labels for one picture: give each picture one label")
-        labels = (labels or {}) | {name: str(label).strip() for name, label in found.items() if label not in (None, "")}
+        found = {name: composed(str(label).strip()) for name, label in found.items() if label not in (None, "")}
+        labels = (labels or {}) | found
     for part, (_, pictures) in parts.items() if labels else ():
         missed = [name for name in pictures if name not in labels]
         if missed and (part == "train" or len(missed) < len(pictures)):

@@ -9,7 +9,7 @@ from posixpath import dirname
 
 import numpy as np
 
-from common.data.named import numbers_of, used_of
+from common.data.named import has_many_pictures, numbers_of, used_of
 from common.data.readers.folder import walk
 from common.data.source import Part, Source, as_labels, by_number, check_size, few
 from common.errors import UserError
@@ -20,6 +20,7 @@ NAME = re.compile(r"(?<!metadata)\.parquet$")  # metadata.parquet lies in folder
 PICTURES = "image", "img"
 LABELS = "label", "labels", "fine_label", "class", "cls"  # CIFAR-100 has fine_label and coarse_label
 BINARY = re.compile(r"(struct<.*\bbytes: )?(large_)?binary\b.*")
+MEMORY = 2**30  # bytes of row groups that are kept
 SPLIT = re.compile(r"(?<![a-z])(?:partial-)?(train|test|val)(?:ing|id|idation)?(?![a-z])")
 
 
@@ -27,6 +28,8 @@ def find(place):
     if place.is_file():
         return [place] if place.suffix.lower() == ".parquet" else None
     names = [name for name in walk(place) if NAME.search(name)] if place.is_dir() else []
+    if names and has_many_pictures(place):  # which these files may describe
+        return None
     folders = {SPLIT.sub("", dirname(name).lower()): dirname(name) for name in names}
     if len(folders) > 1:
         raise UserError(f"{place} holds several data sets ({few(sorted(folders.values()))}): choose one folder")
@@ -113,7 +116,7 @@ def read_group(column, path, number):
 
 
 class Encoded:
-    """A sequence of the encoded pictures in a column. It keeps up to 1 GiB of row groups in memory, or one, since
+    """A sequence of the encoded pictures in a column. It keeps row groups of up to MEMORY bytes, or one, since
     pictures are read in any order. ValueError if a picture is missing."""
 
     def __init__(self, files, column):
@@ -126,7 +129,7 @@ class Encoded:
                 check_size(group.total_byte_size, 1, f"a row group of {path}")
                 self.rows += [(path, number, row) for row in range(group.num_rows)]
                 largest = max(largest, group.total_byte_size)
-        self.group = lru_cache(max(1, 2**30 // largest))(partial(read_group, column))
+        self.group = lru_cache(max(1, MEMORY // largest))(partial(read_group, column))
 
     def __len__(self):
         return len(self.rows)

@@ -19,7 +19,7 @@ from common.files import catch_damage
 NAMES_COUNT = False
 LEAST = 64  # pixels in a row: a table with fewer numbers describes pictures, but holds none
 LONGEST = 2**24  # characters of a row
-NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?|nan", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan", re.IGNORECASE)
 KINDS = {"pixels": "pixels", "usage": "usage"} | dict.fromkeys([*LABELS, "class", "emotion"], "label")
 KINDS |= dict.fromkeys(["", "id", "index", "unnamed: 0"], "ignored")
 EMOTIONS = "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"  # FER2013's, in its order
