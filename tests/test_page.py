@@ -286,7 +286,7 @@ def test_a_download_that_fails_is_tried_again(page):
     page.route("**/unet.onnx*", lambda route: route.abort())
     after(page, lambda: page.goto(page.url_of))
     tab(page, "watch")
-    page.wait_for_function("/fetch/.test(document.getElementById('status').textContent)")
+    page.wait_for_function("/fetch.*load the page again/.test(document.getElementById('status').textContent)")
     after(page, lambda: tab(page, "draw"))
     page.unroute("**/unet.onnx*")
     after(page, lambda: tab(page, "watch"))
@@ -342,6 +342,20 @@ def test_a_link_shows_what_one_saw(page, show):
     after(other, lambda: other.goto(f"{other.url_of}?{query}"))
     other.wait_for_timeout(500)
     assert other.is_visible("#between") and other.input_value("#way") == "0.3"  # nothing plays by itself
+
+
+def test_going_back_to_the_page(page):
+    """Browsers put inputs back as they were left, before the page runs, or with the page as it was."""
+    after(page, lambda: page.goto(page.url_of))
+    after(page, lambda: move(page, "#seed", 7))
+    page.goto("about:blank")
+    page.go_back()
+    drawn(page)
+    assert page.input_value("#seed") == "7" and "seed=7" in page.evaluate("location.search")
+    page.locator("#model").evaluate("e => { e.value = 'model/emoji' }")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert page.input_value("#model") == "model/mnist"
+    assert not page.said
 
 
 def test_a_browser_that_refuses_so_many_addresses(page):
@@ -457,11 +471,33 @@ def test_a_picture_is_uploaded(birds, birds_site, show, tmp_path):
     with Image.open(birds / "owl" / "0.png") as image:  # 20x16: the centre's 16x16 is taken
         real = np.asarray(image.crop((2, 0, 18, 16)).resize((64, 64), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
     assert np.abs(chosen - real).mean() < 10
+    slow = "const real = createImageBitmap; let wait = 500; window.createImageBitmap = async (file) => {"
+    slow += "const after = wait; wait = 0; await new Promise((done) => setTimeout(done, after)); return real(file) };"
+    page.evaluate(f"() => {{ {slow} }}")
+    for name in ("duck", "owl"):  # the first takes longer
+        page.set_input_files("#file", birds / name / "0.png")
+    page.wait_for_timeout(1000)
+    np.testing.assert_array_equal(pictures(page, "pad", 1, 64)[0], chosen)
     after(page, lambda: page.click("#right"))
     found = pictures(page, "result", 10, 64)
     np.testing.assert_allclose(found[0, :, :, :32], chosen[:, :, :32], atol=1)
     assert len(np.unique(found.reshape(10, -1), axis=0)) == 10
     assert not page.said
+
+
+@pytest.mark.parametrize("how", ["crop", "pad"])
+def test_transparent_pixels_become_white(page, how):
+    """Whatever the margin's colour."""
+    centre = page.evaluate(f"""async () => {{
+        const {{ pictured }} = await import(new URL("editing.js", location));
+        const context = new OffscreenCanvas(64, 64).getContext("2d");
+        context.fillStyle = "#00f";
+        context.fillRect(0, 0, 64, 64);
+        context.clearRect(16, 16, 32, 32);
+        const pixels = pictured(context.canvas, [3, 32, 32], "{how}");
+        return [0, 1, 2].map((channel) => pixels[channel * 1024 + 16 * 32 + 16]);
+    }}""")
+    assert centre == [1, 1, 1]
 
 
 def test_many_classes(many, show):

@@ -60,7 +60,10 @@ export function pictured(picture, [channels, height, width], how) {
   const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const draw = (scale) => {
     const [w, h] = [scale * picture.width, scale * picture.height];
-    small.drawImage(picture, (width - w) / 2, (height - h) / 2, w, h);
+    const place = [(width - w) / 2, (height - h) / 2, w, h];
+    small.fillStyle = "#fff";
+    small.fillRect(...place);
+    small.drawImage(picture, ...place);
   };
   const scales = [width / picture.width, height / picture.height];
   small.imageSmoothingQuality = "high";

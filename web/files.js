@@ -3,7 +3,7 @@ import { unpacked } from "./weights.js";
 
 let ort;
 
-/** Load ONNX Runtime once; a failure is retried at the next call. */
+/** Load ONNX Runtime once; a failed import is retried at the next call. */
 export async function runtime() {
   return (ort ??= await import("onnxruntime").catch(explain)); // imported here, so that a failure can be shown
 }

@@ -46,13 +46,14 @@ export function buildPad(canvas, mark, clear) {
  * returns the picture, an ImageBitmap, or null. */
 export function buildUpload(canvas, input, show, fail) {
   let picture = null;
+  let last; // a large file takes longer to decode than one that is chosen after it
   const take = async (file) => {
     if (!file) return;
-    try {
-      picture = await createImageBitmap(file);
-    } catch {
-      return fail();
-    }
+    last = file;
+    const found = await createImageBitmap(file).catch(() => null);
+    if (file !== last) return;
+    if (!found) return fail();
+    picture = found;
     show(picture);
   };
   canvas.role = "img";

@@ -108,18 +108,18 @@ const seeded = (indices) => noiseOf(+$("seed").value, indices, pipeline.size);
 
 // Views
 
-let pace = PART / FEW; // milliseconds per picture
+const pace = { draw: PART / FEW }; // milliseconds per picture, in each view
 
 /** Show drawn(indices) -> pixels for a grid of `count` pictures, part by part; stops if the controls change. */
 async function inParts(canvas, count, drawn) {
   const { shape } = pipeline.known;
   fit(canvas, count, shape);
   for (let done = 0; done < count; ) {
-    const part = Math.min(count - done, Math.max(1, Math.round(PART / pace)));
+    const part = Math.min(count - done, Math.max(1, Math.round(PART / (pace[view] ?? PART))));
     const start = performance.now();
     const pixels = await drawn(first(part).map((i) => done + i));
     paint(canvas, pixels, shape, done);
-    pace = (performance.now() - start) / part;
+    pace[view] = (performance.now() - start) / part;
     done += part;
     if (done === count) return;
     await shown();
@@ -210,7 +210,7 @@ async function timed(work) {
   const start = performance.now();
   try {
     await pipeline.load(view === "yours" && edit).catch((error) => {
-      throw new Error(`${say("failed")}: ${error.message}`);
+      throw new Error(`${say("failed")}: ${error.message} (${say("again")})`);
     });
     if (again) return; // the view may have changed meanwhile
     const nothing = (await work()) === null;
@@ -227,7 +227,7 @@ async function timed(work) {
 // A visitor's picture
 
 /** Compute change(pixels of copies of the picture, conditions, noise), and show the results. */
-function editPicture(change) {
+async function editPicture(change) {
   const picture = source();
   if (!picture) return ($("status").textContent = say(model.known.strokes ? "nothingDrawn" : "nothingChosen"));
   $("status").textContent = say("working");
@@ -239,6 +239,7 @@ function editPicture(change) {
       const y = pipeline.conditions(part.map(() => label), controls.measures()); // prettier-ignore
       return change(pixels, { y }, seeded(part));
     });
+  await shown();
   refresh();
 }
 
@@ -260,6 +261,7 @@ function buildEdits() {
   } else {
     for (const id of ["clear", "pen"]) $(id).hidden = true;
     const chosen = buildUpload($("pad"), $("file"), (picture) => {
+      if (view !== "yours") setView("yours");
       fit($("pad"), 1, shape);
       paint($("pad"), pictured(picture, shape, model.known.fit), shape);
       $("status").textContent = "";
@@ -356,6 +358,9 @@ function chosenModel() {
 $("model").onchange = () => {
   location.search = new URLSearchParams({ lang: language(), model: $("model").value.replace("model/", "") });
 };
+
+/** A page that comes back from the browser's cache shows the choice with which it was left. */
+window.onpageshow = ({ persisted }) => persisted && chosenModel();
 
 $("language").onclick = () => {
   const query = new URLSearchParams(location.search);
