@@ -68,7 +68,7 @@ class Device:
 
     def seed(self, seed):
         """Seed the initial weights of modules."""
-        own = seed % (2**31 - 2) + 1  # to Jittor seeds 0 and 1 are the same, and so every 2**31 - 1
+        own = int(np.random.default_rng(seed).integers(2, 2**31 - 1)) if seed else 1  # numbers of near seeds correlate
         jt.set_global_seed(own, different_seed_for_mpi=False)  # the same weights in every process
 
     @contextmanager

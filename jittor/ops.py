@@ -191,6 +191,9 @@ for (long i = 0; i < in0_shape0 * HEADS; i++) {
 """
 
 
+LARGEST_HEAD = 2**18  # numbers in K: Attend keeps four such arrays on a thread's stack
+
+
 class Attend(jt.Function):
     """Multi-head softmax(Q K^T / sqrt(d)) V, d channels per head: q (B, N, C), k, v (B, L, C) -> (B, N, C)."""
 

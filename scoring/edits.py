@@ -29,7 +29,8 @@ def score_repainting(model, images, labels, data, drawing):
     kept = read_mask("right", model.spec.shape)
 
     def draw(images, labels, num=1):
-        options = Repaint(drawing=EditSampling(num=num, seed=drawing.seed, batch_size=drawing.batch_size))
+        own = EditSampling(num=num, seed=drawing.seed, batch_size=drawing.batch_size)
+        options = Repaint(drawing=own, steps=min(Repaint().steps, model.timesteps))
         return to_uint8(repainted(model, images, labels, kept, options))
 
     with_class = draw(images, labels)[:, 0]
@@ -47,7 +48,7 @@ def score_repainting(model, images, labels, data, drawing):
 
 def score_inversion(model, images, drawing):
     """The error of inverting images and sampling from that noise; the largest step of a morph over the mean step."""
-    usual = Morph()
+    usual = Morph(steps=min(Morph().steps, model.timesteps))
 
     def there_and_back(part):
         y = model.conditions(np.full(len(part), np.nan))

@@ -3,6 +3,7 @@ import platform
 import time
 from dataclasses import replace
 from datetime import date
+from itertools import zip_longest
 
 import numpy as np
 from tqdm import tqdm
@@ -57,6 +58,9 @@ def claim(folder, settings):
     return folder_lock
 
 
+LEAST = 20  # images from which correlations are computed
+
+
 def requests(num, test):
     """(classes (num,), {measure: (num,)}) of the test images, in their order, repeated if there are fewer than num."""
     chosen = np.arange(num) % len(test.labels)
@@ -105,26 +109,26 @@ def draw_fake(model, sampler, options, folder, y):
 
 
 def following(labels, wanted, measured):
-    """How measured values follow requested ones, both {measure: (N,)}, over images that have all of them.
+    """How measured values follow requested ones, both {measure: (N,)}, NaN where there is none.
 
     `r`: Pearson's correlation; `error`: mean absolute error over the standard deviation of the requested values;
-    `partial`: partial correlations, a row per requested measure, controlling for class and other requests."""
-    if not wanted:
-        return {"r": {}, "error": {}, "partial": []}
-    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0)
+    `partial`: partial correlations, a row per requested measure, controlling for class and other requests, over images
+    that have all measures; [] if these are fewer than LEAST."""
+    r, error, partial = {}, {}, []
+    for name in wanted:
+        pair = np.array([wanted[name], measured[name]], np.float64)
+        pair = pair[:, np.isfinite(pair).all(axis=0)]
+        r[name] = float(np.corrcoef(pair)[0, 1])
+        error[name] = float(np.abs(pair[0] - pair[1]).mean() / pair[0].std())
+    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0) if wanted else np.zeros(1, bool)
     wanted, measured = ({name: x[whole].astype(np.float64) for name, x in each.items()} for each in (wanted, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]
-    partial = []
-    for name in wanted:
+    for name in wanted if whole.sum() >= LEAST else ():
         controls = np.column_stack([one_hot, *(x for other, x in wanted.items() if other != name)])
         found = np.column_stack([wanted[name], *measured.values()])
         residuals = found - controls @ np.linalg.lstsq(controls, found, rcond=None)[0]
         partial.append(np.corrcoef(residuals, rowvar=False)[0, 1:].tolist())
-    return {
-        "r": {name: float(np.corrcoef(wanted[name], measured[name])[0, 1]) for name in wanted},
-        "error": {name: float(np.abs(wanted[name] - measured[name]).mean() / wanted[name].std()) for name in wanted},
-        "partial": partial,
-    }
+    return {"r": r, "error": error, "partial": partial}
 
 
 def measuring(data):
@@ -152,11 +156,15 @@ def measuring(data):
 
 def control(model, images, data, batch_size):
     """following() for images (N, C, H, W) uint8 sampled with requests(); `accuracy`: the fraction with the requested
-    class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order."""
+    class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order.
+    Measures of fewer than LEAST of these test images are left out, and those that are all alike."""
     labels, wanted = requests(len(images), data.test)
     best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device, batch_size))
     measured, of_best = map(measuring(data), (images, best))
-    wanted = {name: wanted[name] for name in measured}
+    given = {name: data.test.values[name][: len(best)] for name in measured}
+    given = {name: values[np.isfinite(values)] for name, values in given.items()}
+    wanted = {name: wanted[name] for name, values in given.items() if len(values) >= LEAST and np.ptp(values)}
+    measured, of_best = ({name: each[name] for name in wanted} for each in (measured, of_best))
     order = np.random.default_rng(0).permutation(len(images))
     return {
         **following(labels, wanted, measured),
@@ -171,13 +179,13 @@ def print_control(found, measures):
     accuracy = "not measured" if found["accuracy"] is None else f"{100 * found['accuracy']:.2f} %"
     print(f"class accuracy {accuracy}; measures: drawn images (ceiling, shuffled requests)")
     parts = found, found["ceiling"], found["shuffled"]
-    for name, row in zip(found["r"], found["partial"]):
+    for name, row in zip_longest(found["r"], found["partial"], fillvalue=()):
         r, error = ("{:.3f} ({:.3f}, {:.3f})".format(*(part[key][name] for part in parts)) for key in ("r", "error"))
-        partial = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row))
+        partial = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row)) or "not measured"
         print(f"{name:9} r {r}, error {error}; partial r {partial}")
     for name in measures:
         if name not in found["r"] or found["ceiling"]["r"][name] < 0.5:
-            print(f"{name:9} cannot be predicted from images by the data's classifiers: not scored")
+            print(f"{name:9} has too few test values, or cannot be predicted from images: not scored")
 
 
 def score(model, options):

@@ -24,7 +24,7 @@ def levels(images):
 
 
 def in_pieces(images):
-    """The fraction of images (N, 1, H, W) uint8 whose strokes are in several pieces, with 8-connected pixels."""
+    """The fraction of images (N, 1, H, W) uint8, light on dark, with strokes in several pieces (8-connected pixels)."""
     return float(np.mean([ndimage.label(image[0] > INK, np.ones((3, 3)))[1] > 1 for image in images]))
 
 
@@ -32,15 +32,15 @@ def texture(fake, real):
     """Fake images compared with real ones, both (N, C, H, W) uint8.
 
     `spectrum`: log2 of the ratio of power in each band, 0 if equal; `texture`: the entry of largest absolute value;
-    `levels`: total variation distance between the histograms of grey levels, 0 to 1; `pieces`, for grey images: the
-    fraction of fake ones with strokes in several pieces."""
+    `levels`: total variation distance between the histograms of grey levels, 0 to 1; `pieces`, for grey images, light
+    on dark: the fraction of fake ones with strokes in several pieces."""
     spectrum = np.log2(power(fake) / power(real))
     found = {
         "spectrum": spectrum.tolist(),
         "texture": float(spectrum[np.abs(spectrum).argmax()]),
         "levels": float(np.abs(levels(fake) - levels(real)).sum() / 2),
     }
-    return found | ({"pieces": in_pieces(fake)} if fake.shape[1] == 1 else {})
+    return found | ({"pieces": in_pieces(fake)} if fake.shape[1] == 1 and real.mean() < 128 else {})
 
 
 def texture_text(found):

@@ -20,7 +20,7 @@ from common.data.spec import PERCENTILES, Measure, Spec, measured
 from common.data.strokes import measure, measure_piece
 from common.diffusion.noise import StepNoise
 from common.errors import UserError
-from scoring.score import following, requests
+from scoring.score import following, print_control, requests
 
 NAN = np.nan
 MNIST = open_dataset().measured(MEASURES)
@@ -257,6 +257,18 @@ def test_following():
     np.testing.assert_allclose(np.diag(found["partial"]), [0.949, 1, np.sqrt(0.5)], atol=0.01)
     assert found["partial"][1][2] == pytest.approx(3 / 5, abs=0.01)  # by the slant, beside a noise of 4
     assert abs(found["partial"][2][1]) < 0.02 and abs(found["partial"][0][2]) < 0.02
+
+
+def test_following_with_values_that_are_missing():
+    """Each measure is scored by the images that have it, and their interplay if enough images have all."""
+    rng = np.random.default_rng(0)
+    labels, asked = np.zeros(100, np.int64), {"age": rng.standard_normal(100), "angle": rng.standard_normal(100)}
+    found = {name: 2 * values for name, values in asked.items()}
+    asked["age"][:50] = asked["angle"][50:] = np.nan
+    found = following(labels, asked, found)
+    assert found["r"] == pytest.approx({"age": 1, "angle": 1}) and found["partial"] == []
+    assert found["error"]["age"] == pytest.approx(np.sqrt(2 / np.pi), abs=0.1)
+    print_control({**found, "accuracy": None, "ceiling": found, "shuffled": found}, [])
 
 
 def test_requests_are_the_test_digits():

@@ -223,6 +223,7 @@ def test_texture_of_pictures_made_by_hand():
     whole[:, 0, 4:28, 15:18] = 255
     whole[1, 0, 16] = 50
     assert in_pieces(whole) == 0.5
+    assert texture(whole, whole)["pieces"] == 0.5 and "pieces" not in texture(255 - whole, 255 - whole)
 
 
 def test_mode_collapse_is_recalls_to_see(real):

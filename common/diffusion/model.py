@@ -84,6 +84,6 @@ class Model:
     def denoising(self, sampler: SamplerConfig, seed, indices, y, count):
         """Like sample(), but up to `count` evenly spaced states from noise to image, decoded: a list of arrays."""
         with self.device.inference():
-            states = list(self.trajectory(sampler, seed, indices, y))
-            shown = np.linspace(0, len(states) - 1, min(count, len(states))).round().astype(int)
-            return [self.decode(states[i]) for i in shown]
+            shown = np.linspace(0, sampler.steps, min(count, sampler.steps + 1)).round()
+            states = enumerate(self.trajectory(sampler, seed, indices, y))
+            return [self.decode(x_t) for i, x_t in states if i in shown]

@@ -115,11 +115,14 @@ class TrainVAE:
 
 
 def check_sampler(options):
-    """ValueError if the model's own sampler has more steps than the schedule, or guidance without label dropout."""
+    """ValueError if the model's own sampler has more steps than the schedule, guidance without label dropout, or an eta
+    that it does not use."""
     if options.sampler.steps > options.diffusion.timesteps:
         raise ValueError(f"sampler.steps: the schedule has {options.diffusion.timesteps} steps, choose fewer")
     if options.sampler.guidance != 1 and not options.label_dropout:
         raise ValueError("sampler.guidance: guidance needs label dropout in training, leave it at 1")
+    if options.sampler.eta and options.sampler.name != "ddim":
+        raise ValueError("sampler.eta: only ddim uses it, leave it at 0")
     return options
 
 
@@ -146,9 +149,12 @@ class TrainDiffusion:
 
     @model_validator(mode="after")
     def check(self):
-        if self.diffusion.prediction == "epsilon" and self.diffusion.schedule != "linear" and not self.pixels:
-            reason = "diffusion.prediction: x_0 is computed from epsilon by dividing by alpha, which falls below 1e-4"
-            raise ValueError(f"{reason}: predict v, or take the linear schedule")
+        if self.diffusion.prediction == "epsilon" and not self.pixels:
+            from common.diffusion.schedule import alphas_cumprod  # slow to import
+
+            if alphas_cumprod(self.diffusion)[-2] < 1e-8:
+                reason = "diffusion.prediction: to find x_0, epsilon is divided by alpha, which falls below 1e-4"
+                raise ValueError(f"{reason}: predict v, or take the linear schedule with 1000 time steps")
         return check_sampler(self)
 
 

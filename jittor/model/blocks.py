@@ -2,7 +2,7 @@
 import math
 
 from environment import jt, nn, softmax
-from ops import Attend, Conv2d, GroupNorm, Linear, doubled
+from ops import LARGEST_HEAD, Attend, Conv2d, GroupNorm, Linear, doubled
 
 GROUPS = 8  # in every GroupNorm; must divide its channels
 
@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
 
 def attend(q, k, v, heads):
     """Multi-head softmax(Q K^T / sqrt(d)) V, d channels per head: q (B, N, C), k, v (B, L, C) -> (B, N, C)."""
-    if not jt.flags.use_cuda:
+    if not jt.flags.use_cuda and k.shape[1] * k.shape[2] <= heads * LARGEST_HEAD:
         return Attend.apply(q, k, v, heads)
     q, k, v = (x.reshape(*x.shape[:2], heads, -1).permute(0, 2, 1, 3) for x in (q, k, v))  # (B, heads, N or L, d)
     scores = q @ k.permute(0, 1, 3, 2) / math.sqrt(q.shape[-1])  # (B, heads, N, L)
