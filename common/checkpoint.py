@@ -61,14 +61,10 @@ class Checkpoint:
 def save_checkpoint(path, checkpoint: Checkpoint):
     """Write a checkpoint atomically: under a temporary name, flushed to the disk, then renamed."""
     header = {
-        "format": FORMAT,
-        "kind": checkpoint.options.kind,
-        "spec": to_jsonable_python(checkpoint.spec),
-        "options": to_jsonable_python(checkpoint.options),
-        "progress": to_jsonable_python(checkpoint.progress),
-        "vae": checkpoint.vae and to_jsonable_python(checkpoint.vae),
-    }
-    write_tensors(path, checkpoint.tensors, {"simple_ldm": json.dumps(header)})
+        "format": FORMAT, "kind": checkpoint.options.kind, "spec": checkpoint.spec, "options": checkpoint.options,
+        "progress": checkpoint.progress, "vae": checkpoint.vae,
+    }  # fmt: skip
+    write_tensors(path, checkpoint.tensors, {"simple_ldm": json.dumps(to_jsonable_python(header))})
 
 
 def find_checkpoint(path, tree, kind):

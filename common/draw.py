@@ -21,8 +21,10 @@ def labels_of(indices, spec, label=None):
 
 def class_number(name, spec):
     """The index of the class that --label names or numbers; None for None. UserError if there is no such class."""
-    if name is None or name in spec.classes:
-        return None if name is None else spec.classes.index(name)
+    if name is None:
+        return None
+    if name in spec.classes:
+        return spec.classes.index(name)
     names = [known.casefold() for known in spec.classes]
     if name.casefold() in names:
         return names.index(name.casefold())

@@ -39,18 +39,19 @@ def read_digit(path, shape):
 
     Light on dark; scaled to fit 20x20 pixels, proportions kept; centre of mass at pixel 14, 14 of 28x28; resized to
     `shape` (C, H, W). UserError if nothing stands out from the background."""
+    from scipy.ndimage import center_of_mass  # slow to import
+
     ink = ink_of(max((open_grey(path, paper=paper) for paper in ("white", "black")), key=np.std))
     if ink is None:
         raise UserError(f"{path} shows no digit that stands out from its background: draw it darker, or with a margin")
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    digit = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    digit = Image.fromarray(ink)
+    digit = digit.crop(digit.getbbox())
     scale = 20 / max(digit.size)
     small = np.asarray(digit.resize([max(1, round(side * scale)) for side in digit.size], Image.Resampling.LANCZOS))
     if small.max() < 10:
         raise UserError(f"{path} shows only specks, no digit: choose another picture")
     small = small.clip(0) * (255 / small.max())  # thin strokes became grey
-    centre = [(small.sum(axis=1 - axis) @ np.arange(small.shape[axis])) / small.sum() for axis in (0, 1)]
-    top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(centre, small.shape))
+    top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(center_of_mass(small), small.shape))
     whole = np.zeros((28, 28), np.uint8)
     whole[top : top + small.shape[0], left : left + small.shape[1]] = small.round()
     return np.asarray(Image.fromarray(whole).resize(shape[:0:-1], Image.Resampling.BILINEAR))[None]

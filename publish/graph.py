@@ -48,11 +48,11 @@ class Function:
         `place`. weights: these, as float16. sizes: how many are stored as they are; then, per convolution in Winograd
         form (winograd.py), its pairs of channels, stored as 9 taps each, which become 36 numbers."""
         from onnx import TensorProto, numpy_helper
+        from onnx.external_data_helper import set_external_data
 
         model = self.to_onnx()
         for node in model.graph.node:
             del node.metadata_props[:]  # paths and lines of source files on this machine
-        transpose_weights(model.graph)
         taps = quicken(model)
         model = optimized(model)
         del model.graph.value_info[:]  # shapes that the runtime infers itself
@@ -65,21 +65,10 @@ class Function:
             else:
                 sizes[0] += pieces[-1].size
             length = 4 * int(np.prod(tensor.dims))
-            move_outside(tensor, place, offset, length)
+            set_external_data(tensor, place, offset, length)
+            tensor.ClearField("raw_data")
             offset += length
         return model.SerializeToString(), np.concatenate(pieces).tobytes(), sizes
-
-
-def transpose_weights(graph):
-    """Store weights transposed if the graph transposes them: a product with a constant is then faster."""
-    from onnx import numpy_helper
-
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    for node in list(graph.node):
-        if node.op_type == "Transpose" and node.input[0] in weights:
-            array = numpy_helper.to_array(weights[node.input[0]]).transpose(node.attribute[0].ints)
-            graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(array), node.output[0]))
-            graph.node.remove(node)
 
 
 def optimized(model):
@@ -94,14 +83,3 @@ def optimized(model):
         options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return onnx.load(options.optimized_model_filepath)
-
-
-def move_outside(tensor, place, offset, length):
-    """Make a tensor of an ONNX model external: `length` bytes at `offset` of the file `place`."""
-    from onnx import TensorProto
-
-    tensor.ClearField("raw_data")
-    tensor.ClearField("float_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in {"location": place, "offset": offset, "length": length}.items():
-        tensor.external_data.add(key=key, value=str(value))

@@ -198,8 +198,7 @@ def controls(results):
 def ranks(results):
     """How classifiers rank the results: Spearman's correlation per pair, and each one's distance / floor, as Markdown.
     """
-    fd = lambda found: found.get("fd") or found["mnist_fd"]  # the key in older results
-    each = {name: [fd(r)[name] / fd(r["floor"])[name] for r in results] for name in NAMES}
+    each = {name: [r["fd"][name] / r["floor"]["fd"][name] for r in results] for name in NAMES}
     pairs = [(a, b, f"{spearmanr(each[a], each[b]).statistic:.3f}") for a, b in combinations(NAMES, 2)]
     rows = [(file_stem(r), *(f"{each[name][i]:.2f}" for name in NAMES)) for i, r in enumerate(results)]
     agreement = table(pairs, ("classifier", "classifier", "rank correlation"))

@@ -96,6 +96,7 @@ def quicken(model):
     """Replace the 3x3 convolutions of an ONNX model where that is faster. Returns the taps from which the new weights
     (36, C, D) are computed, {name: (9, C D)}."""
     from onnx import numpy_helper, shape_inference
+    from onnxscript.optimizer import remove_unused_nodes
 
     graph = model.graph
     inferred = shape_inference.infer_shapes(model).graph
@@ -120,15 +121,5 @@ def quicken(model):
             graph.node.insert(place, each)
         graph.initializer.extend(new.constants)
         taps[new.weights] = new.taps
-    drop_unused(graph)
+    remove_unused_nodes(model)
     return taps
-
-
-def drop_unused(graph):
-    """Remove nodes and weights that are no longer used."""
-    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    for node in [node for node in graph.node if not used & {*node.output}]:
-        graph.node.remove(node)
-        return drop_unused(graph)
-    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
-        graph.initializer.remove(tensor)

@@ -5,13 +5,12 @@
 MNIST's are in scoring/weights/. Those of other data are trained when it is first scored, in minutes, and cached with
 the prepared data. Without labels they learn clusters of pixels instead."""
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
+from common.batching import in_batches
 from common.data import prepared
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing
@@ -51,19 +50,6 @@ def labelled(data):
     return len(data.spec.classes) > 1
 
 
-@contextmanager
-def keeping(data):
-    """Context manager: own_folder(data) exists, and only this process writes the data's classifiers and floors.
-    UserError if the folder cannot be written."""
-    try:
-        own_folder(data).mkdir(parents=True, exist_ok=True)
-        with FileLock(own_folder(data) / ".lock"):
-            yield
-    except OSError as error:
-        advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
-        raise UserError(f"{error.filename} cannot be written ({error.strerror}): {advice}") from error
-
-
 def classify(name, images, data):
     """(rescaled features (N, D), class probabilities (N, classes)) of images (N, C, H, W) uint8, from a classifier of
     this data, which is trained first if it is missing."""
@@ -73,7 +59,7 @@ def classify(name, images, data):
     if path.parent != WEIGHTS:
         cure = "delete it, and it will be trained again"
         if not path.is_file():
-            with keeping(data):  # one process trains, the others wait
+            with prepared.locked(own_folder(data)):  # one process trains, the others wait
                 if not path.is_file():
                     train_classifier(path, data)
     network, mean, matrix = trained(path, cure)
@@ -110,9 +96,8 @@ def clusters(data):
     flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
     some = flat(data.train.sample(20_000))
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(some) // 2), random_state=0, n_init=3).fit(some)
-    pieces = lambda images: (images[start : start + 10_000] for start in range(0, len(images), 10_000))
-    near = lambda images: np.concatenate([kmeans.predict(flat(piece)) for piece in pieces(images)]).astype(np.int64)
-    return near(data.train.images), near(data.test.images)
+    nearest = lambda x: in_batches(lambda part: kmeans.predict(flat(x[part])), len(x), 10_000, "clustering")
+    return tuple(nearest(split.images).astype(np.int64) for split in (data.train, data.test))
 
 
 def train_classifier(path, data):
@@ -147,7 +132,7 @@ class TrainClassifiers:
 
 def main(options: TrainClassifiers):
     data = open_dataset(options.data, options.preprocessing)
-    with keeping(data):
+    with prepared.locked(own_folder(data)):
         for name in NAMES:
             train_classifier(folder_of(data) / f"{name}.safetensors", data)
 

@@ -10,6 +10,7 @@ from pydantic import FilePath
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from common.data import prepared
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing
 from common.draw import class_number
@@ -20,7 +21,7 @@ from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.sampling import ClassName
 from common.options.where import Flat
-from scoring.classifiers import NAMES, WEIGHTS, classify, digests, folder_of, keeping, labelled, own_folder
+from scoring.classifiers import NAMES, WEIGHTS, classify, digests, folder_of, labelled, own_folder
 from scoring.texture import texture, texture_text
 
 INCEPTION = "6726825d"  # first digits of the sha256 of pytorch-fid's weights
@@ -144,7 +145,7 @@ def floor(counts, data, part="test", label=None):
         test = data.test.sample(few, label=label if label in data.test.labels else None)
         measured = {"counts": counts, **mean(found), "training_distance": distance_to_training(test, data)}
         measured["classifiers"] = digests(data)  # the floor is theirs
-        with keeping(data):
+        with prepared.locked(own_folder(data)):
             write_json(path, kept() | {key: measured})
     return kept()[key]
 

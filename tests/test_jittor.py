@@ -43,16 +43,6 @@ print("fine")
     assert result.stderr == ""
 
 
-def test_jittor_that_is_not_installed():
-    result = run("""
-import importlib.util
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name: None if name.startswith("jittor") else find(name)
-import environment
-""")
-    assert "UserError: Jittor is not installed: pip install -r requirements.txt" in result.stderr
-
-
 @pytest.mark.parametrize("words, threads", [("3", 3), ("4,2", 4), ("", None)])
 def test_the_threads_that_a_result_names(trees, monkeypatch, words, threads):
     """OpenMP's variable may hold a number for each level of nesting."""
@@ -125,45 +115,29 @@ print("fine")
     assert list(tmp_path.glob("*.png"))
 
 
+@pytest.mark.parametrize("change, told", [
+    ("importlib.util.find_spec = lambda name: None", "Jittor is not installed: pip install -r requirements.txt"),
+    ("sys.version_info = (3, 13)", "use 3.11 or 3.12"),
+    ("sysconfig.get_path = lambda name: '/nowhere'", "apt install python3-dev"),
+])  # fmt: skip
+def test_what_jittor_lacks_is_told(change, told):
+    result = run(f"import importlib.util, sysconfig, common.files\n{change}\nimport environment")
+    assert "UserError: " in result.stderr and told in result.stderr
+
+
+def start(**environment):
+    """Start a script where the environment is another."""
+    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
 def test_a_missing_compiler_is_told(tmp_path):
-    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py"), "--out", str(tmp_path)]
-    environment = {**os.environ, "PATH": str(tmp_path), "cc_path": ""}  # Jittor set it, if it is in this process
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert_user_error(result, "g++", "apt install g++")
-
-
-def test_python_3_13_is_told():
-    result = run("""
-import sys
-import numpy
-from common.errors import UserError
-sys.version_info = (3, 13)
-try:
-    import environment
-except UserError as error:
-    print(error)
-""")
-    assert "use 3.11 or 3.12" in result.stdout, result.stderr
-
-
-def test_missing_headers_are_told():
-    result = run("""
-import sysconfig
-from common.errors import UserError
-sysconfig.get_path = lambda name: "/nowhere"
-try:
-    import environment
-except UserError as error:
-    print(error)
-""")
-    assert "apt install python3-dev" in result.stdout, result.stderr
+    assert_user_error(start(PATH=str(tmp_path), cc_path=""), "g++", "apt install g++")  # Jittor may have set cc_path
 
 
 def test_a_path_that_the_shell_takes_apart_is_told(tmp_path):
     """Before anything is compiled: of the command that compiles a kernel not all is quoted."""
-    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
-    environment = {**os.environ, "JITTOR_HOME": str(tmp_path / "my jittor")}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    result = start(JITTOR_HOME=str(tmp_path / "my jittor"))
     assert_user_error(result, "with ' ' in a path", tmp_path / "my jittor", "JITTOR_HOME")
     assert not (tmp_path / "my jittor").exists()
 
@@ -172,9 +146,7 @@ def test_jittor_that_ends_while_it_is_imported_is_told(tmp_path):
     """With 0, as where its first part was not whole or its cache was moved: nothing was done yet."""
     (tmp_path / "jittor").mkdir()
     (tmp_path / "jittor" / "__init__.py").write_text("raise SystemExit(0)")
-    command = [sys.executable, str(TREE / "script" / "tst_mnist_vae.py")]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    result = start(PYTHONPATH=str(tmp_path))
     assert_user_error(result, "compiled a part of itself again", "the same command once more")
 
 

@@ -322,23 +322,21 @@ def test_a_strangers_folders(folders):
     assert found["over_floor"] == pytest.approx(1, abs=0.5) and found["fid"] is None
     for word in ("MNIST-FD / floor", "precision", "recall", "real images", "FID", "spectrum", "in pieces"):
         assert word in result.stdout
+    assert_user_error(run_metric(fake / "none", real), "none is not a folder: check the path")
 
 
-@pytest.mark.parametrize("case, fragments", [
-    ("empty", ["holds 0 PNGs"]), ("one", ["holds 1 PNGs"]), ("missing", ["is not a folder: check the path"]),
-    ("mixed sizes", ["00005.png is 28x28", "--size"]), ("cut short", ["00005.png is damaged or missing"]),
-    ("16 bits", ["00005.png has 16 bits per pixel: save it with 8"]),
-    ("colours", ["00005.png is in colour, but the data is grey: "]),
-    ("900 million pixels", ["00005.png is damaged or missing (Image size"]),
+@pytest.mark.parametrize("case, problem", [
+    ("empty", "holds 0 PNGs"), ("one", "holds 1 PNGs"), ("mixed sizes", r"00005\.png is 28x28: .*--size"),
+    ("cut short", r"00005\.png is damaged or missing"), ("16 bits", r"00005\.png has 16 bits per pixel: save it "),
+    ("colours", r"00005\.png is in colour, but the data is grey: "),
+    ("900 million pixels", r"00005\.png is damaged or missing \(Image size"),
 ])  # fmt: skip
-def test_wrong_folders(folders, case, fragments):
-    fake, real = folders
+def test_wrong_folders(folders, case, problem):
+    fake, _ = folders
     file = fake / "00005.png"
-    if case in ("empty", "one", "missing"):
+    if case in ("empty", "one"):
         for path in sorted(fake.iterdir())[case == "one" :]:
             path.unlink()
-    if case == "missing":
-        fake.rmdir()
     if case == "mixed sizes":
         Image.new("L", (28, 28)).save(file)
     if case == "colours":
@@ -351,7 +349,8 @@ def test_wrong_folders(folders, case, fragments):
         file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + file.read_bytes()[33:])
     if case == "cut short":
         file.write_bytes(file.read_bytes()[:-30])
-    assert_user_error(run_metric(fake, real), *fragments)
+    with pytest.raises(UserError, match=problem):
+        read_images(fake, MNIST.spec.shape)
 
 
 @pytest.fixture(scope="module")

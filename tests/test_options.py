@@ -7,7 +7,6 @@ import tyro
 from conftest import ROOT
 from pydantic import ValidationError
 
-from common.data.measures import MEASURES
 from common.errors import UserError
 from common.options.command_line import run
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
@@ -198,7 +197,7 @@ def test_images_that_the_levels_do_not_divide_are_refused(config, name):
 
 def helps():
     """{option: its help, "" for none}: the string below a field of an options class, or that tyro's arg() is given."""
-    found = {f"--{name}": measure.help for name, measure in MEASURES.items()}
+    found = {}
     paths = [path for part in ("common", "scoring", "publish", "bench") for path in (ROOT / part).rglob("*.py")]
     for path in (path for path in paths if path.name not in ("spec.py", "clock.py")):  # those of a checkpoint alone
         nodes = [*ast.walk(ast.parse(path.read_text()))]

@@ -547,7 +547,7 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
     measures = {measure: values.at(95) for measure, values in model.spec.measures.items()}
     indices = np.arange(3)
     y = model.conditions(indices, measures)
-    page = show(site)
+    page = request.getfixturevalue("page") if name == "mnist" else show(site)
     theirs = page.evaluate(
         """async ([folder, network, changes, measures, noise]) => {
             const { openModels } = await import("./pipeline.js");
@@ -573,15 +573,13 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
-def test_schedules(show):
+def test_schedules(page):
     """alpha_bar of every schedule is numpy's."""
+    script = "config => import('./schedule.js').then(({alphasCumprod}) => alphasCumprod(config))"
     for schedule in get_args(DiffusionConfig.__annotations__["schedule"]):
-        config = DiffusionConfig(timesteps=100, schedule=schedule)
-        theirs = show(WEB).evaluate(
-            "config => import('./schedule.js').then(({alphasCumprod}) => alphasCumprod(config))",
-            {"timesteps": 100, "schedule": schedule},
-        )
-        np.testing.assert_allclose(theirs, alphas_cumprod(config), rtol=1e-9)
+        config = {"timesteps": 100, "schedule": schedule}
+        expected = alphas_cumprod(DiffusionConfig(**config))
+        np.testing.assert_allclose(page.evaluate(script, config), expected, rtol=1e-9)
 
 
 def noise_of(model, indices, count):

@@ -4,11 +4,11 @@ import io
 import json
 import os
 import struct
-import threading
 import unicodedata
 import warnings
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import numpy as np
@@ -372,15 +372,9 @@ def test_accents_as_macos_stores_them(place):
 
 def test_zip_read_by_threads(tmp_path):
     files = {f"{i}.png": picture(i) * (1 + i % 3) for i in range(200)}
-    pictures, wrong = read(write(tmp_path / "data.zip", files)).train.pictures, []
-
-    def check():
-        wrong.extend(i for i in range(200) for _ in range(3) if pictures[i] != files[f"{i}.png"])
-
-    threads = [threading.Thread(target=check) for _ in range(4)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    assert wrong == []
+    pictures = read(write(tmp_path / "data.zip", files)).train.pictures
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(lambda i: pictures[i] == files[f"{i}.png"], [*range(200)] * 12))
 
 
 def patched(place, name, change):

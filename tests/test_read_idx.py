@@ -191,7 +191,7 @@ def test_a_file_that_is_gone_is_named_as_the_others_are(tmp_path, name):
 
 def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
     monkeypatch.setattr(idx, "DATA", tmp_path / "gone")
-    assert "train-images-idx3-ubyte.gz is damaged or missing (No such file" in error(idx.DATA)
+    assert "-ubyte.gz is damaged or missing (No such file or directory): `git checkout -- " in error(idx.DATA)
     write_set(idx.DATA)
     assert_is_the_set(read(idx.DATA))
     (idx.DATA / "t10k-labels-idx1-ubyte.gz").write_bytes(b"")

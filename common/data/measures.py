@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Stroke:
-    """A measure: its unit, its option's help, its words in a prompt: {word: percentile, or None for the value 0}."""
+    """A measure: its unit, and its words in a prompt: {word: percentile, or None for the value 0}."""
 
     unit: str
-    help: str
     words: dict[str, int | None]
 
 
 MEASURES = {
-    "thickness": Stroke("pixels", "Thickness of the strokes, in pixels.", {"thin": 5, "thick": 95, "细": 5, "粗": 95}),
-    "slant": Stroke("degrees", "Slant in degrees, positive to the right.", {
+    "thickness": Stroke("pixels", {"thin": 5, "thick": 95, "细": 5, "粗": 95}),
+    "slant": Stroke("degrees", {
         "leaning left": 5, "upright": None, "leaning right": 95,
         "向左倾": 5, "左倾": 5, "直立": None, "端正": None, "向右倾": 95, "右倾": 95,
     }),
-    "width": Stroke("pixels", "Width without the slant, in pixels.", {"narrow": 5, "wide": 95, "窄": 5, "宽": 95}),
+    "width": Stroke("pixels", {"narrow": 5, "wide": 95, "窄": 5, "宽": 95}),
 }  # fmt: skip

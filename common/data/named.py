@@ -69,7 +69,10 @@ def only(found, place):
 
 def pick(arrays, words, place):
     """The array whose name has one of these words, earlier words first, or None; UserError if several do."""
-    return next(filter(None, (only([a for a in arrays if word in a.words], place) for word in words)), None)
+    for word in words:
+        if array := only([array for array in arrays if word in array.words], place):
+            return array
+    return None
 
 
 def assemble(place, kind, arrays):

@@ -41,18 +41,23 @@ def prepare(place, preprocessing):
     folder = PREPARED / hashlib.sha256(os.fsencode(key)).hexdigest()[:16]
     if folder.is_dir():
         return folder
-    try:
-        PREPARED.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(PREPARED / ".lock").acquire()  # one process prepares, the others wait
-    except OSError as error:
-        advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
-        raise UserError(f"{PREPARED} cannot be written ({error.strerror}): {advice}") from error
-    with lock:
+    with locked(PREPARED):
         for left in PREPARED.glob(f"{'[0-9a-f]' * 16}.tmp"):  # left by a process that was killed
             shutil.rmtree(left)
         if not folder.is_dir():
             make(folder, place, reader, files, preprocessing)
     return folder
+
+
+def locked(folder):
+    """Make PREPARED, or a folder in it, and lock it: `with locked(folder):` one process writes, the others wait.
+    UserError if the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / ".lock").acquire()
+    except OSError as error:
+        advice = "make it writable, or set another folder in the environment variable SIMPLE_LDM_PREPARED"
+        raise UserError(f"{folder} cannot be written ({error.strerror}): {advice}") from error
 
 
 def recognize(place):
@@ -112,10 +117,7 @@ def write_parts(folder, parts, chosen, preprocessing, stored_in):
     for channels in [preprocessing.channels] if preprocessing.channels else (1, 3):
         form = replace(preprocessing, channels=channels)
         writer = Writer(stops_at_colour=channels == 1 and not preprocessing.channels)
-        for name, part in parts.items():
-            if not writer.coloured:
-                writer.write(folder, name, part, chosen[name], form, stored_in)
-        if not writer.coloured:
+        if all(writer.write(folder, name, part, chosen[name], form, stored_in) for name, part in parts.items()):
             break
     return writer, channels
 
@@ -188,13 +190,12 @@ class Writer:
     kept: dict = field(default_factory=dict)  # {part: the indices of those that could be read}
     sizes: set = field(default_factory=set)  # (width, height) of each
     stops_at_colour: bool = False
-    coloured: bool = False
     brightness: list = field(default_factory=list)  # the mean of each, 0..255
     brightest: int = 0  # pixel value of all pictures
     unreadable: list = field(default_factory=list)
 
     def write(self, folder, name, part, indices, preprocessing, stored_in):
-        """Write these pictures of a part, resized; record which could be read."""
+        """Write these pictures of a part, resized; record which could be read. False: it stopped at colour."""
         bar = {"desc": f"preparing {name}", "unit": "img", "leave": False, "disable": None, "delay": 1}
         kept = self.kept[name] = []
         with os_errors_about(PREPARED), open(folder / f"{name}.bin", "wb") as file:
@@ -206,15 +207,15 @@ class Writer:
                 except DAMAGE:
                     self.unreadable.append(part.names[i] if part.names else str(i))
                     continue
-                self.coloured = self.stops_at_colour and not is_grey(image)
-                if self.coloured:
-                    return
+                if self.stops_at_colour and not is_grey(image):
+                    return False
                 self.sizes.add(image.size)
                 pixels = fitted(image, preprocessing)
                 self.brightness.append(pixels.mean())
                 self.brightest = max(self.brightest, int(pixels.max()))
                 file.write(pixels.tobytes())
                 kept.append(i)
+        return True
 
     def notes(self, stored):
         """Remarks for the user, a list of strings."""

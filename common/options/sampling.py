@@ -7,7 +7,6 @@ from pydantic import Field, FilePath, model_validator
 from tyro.conf import Suppress, arg
 from tyro.constructors import PrimitiveConstructorSpec
 
-from common.data.measures import MEASURES
 from common.errors import UserError
 from common.options.fields import Count, Finite, Fraction, Seed, Shift, options_class
 from common.options.networks import SamplerConfig, SamplerName
@@ -89,16 +88,23 @@ Values: Any = PrimitiveConstructorSpec(
 )  # fmt: skip
 ClassName = Annotated[str | None, arg(aliases=("--digit",))]
 
-Ask = options_class(type("Ask", (), {
-    "__module__": __name__, "__doc__": "The class and the measures to condition on.",
-    "__annotations__": {
-        "label": Annotated[ClassName, arg(help="Class, by name or number (None: each in turn, or the picture's own).")],
-        **{name: Annotated[Finite | None, arg(help=measure.help)] for name, measure in MEASURES.items()},
-        "ask": Annotated[dict[str, Finite], Values, arg(help="Measures that the model learned, by name: age=40.")],
-        "prompt": Annotated[str | None, arg(help='Conditions in words: "a thick 7 leaning right"; "向右倾的粗7".')],
-    },
-    **dict.fromkeys(("label", *MEASURES, "prompt")), "ask": Field(default_factory=dict),
-}))  # fmt: skip
+
+@options_class
+class Ask:
+    """The class and the measures to condition on."""
+
+    label: ClassName = None
+    """Class, by name or number (None: each in turn, or the picture's own)."""
+    thickness: Finite | None = None
+    """Thickness of the strokes, in pixels."""
+    slant: Finite | None = None
+    """Slant in degrees, positive to the right."""
+    width: Finite | None = None
+    """Width without the slant, in pixels."""
+    ask: Annotated[dict[str, Finite], Values] = Field(default_factory=dict)
+    """Measures that the model learned, by name: age=40."""
+    prompt: str | None = None
+    """Conditions in words: "a thick 7 leaning right"; "向右倾的粗7"."""
 
 
 @options_class

@@ -5,12 +5,12 @@ import io
 import json
 import os
 import re
-import unicodedata
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import basename, commonpath, dirname, join, normpath
+from unicodedata import normalize
 
 import numpy as np
 
@@ -85,11 +85,6 @@ def zip_at(path):
     return zipfile.Path(archive)
 
 
-def composed(text):
-    """Text with each accented letter as one character, as one types it; macOS stores names with two."""
-    return unicodedata.normalize("NFC", text)
-
-
 def is_picture(name):
     return name.lower().endswith(SUFFIXES)
 
@@ -151,7 +146,7 @@ def labels_of_folders(place, parts, notes):
             raise UserError(f"{place / base} has {len(loose)} pictures beside folders ({few(groups)}): separate them")
         if groups and loose:
             notes.append(f"{len(loose):,} pictures beside the class folders not used ({few(loose)})")
-        labels |= {name: composed(folder) for folder, members in groups.items() for name in members}
+        labels |= {name: normalize("NFC", folder) for folder, members in groups.items() for name in members}
     return labels
 
 
@@ -168,7 +163,7 @@ def labels_of_tables(root, names, parts, notes):
             continue
         if any(isinstance(label, (list, dict)) for label in found.values()):
             raise UserError(f"{path} has several labels for one picture: give each picture one label")
-        found = {name: composed(str(label).strip()) for name, label in found.items() if label not in (None, "")}
+        found = {name: normalize("NFC", str(label).strip()) for name, label in found.items() if label not in (None, "")}
         labels = (labels or {}) | found
     for part, (_, pictures) in parts.items() if labels else ():
         missed = [name for name in pictures if name not in labels]
