@@ -227,7 +227,8 @@ def test_a_model_draws_by_its_own_sampler(recipe, own, cls, base):
 @pytest.mark.parametrize("recipe, own", OWN)
 def test_a_checkpoint_carries_its_sampler(tmp_path, recipe, own):
     """Saved and loaded with other steps than the recipe's. Guidance is for a model trained with the null label."""
-    trained = replace(own, steps=4, shift=1.5, eta=0.0 if recipe is DistillLDM else 0.5)
+    noisy = {} if recipe is DistillLDM else {"name": "ddim", "eta": 0.5}
+    trained = replace(own, steps=4, shift=1.5, **noisy)
     vae = None if recipe is TrainDDPM else VAEConfig()
     save_checkpoint(tmp_path / "model.safetensors", Checkpoint(recipe(sampler=trained), MNIST.spec, {}, vae=vae))
     checkpoint = load_checkpoint(tmp_path / "model.safetensors")
