@@ -90,7 +90,7 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
         "x_0": space.shape,
         "latent": bool(space.vae),
         "diffusion": model.diffusion.config,
-        "networks": [network(name, each, guidance) for name, each in networks.items()],
+        "networks": [network_entry(name, each, guidance) for name, each in networks.items()],
         "sizes": sizes,
         "files": {name: f"{zlib.crc32(content):08x}" for name, content in files.items()},
     }
@@ -103,7 +103,7 @@ def has_strokes(spec):
     return spec.shape[0] == 1 and any(spec.measures[name].unit == MEASURES[name].unit for name in shared)
 
 
-def network(name, model, guidance):
+def network_entry(name, model, guidance):
     """A network's entry in model.json: its name, its sampler, and whether it can sample without a class."""
     optional = model.recipe.label_dropout > 0
     sampler = model.sampler if guidance is None or not optional else replace(model.sampler, guidance=guidance)

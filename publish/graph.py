@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from publish.winograd import quicken
+from publish.winograd import use_winograd
 
 HALVED = 64  # tensors with as many numbers or more are stored in half precision
 
@@ -53,7 +53,7 @@ class Function:
         model = self.to_onnx()
         for node in model.graph.node:
             del node.metadata_props[:]  # paths and lines of source files on this machine
-        taps = quicken(model)
+        taps = use_winograd(model)
         model = optimized(model)
         del model.graph.value_info[:]  # shapes that the runtime infers itself
         large = [x for x in model.graph.initializer if x.data_type == TensorProto.FLOAT and np.prod(x.dims) >= HALVED]

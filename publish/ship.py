@@ -68,7 +68,7 @@ def portable(options):
     return type(options)(**shortened(to_jsonable_python(options)))
 
 
-def halved(tensors):
+def half_precision(tensors):
     """Tensors {name: array} in half precision, except the latents' statistics."""
     return {name: a if name.startswith("latent.") else a.astype(np.float16) for name, a in tensors.items()}
 
@@ -83,7 +83,7 @@ def training_of(checkpoint):
 def with_decoder(vae, path):
     """A latent model's checkpoint with the decoder of a VAE's checkpoint instead; UserError if the encoders differ."""
     latent = load_checkpoint(path)
-    new = halved({n.replace("model.", "vae.", 1): a for n, a in vae.tensors.items() if n.startswith("model.")})
+    new = half_precision({n.replace("model.", "vae.", 1): a for n, a in vae.tensors.items() if n.startswith("model.")})
     if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
         cure = f"train a decoder for it by train_mnist_vae.py --freeze-encoder --init-from {path}"
         raise UserError(f"{path} has another encoder than {vae.path}: {cure}")
@@ -125,7 +125,7 @@ def main(options: Ship):
         path.parent.mkdir(exist_ok=True)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}
-        save_checkpoint(path, replace(checkpoint, tensors=halved(drawn), options=portable(checkpoint.options)))
+        save_checkpoint(path, replace(checkpoint, tensors=half_precision(drawn), options=portable(checkpoint.options)))
         write_json(path.with_suffix(".json"), training_of(checkpoint) | {"hardware": options.hardware})
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 

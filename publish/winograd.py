@@ -14,7 +14,7 @@ G = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0
 A = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]])
 
 
-def forward(side, doubled):
+def input_transform(side, doubled):
     """The transform B of all tiles along an axis, (6 tiles, side): row f * tiles + i is number f of tile i. doubled:
     the input is half as long, and each of its numbers counts twice."""
     tiles = side // 4
@@ -25,7 +25,7 @@ def forward(side, doubled):
     return matrix.reshape(6 * tiles, -1, 2).sum(axis=2) if doubled else matrix
 
 
-def backward(side):
+def output_transform(side):
     """The inverse transform A of all tiles along an axis, (side, 6 tiles)."""
     tiles = side // 4
     matrix = np.zeros((tiles, 4, 6, tiles))
@@ -34,7 +34,7 @@ def backward(side):
     return matrix.reshape(side, 6 * tiles)
 
 
-def pays(inputs, outputs, height, width):
+def is_faster(inputs, outputs, height, width):
     """Whether Winograd is faster at this size: the cost of the transforms grows with the image's sides."""
     transforms = 2 * (height + width) * (inputs + outputs)
     return height % 4 == 0 and width % 4 == 0 and 5 * inputs * outputs > 1.5 * transforms
@@ -74,9 +74,9 @@ def convolution(x, weight, bias, output, height, width, doubled):
     rows, columns = height // 4, width // 4
     x = new.add("Transpose", x, perm=[2, 3, 0, 1])  # (height, width, N, C)
     x = new.reshape(x, height // (1 + doubled), -1)
-    x = new.product(forward(height, doubled), x)
+    x = new.product(input_transform(height, doubled), x)
     x = new.reshape(x, 6 * rows, width // (1 + doubled), -1)
-    x = new.product(forward(width, doubled), x)  # (6 rows, 6 columns, N C)
+    x = new.product(input_transform(width, doubled), x)  # (6 rows, 6 columns, N C)
     if rows > 1:
         x = new.add("Transpose", new.reshape(x, 6, rows, 6, -1), perm=[0, 2, 1, 3])
     x = new.reshape(x, 36, -1, inputs)
@@ -85,14 +85,14 @@ def convolution(x, weight, bias, output, height, width, doubled):
     x = new.add("MatMul", x, new.weights)
     if rows > 1:
         x = new.add("Transpose", new.reshape(x, 6, 6, rows, -1), perm=[0, 2, 1, 3])
-    x = new.product(backward(width), new.reshape(x, 6 * rows, 6 * columns, -1))
-    x = new.product(backward(height), new.reshape(x, 6 * rows, -1))
+    x = new.product(output_transform(width), new.reshape(x, 6 * rows, 6 * columns, -1))
+    x = new.product(output_transform(height), new.reshape(x, 6 * rows, -1))
     x = new.add("Add", new.reshape(x, height, width, -1, outputs), bias)
     new.add("Transpose", x, perm=[2, 3, 0, 1], output=output)
     return new
 
 
-def quicken(model):
+def use_winograd(model):
     """Replace the 3x3 convolutions of an ONNX model where that is faster. Returns the taps from which the new weights
     (36, C, D) are computed, {name: (9, C D)}."""
     from onnx import numpy_helper, shape_inference
@@ -110,7 +110,7 @@ def quicken(model):
             continue
         weight, side = numpy_helper.to_array(weights[node.input[1]]), sides[node.output[0]]
         outputs, inputs, *kernel = weight.shape
-        if kernel != [3, 3] or sides[node.input[0]] != side or not pays(inputs, outputs, *side):
+        if kernel != [3, 3] or sides[node.input[0]] != side or not is_faster(inputs, outputs, *side):
             continue
         maker = makers.get(node.input[0])
         doubled = maker is not None and maker.op_type == "Resize"

@@ -53,7 +53,7 @@ def labelled(data):
 def classify(name, images, data):
     """(rescaled features (N, D), class probabilities (N, classes)) of images (N, C, H, W) uint8, from a classifier of
     this data, which is trained first if it is missing."""
-    from scoring.networks import run_network, trained  # torch is imported where it is needed
+    from scoring.networks import load_classifier, run_network  # torch is imported where it is needed
 
     path, cure = folder_of(data) / f"{name}.safetensors", None
     if path.parent != WEIGHTS:
@@ -62,7 +62,7 @@ def classify(name, images, data):
             with prepared.locked(own_folder(data)):  # one process trains, the others wait
                 if not path.is_file():
                     train_classifier(path, data)
-    network, mean, matrix = trained(path, cure)
+    network, mean, matrix = load_classifier(path, cure)
     features, probabilities = run_network(network, images)
     return (features - mean) @ matrix, probabilities
 

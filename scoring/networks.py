@@ -62,7 +62,7 @@ def patches(channels, classes):
 BUILDS = {"pooled": pooled, "residual": residual, "patches": patches}
 
 
-def seen(images):
+def preprocess(images):
     """Images (N, C, H, W) uint8 as input of the networks: (N, C, 32, 32) float32 in [-1, 1]."""
     x = torch.from_numpy(from_uint8(images))
     if images.shape[2:] != (SIZE, SIZE):
@@ -71,7 +71,7 @@ def seen(images):
 
 
 @cache
-def trained(path, cure):
+def load_classifier(path, cure):
     """Load (network, mean (D,), matrix (D, D)), of which the last two rescale its features. UserError, with this cure,
     if the file is damaged."""
     with catch_damage(path, cure):
@@ -88,7 +88,7 @@ def run_network(network, images, batch_size=500):
     """(features (N, D), class probabilities (N, classes)), float64, of images (N, C, H, W) uint8."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.to(device).eval()
-    batches = (seen(images[i : i + batch_size]) for i in range(0, len(images), batch_size))
+    batches = (preprocess(images[i : i + batch_size]) for i in range(0, len(images), batch_size))
     features = torch.cat([network[:-1](x.to(device)) for x in batches])
     probabilities = network[-1](features).double().softmax(dim=1)
     return features.double().cpu().numpy(), probabilities.cpu().numpy()
@@ -114,7 +114,7 @@ def train(name, images, labels, classes, epochs, batch_size, learning_rate, most
     batches = order[: len(order) // batch_size * batch_size].split(batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, len(batches))
     for indices in tqdm(batches, desc=f"classifier {name}", unit="step", dynamic_ncols=True):
-        x, targets = distort(seen(images[indices.numpy()])), torch.from_numpy(labels[indices.numpy()])
+        x, targets = distort(preprocess(images[indices.numpy()])), torch.from_numpy(labels[indices.numpy()])
         loss = cross_entropy(network(x.to(device)), targets.to(device))
         loss.backward()
         optimizer.step()

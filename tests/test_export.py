@@ -17,7 +17,7 @@ from common.files import shipped_weights
 from common.images import from_uint8
 from common.options.recipes import TrainLDM
 from publish import export
-from publish.winograd import G, quicken
+from publish.winograd import G, use_winograd
 
 KINDS = {"ldm": "unet", "ldm-distilled": "distilled"}
 
@@ -155,7 +155,7 @@ def test_quick_convolutions(inputs, outputs, height, width, doubled):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     compute = lambda: onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
     expected = compute()
-    assert len(quicken(model)) == 1 and "Conv" not in {node.op_type for node in model.graph.node}
+    assert len(use_winograd(model)) == 1 and "Conv" not in {node.op_type for node in model.graph.node}
     np.testing.assert_allclose(compute(), expected, atol=1e-4, rtol=0)
 
 

@@ -24,7 +24,7 @@ from common.images import read_images, write_images
 from publish.trust import DAMAGES, damaged
 from scoring import classifiers, metric, networks
 from scoring.classifiers import NAMES, WEIGHTS, classes, classify, own_folder, rescaling
-from scoring.networks import trained
+from scoring.networks import load_classifier
 from scoring.score import measuring
 from scoring.texture import in_pieces, texture
 
@@ -262,7 +262,7 @@ def test_a_classifier_that_is_damaged_or_missing(judged_birds, monkeypatch):
     data = open_dataset(judged_birds)
     path = own_folder(data) / "pooled.safetensors"
     whole = path.read_bytes()
-    trained.cache_clear()
+    load_classifier.cache_clear()
     path.write_bytes(whole[:-9])
     with pytest.raises(UserError, match=r"pooled\.safetensors is damaged .*: delete it, and it will be trained again"):
         classify("pooled", data.test.images, data)

@@ -31,7 +31,7 @@ from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig
 from common.options.recipes import TrainDDPM
 from common.options.sampling import SamplerOptions
 from publish import export
-from publish.ship import halved
+from publish.ship import half_precision
 from scoring.classifiers import classes
 
 WEB = ROOT / "web"
@@ -541,7 +541,7 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
     else:
         path = site.parent / ("pytorch/runs/ldm" if name == "birds_site" else "stamps.safetensors")
     checkpoint = load_checkpoint(path)  # a run's weights are in single precision, those of its page in half
-    save_checkpoint(tmp_path / "half.safetensors", replace(checkpoint, tensors=halved(checkpoint.tensors)))
+    save_checkpoint(tmp_path / "half.safetensors", replace(checkpoint, tensors=half_precision(checkpoint.tensors)))
     model = tree.pipeline.load_model(tmp_path / "half.safetensors", None, FP32)
     chosen = model.choose_sampler(SamplerOptions(sampler=sampler, steps=steps, guidance=guidance))
     measures = {measure: values.at(95) for measure, values in model.spec.measures.items()}

@@ -51,9 +51,9 @@ def read(place, files):
     return source_of("tables in .csv", read[:2], classes, dict.fromkeys(notes))
 
 
-def opened(path):
-    open_text = gzip.open if path.name.lower().endswith(".gz") else open
-    return open_text(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+def open_text(path):
+    open_file = gzip.open if path.name.lower().endswith(".gz") else open
+    return open_file(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
 
 
 def spaced(line):
@@ -79,7 +79,7 @@ def as_pandas_renames(names):
 def table_of(path):
     """The Table at a path, or None if it is not a table of pixels."""
     check_size(path.stat().st_size, 1, path)
-    with catch_damage(path, "fetch it again"), opened(path) as file:
+    with catch_damage(path, "fetch it again"), open_text(path) as file:
         first, second = file.readline(LONGEST), file.readline(LONGEST)
         names = [name.lower() for name in cells_of(first, ())]
         numbers = [float(name) for name in names if NUMBER.fullmatch(name)]
@@ -134,7 +134,7 @@ def read_cells(table):
     for number in np.uint8, np.float32:
         types = {"pixels": number, "label": "U64", "usage": "U16", "ignored": "U1"}
         form = [(f"{kind}{i}", types[kind], (count,)) for i, (kind, count) in enumerate(counts)]
-        with catch_damage(table.path, "fetch it again"), opened(table.path) as file, warnings.catch_warnings():
+        with catch_damage(table.path, "fetch it again"), open_text(table.path) as file, warnings.catch_warnings():
             warnings.simplefilter("error")  # else a number that does not fit is cut off with only a warning
             lines, between = (map(spaced, file), None) if "pixels" in table.names else (file, ",")
             layout = {"delimiter": between, "quotechar": '"', "comments": None, "skiprows": len(table.names[:1])}
@@ -149,7 +149,7 @@ def read_cells(table):
 
 def fault(table):
     """A description of the first row that does not fit the table."""
-    with opened(table.path) as file:
+    with open_text(table.path) as file:
         for number, line in islice(enumerate(file, 1), len(table.names[:1]), None):
             cells = cells_of(line, table.names)
             if cells and len(cells) != len(table.kinds):
