@@ -34,8 +34,9 @@ HEAD = """\
 
 Each classifier's distance over its floor, and the mean of the three, of {count:,} training images, corrupted in
 known ways, against {reals:,} {part} images. Then their texture: the band of the spectrum that differs most
-(log2 of the ratio of power), the distance between the histograms of grey levels, and for grey images the fraction in
-more than one piece. Half a pixel of shift or of stroke width also blurs. Rank correlations of the classifiers: {ranks}.
+(log2 of the ratio of power), the distance between the histograms of grey levels, and for grey images, light on
+dark, the fraction in more than one piece. Half a pixel of shift or of stroke width also blurs.
+Rank correlations of the classifiers: {ranks}.
 
 """
 DRAWN = """

@@ -104,7 +104,7 @@ def distort(x):
 
 
 def train(name, images, labels, classes, epochs, batch_size, learning_rate, most):
-    """Train a network on distorted images (N, C, H, W) uint8 with labels (N,) in 0..classes - 1; most: at most so many
+    """Train a network on distorted images (N, C, H, W) uint8 with labels (N,) in 0..classes - 1; most: the most
     images, repeats counted."""
     torch.manual_seed(list(BUILDS).index(name))
     device = "cuda" if torch.cuda.is_available() else "cpu"

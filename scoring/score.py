@@ -21,6 +21,8 @@ from common.images import image_path, read_images, to_uint8, write_images
 from scoring.classifiers import classes, features, labelled
 from scoring.metric import real_picks, score_folders
 
+LEAST = 20  # images from which correlations are computed
+
 
 def settings(model, sampler, options):
     """All that determines the sampled images, and the hardware; an interrupted run must resume with the same."""
@@ -56,9 +58,6 @@ def claim(folder, settings):
             raise UserError(f"{folder / name} holds pictures of unknown origin: choose another --out")
     write_json(path, settings)
     return folder_lock
-
-
-LEAST = 20  # images from which correlations are computed
 
 
 def requests(num, test):
@@ -120,7 +119,7 @@ def following(labels, wanted, measured):
         pair = pair[:, np.isfinite(pair).all(axis=0)]
         r[name] = float(np.corrcoef(pair)[0, 1])
         error[name] = float(np.abs(pair[0] - pair[1]).mean() / pair[0].std())
-    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0) if wanted else np.zeros(1, bool)
+    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0) if wanted else np.zeros(len(labels), bool)
     wanted, measured = ({name: x[whole].astype(np.float64) for name, x in each.items()} for each in (wanted, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]
     for name in wanted if whole.sum() >= LEAST else ():

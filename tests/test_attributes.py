@@ -85,7 +85,7 @@ def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
     found, spec = open_dataset(few).measured(MEASURES).test.values, open_dataset(few).spec
     for name, values in MNIST.test.values.items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = tmp_path / "measures" / f"{spec.digest}-test.safetensors"
+    kept = tmp_path / "measures" / f"{spec.digest}-{open_dataset(few).kept.name}-test.safetensors"
     before = kept.stat().st_mtime_ns
     assert set(open_dataset(few).measured(MEASURES).test.values) == set(MEASURES)
     assert kept.stat().st_mtime_ns == before
@@ -269,6 +269,7 @@ def test_following_with_values_that_are_missing():
     assert found["r"] == pytest.approx({"age": 1, "angle": 1}) and found["partial"] == []
     assert found["error"]["age"] == pytest.approx(np.sqrt(2 / np.pi), abs=0.1)
     print_control({**found, "accuracy": None, "ceiling": found, "shuffled": found}, [])
+    assert following(labels, {}, {}) == {"r": {}, "error": {}, "partial": []}
 
 
 def test_requests_are_the_test_digits():

@@ -8,7 +8,7 @@ import pytest
 from conftest import FP32, ROOT, assert_user_error, run_script
 from PIL import Image, ImageSequence
 
-from common.checkpoint import Checkpoint
+from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing
 from common.diffusion import edit
@@ -344,8 +344,11 @@ def test_one_held_out_picture_is_too_few_to_score(monkeypatch):
 
 
 def test_scores_of_an_untrained_model(untrained, tmp_path):
-    """All of them are printed and written, and finite; what they come to is the next test's."""
-    model = ("--checkpoint", untrained / "ldm.safetensors", "--out", tmp_path)
+    """Of fewer time steps than edits have: all are printed, written and finite; the next test is of their values."""
+    ldm = load_checkpoint(untrained / "ldm.safetensors")
+    options = replace(ldm.options, diffusion=DiffusionConfig(timesteps=9))
+    save_checkpoint(tmp_path / "nine.safetensors", replace(ldm, options=options))
+    model = ("--checkpoint", tmp_path / "nine.safetensors", "--out", tmp_path)
     result = run_script("pytorch", "edit_mnist.py", "score", "--num", 20, *model)
     assert result.returncode == 0, result.stderr
     found = json.loads((tmp_path / "edits.json").read_text())

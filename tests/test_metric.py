@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -172,6 +173,14 @@ def test_a_floor_of_other_classifiers_is_measured_again(judges, monkeypatch):
     kept = metric.floor((90, 80), MNIST, "test", 7)
     monkeypatch.setattr(metric, "digests", lambda data: ["another"] * 3)
     assert metric.floor((90, 80), MNIST, "test", 7) == kept | {"classifiers": ["another"] * 3}
+
+
+def test_a_floor_of_all_images_is_measured_once(judges, monkeypatch):
+    """Other random sets of them would be the same."""
+    data, compared = SimpleNamespace(**{**vars(MNIST), "train": MNIST.train.first(50), "test": MNIST.test}), []
+    scores = {"fd": dict.fromkeys(NAMES, 1.0)}
+    monkeypatch.setattr(metric, "compare", lambda fake, real, data: compared.append(len(fake)) or (scores, None))
+    assert metric.floor((1000, 80), data)["counts"] == [50, 80] and compared == [50]
 
 
 def test_a_classifier_of_many_pictures_sees_only_so_many(monkeypatch):

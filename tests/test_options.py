@@ -56,6 +56,7 @@ def test_an_option_that_is_misspelt_is_told_with_the_nearest(capsys, monkeypatch
     (TrainLDM, {"diffusion": DiffusionConfig(timesteps=5)}, "the schedule has 5"),
     (TrainLDM, {"diffusion": DiffusionConfig(prediction="epsilon")}, "predict v, or take the linear"),
     (TrainLDM, {"diffusion": DiffusionConfig(timesteps=20, schedule="linear", prediction="epsilon")}, "predict v, or"),
+    (TrainLDM, {"diffusion": DiffusionConfig(timesteps=100, prediction="epsilon")}, "predict v, or take the linear"),
     (TrainLDM, {"sampler": SamplerConfig(eta=1.0)}, "only ddim uses it"),
     (TrainLDM, {"sampler": SamplerConfig(guidance=2.0), "label_dropout": 0.0}, "guidance needs label dropout"),
     (DistillLDM, {"sampler": SamplerConfig(name="ddim", guidance=2.0)}, "guidance needs label dropout"),

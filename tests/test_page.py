@@ -498,6 +498,13 @@ def test_transparent_pixels_become_white(page, how):
         return [0, 1, 2].map((channel) => pixels[channel * 1024 + 16 * 32 + 16]);
     }}""")
     assert centre == [1, 1, 1]
+    darkest = page.evaluate("""async () => {
+        const { pictured } = await import(new URL("editing.js", location));
+        const context = new OffscreenCanvas(100, 67).getContext("2d");
+        context.fillRect(0, 0, 100, 67);
+        return Math.max(...pictured(context.canvas, [1, 64, 64], "pad"));
+    }""")
+    assert darkest == -1  # no light between picture and margin
 
 
 def test_many_classes(many, show):

@@ -367,7 +367,10 @@ def test_accents_as_macos_stores_them(place):
     apart = unicodedata.normalize("NFD", "café")
     source = read(write(place, {f"{apart}/{apart}.png": picture(1), "tea/0.png": picture(2)}))
     assert source.classes == {0: "café", 1: "tea"}
+    table = {"metadata.csv": "file_name,label\ncafé/café.png,5\ntea/0.png,6\n"}
     assert numbers_by_name(source.train.names)["café"] == numbers_by_name(source.train.names)["café/café.png"]
+    if not place.suffix:
+        assert read(write(place, table)).classes == {0: "5", 1: "6"}
 
 
 def test_zip_read_by_threads(tmp_path):

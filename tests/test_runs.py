@@ -201,11 +201,11 @@ def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
 
 def test_what_differs_from_the_weights_that_a_run_begins_with_is_said(trees, tmp_path, capsys):
     trainer, spec = begin(trees["pytorch"], tmp_path, recipe=TrainDDPM, epochs=1), open_dataset().spec
-    begun = Checkpoint(trainer.run.options, spec, {}, path="first")
-    trainer.note_differences(begun)
+    initial = Checkpoint(trainer.run.options, spec, {}, path="first")
+    trainer.note_differences(initial)
     assert capsys.readouterr().out == ""
     width = Measure(unit="pixels", rows=((0.0,) * 7,) * 11)
-    others = replace(begun, tensors={"vae.a": np.ones(2)}, spec=replace(spec, measures={"width": width}))
+    others = replace(initial, tensors={"vae.a": np.ones(2)}, spec=replace(spec, measures={"width": width}))
     trainer.note_differences(others)
     assert capsys.readouterr().out.startswith("note: first had another VAE, other measures: this training")
 

@@ -184,8 +184,8 @@ def test_distillation(trained, tmp_path, kind, suffix):
     assert not metrics["discriminator"][:10].any()
     undecided, taught = metrics["discriminator"][10:12]  # log 2; after a step of its own
     assert undecided == pytest.approx(np.log(2), abs=0.1) and 0 < taught < 0.95 * undecided
-    deceive = metrics["loss"] - metrics["consistency"]
-    assert not deceive[:10].any() and (deceive[10:] > 0).all() and deceive[10:].mean() > 0.3
+    g_loss = metrics["loss"] - metrics["consistency"]
+    assert not g_loss[:10].any() and (g_loss[10:] > 0).all() and g_loss[10:].mean() > 0.3
     checkpoint = load_checkpoint(tmp_path, kind)
     assert_spec_of_mnist(checkpoint)
     assert checkpoint.spec == load_checkpoint(trained.folder / kind).spec  # its measures too

@@ -57,20 +57,20 @@ export function fitted(canvas, [channels, side]) {
  * or padded with its border's colour (common/data/pictures.py); transparent pixels become white.
  */
 export function pictured(picture, [channels, height, width], how) {
+  const opaque = new OffscreenCanvas(picture.width, picture.height);
+  const whole = opaque.getContext("2d");
+  whole.fillStyle = "#fff";
+  whole.fillRect(0, 0, picture.width, picture.height);
+  whole.drawImage(picture, 0, 0);
   const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const draw = (scale) => {
     const [w, h] = [scale * picture.width, scale * picture.height];
-    const place = [(width - w) / 2, (height - h) / 2, w, h];
-    small.fillStyle = "#fff";
-    small.fillRect(...place);
-    small.drawImage(picture, ...place);
+    small.drawImage(opaque, (width - w) / 2, (height - h) / 2, w, h);
   };
   const scales = [width / picture.width, height / picture.height];
   small.imageSmoothingQuality = "high";
-  small.fillStyle = "#fff";
-  small.fillRect(0, 0, width, height);
   if (how === "pad") {
-    small.drawImage(picture, 0, 0, width, height); // the whole picture, for the colour of its border
+    small.drawImage(opaque, 0, 0, width, height); // the whole picture, for the colour of its border
     const all = small.getImageData(0, 0, width, height).data;
     const edge = Array.from({ length: width * height }, (_, i) => i).filter((i) => {
       const [x, y] = [i % width, Math.floor(i / width)];

@@ -12,7 +12,7 @@ export async function runtime() {
 async function explain(error) {
   const { url, headers } = await get(import.meta.resolve("onnxruntime"));
   const type = headers.get("content-type");
-  throw /javascript/.test(type) ? error : new Error(`${url} was sent as ${type}: this host must send .mjs as text/javascript`);
+  throw /javascript/.test(type) ? error : new Error(`${url} was sent as ${type}: this host must send .mjs as text/javascript`, { cause: "host" });
 }
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
@@ -54,7 +54,7 @@ export class Files {
       const found = await get(`${this.folder}/${name}?${digest}`);
       const bytes = new Uint8Array(await found.arrayBuffer());
       if (crc32(bytes) === digest) return bytes;
-      throw new Error(`${this.folder}/${name} is from another export than model.json: copy the whole folder again`);
+      throw new Error(`${this.folder}/${name} is from another export than model.json: copy the whole folder again`, { cause: "host" });
     });
   }
 

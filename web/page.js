@@ -113,13 +113,14 @@ const pace = { draw: PART / FEW }; // milliseconds per picture, in each view
 /** Show drawn(indices) -> pixels for a grid of `count` pictures, part by part; stops if the controls change. */
 async function inParts(canvas, count, drawn) {
   const { shape } = pipeline.known;
+  const name = view;
   fit(canvas, count, shape);
   for (let done = 0; done < count; ) {
-    const part = Math.min(count - done, Math.max(1, Math.round(PART / (pace[view] ?? PART))));
+    const part = Math.min(count - done, Math.max(1, Math.round(PART / (pace[name] ?? PART))));
     const start = performance.now();
     const pixels = await drawn(first(part).map((i) => done + i));
     paint(canvas, pixels, shape, done);
-    pace[view] = (performance.now() - start) / part;
+    pace[name] = (performance.now() - start) / part;
     done += part;
     if (done === count) return;
     await shown();
@@ -164,7 +165,7 @@ const VIEWS = {
     const work = edit;
     if (!work) return null; // its buttons start an edit
     await work();
-    if (!again) edit = null; // else it was interrupted, and starts anew
+    if (!again && edit === work) edit = null; // else it was interrupted, and starts anew
   },
 };
 
@@ -205,12 +206,17 @@ async function refresh() {
   running = false;
 }
 
+/** Why the networks could not be loaded, and what helps. */
+function failure({ message, cause }) {
+  return `${say("failed")}: ${message}${cause ? "" : ` (${say("again")})`}`;
+}
+
 /** Run work() and show how long it took, or its error. */
 async function timed(work) {
-  const start = performance.now();
+  const [start, started] = [performance.now(), edit];
   try {
     await pipeline.load(view === "yours" && edit).catch((error) => {
-      throw new Error(`${say("failed")}: ${error.message} (${say("again")})`);
+      throw new Error(failure(error));
     });
     if (again) return; // the view may have changed meanwhile
     const nothing = (await work()) === null;
@@ -219,7 +225,7 @@ async function timed(work) {
   } catch (error) {
     $("status").textContent = error.message;
     trajectory = null; // it may be incomplete
-    if (!again) edit = null; // unless another one has been started
+    if (!again && edit === started) edit = null; // unless another one has been started
     console.error(error);
   }
 }
@@ -261,7 +267,7 @@ function buildEdits() {
   } else {
     for (const id of ["clear", "pen"]) $(id).hidden = true;
     const chosen = buildUpload($("pad"), $("file"), (picture) => {
-      if (view !== "yours") setView("yours");
+      if (view !== "yours" && !$("walk").inert) setView("yours");
       fit($("pad"), 1, shape);
       paint($("pad"), pictured(picture, shape, model.known.fit), shape);
       $("status").textContent = "";
@@ -379,7 +385,7 @@ async function main() {
     pipeline = distilled ?? model;
     pipeline.load().catch(() => {}); // starts while the page is built; timed() shows errors
   } catch (error) {
-    $("status").textContent = `${say("failed")}: ${error.message} (${say("again")})`;
+    $("status").textContent = failure(error);
     throw error;
   }
   buildControls();

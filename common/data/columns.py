@@ -33,7 +33,7 @@ def read_columns(place, order, count, names=None):
     files' names, if any. UserError if a row matches no picture, several, or one that has a row already; if it is too
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
-    in_zip = {*open_zip(place).namelist()} if is_zipfile(place) else ()
+    in_zip = {normalize("NFC", name) for name in open_zip(place).namelist()} if is_zipfile(place) else ()
     numbers = numbers_by_name(names or [str(i) for i in range(count)])
     form = f"names such as {names[0]}" if names else f"numbers from 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
@@ -41,8 +41,9 @@ def read_columns(place, order, count, names=None):
         name, *cells = row
         if len(cells) != len(columns):
             raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: write one per column")
-        number = numbers.get(normalize("NFC", name.replace("\\", "/").removeprefix("./")))
-        if number is None and names and ((place / name).is_file() or name in in_zip):
+        path = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+        number = numbers.get(path)
+        if number is None and names and ((place / name).is_file() or path in in_zip):
             continue  # that picture is not used
         if number is None:
             raise UserError(f"{where}: {name[:80]!r} matches no picture, or several: write {form}")

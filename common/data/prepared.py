@@ -149,6 +149,7 @@ def reorder(path, order):
     with os_errors_about(PREPARED), open(new, "wb") as file:
         for i in order:
             file.write(pictures[i].tobytes())
+    del pictures  # Windows replaces no file that is mapped
     new.replace(path)
 
 

@@ -152,7 +152,7 @@ class TrainDiffusion:
         if self.diffusion.prediction == "epsilon" and not self.pixels:
             from common.diffusion.schedule import alphas_cumprod  # slow to import
 
-            if alphas_cumprod(self.diffusion)[-2] < 1e-8:
+            if self.diffusion.schedule != "linear" or alphas_cumprod(self.diffusion)[-2] < 1e-8:
                 reason = "diffusion.prediction: to find x_0, epsilon is divided by alpha, which falls below 1e-4"
                 raise ValueError(f"{reason}: predict v, or take the linear schedule with 1000 time steps")
         return check_sampler(self)

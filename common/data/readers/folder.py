@@ -165,10 +165,14 @@ def labels_of_tables(root, names, parts, notes):
             raise UserError(f"{path} has several labels for one picture: give each picture one label")
         found = {name: normalize("NFC", str(label).strip()) for name, label in found.items() if label not in (None, "")}
         labels = (labels or {}) | found
-    for part, (_, pictures) in parts.items() if labels else ():
-        missed = [name for name in pictures if name not in labels]
-        if missed and (part == "train" or len(missed) < len(pictures)):
-            raise UserError(f"{root}: {len(missed):,} pictures lack a label in {few(tables)} ({few(missed)}): add it")
+    if labels:
+        stored = {normalize("NFC", name): name for _, pictures in parts.values() for name in pictures}
+        labels = {stored[name]: label for name, label in labels.items() if name in stored}
+        for part, (_, pictures) in parts.items():
+            missed = [name for name in pictures if name not in labels]
+            if missed and (part == "train" or len(missed) < len(pictures)):
+                reason = f"{len(missed):,} pictures lack a label in {few(tables)} ({few(missed)})"
+                raise UserError(f"{root}: {reason}: add it")
     return labels
 
 
@@ -186,4 +190,5 @@ def read_table(path, text):
         if column is None or "file_name" not in table[0]:
             return None
         rows = [(row["file_name"], row.get(column)) for row in table]
-    return {normpath(join(dirname(path), str(name).replace("\\", "/"))): label for name, label in rows}
+    paths = (normpath(join(dirname(path), str(name).replace("\\", "/"))) for name, _ in rows)
+    return {normalize("NFC", picture): label for picture, (_, label) in zip(paths, rows)}
