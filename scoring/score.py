@@ -119,7 +119,7 @@ def following(labels, wanted, measured):
         pair = pair[:, np.isfinite(pair).all(axis=0)]
         r[name] = float(np.corrcoef(pair)[0, 1])
         error[name] = float(np.abs(pair[0] - pair[1]).mean() / pair[0].std())
-    whole = np.isfinite([*wanted.values(), *measured.values()]).all(axis=0) if wanted else np.zeros(len(labels), bool)
+    whole = np.isfinite([labels, *wanted.values(), *measured.values()]).all(axis=0)
     wanted, measured = ({name: x[whole].astype(np.float64) for name, x in each.items()} for each in (wanted, measured))
     one_hot = np.eye(labels.max() + 1)[labels[whole]]
     for name in wanted if whole.sum() >= LEAST else ():

@@ -567,14 +567,16 @@ SAMPLE, SCORE = (group(which=WhichDiffusion(base="ldm")) for group in (Sample, S
     (TrainDDPM(), "--sampler.steps=2000", "sampler.steps: the schedule has 1000 steps, choose fewer"),
     (SAMPLE, "--guidance=nan", "finite number"), (SAMPLE, "--ask=age", "NAME=NUMBER"),
     (SAMPLE, "--sampler=euler", "dpmpp_2m"), (SCORE, "--seed=-1", "greater than or equal to 0"),
+    (SCORE, "--shift=nan", "Input should be"),
 ])  # fmt: skip
 def test_a_value_out_of_its_range_is_told(capsys, monkeypatch, default, argument, message):
     """Whether it stands in a group with a name, in one without, or in none; without a link, and the input again."""
     monkeypatch.setattr(sys, "argv", ["script", argument])
     with pytest.raises(SystemExit) as ended:
         run(pytest.fail, default)
-    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
-    assert ended.value.code == 2 and message in told
+    printed = capsys.readouterr()
+    told = " ".join(printed.err.replace("│", " ").split())
+    assert ended.value.code == 2 and message in told and printed.out == ""
     assert not any(word in told for word in ("Traceback", "https", "input_value")), told
     assert argument.split("=")[0].split(".")[-1].strip("-").replace("-", "_") in told.replace("-", "_")
 

