@@ -14,6 +14,7 @@ GENERATOR = partial(Muon, betas=(0.0, 0.99), matrices=False)  # Adam without mom
 DISCRIMINATOR = partial(GENERATOR, scale=4)  # at 4 times the generator's learning rate
 CONSISTENCY_LEVELS, ADVERSARIAL_LEVELS = (-0.4, 2.0), (-1.2, 1.2)  # mean, std of log(sigma_t / alpha_t), per loss
 STEP = 2  # t - r of a consistency pair, in time steps
+COMPLETE = 1 / 3  # of the images keep all measures: with fewer, digits of given measures lack variety
 CONSISTENCY_SHARE = 1 / 4  # of the batch, for consistency and gradient penalty once the discriminator has joined
 
 

@@ -161,7 +161,7 @@ def test_a_measure_that_no_image_has_is_left_out(few, monkeypatch, rows, kept):
 
 
 def test_conditions_dropped_in_training():
-    """The class with its probability; of attributes all in half, else as often 3 to 0; a part sees its own."""
+    """The class with its probability; of measures all in half, else as often 3 to 0; a part sees its own."""
     y = np.arange(4 * 40_000, dtype=np.float32).reshape(-1, 4)
     dropped = StepNoise(3, 5, len(y)).drop(y, 0.15)
     kept = np.isfinite(dropped)
@@ -172,6 +172,9 @@ def test_conditions_dropped_in_training():
     assert abs(np.corrcoef(kept[:, 0], kept[:, 1])[0, 1]) < 0.02
     part = slice(100, 200)
     np.testing.assert_array_equal(StepNoise(3, 5, len(y), part).drop(y[part], 0.15), dropped[part])
+    kept = np.isfinite(StepNoise(3, 5, len(y)).drop(y, 0, complete=1 / 3))  # in distillation
+    assert kept[:, 0].all()
+    np.testing.assert_allclose(np.bincount(kept[:, 1:].sum(axis=1)) / len(y), [5/12, 1/12, 1/12, 5/12], atol=0.01)
 
 
 @pytest.mark.parametrize("prompt, asked", [

@@ -34,15 +34,16 @@ class StepNoise:
         """Uniform integers in 0..high - 1, (images of the part,) int64."""
         return self.generator.integers(0, high, self.batch_size)[self.part]
 
-    def drop(self, y, probability):
+    def drop(self, y, probability, complete=0.0):
         """Condition dropout for classifier-free guidance: y (images, 1 + measures) with dropped entries NaN.
 
-        The class is dropped with this probability. All measures are dropped in half of the images; in the others, each
-        with a probability drawn per image, uniform in [0, 1]."""
+        The class is dropped with this probability. A fraction of the images, complete, keeps all measures; half of the
+        others drop all, and the rest each with a probability drawn per image, uniform in [0, 1]."""
         classes, shares, each = (
             self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
         )
-        return np.where(np.hstack([classes < probability, each < 2 * shares]), np.float32(np.nan), y)
+        rates = 2 * (shares - complete) / (1 - complete)  # of dropping a measure, per image
+        return np.where(np.hstack([classes < probability, each < rates]), np.float32(np.nan), y)
 
 
 def data_order(seed, epoch, count):

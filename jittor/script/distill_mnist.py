@@ -16,7 +16,7 @@ def main(options):
     from common.files import digest
     from common.training.run import Run
     from common.training.trainer import Trainer
-    from distillation import DISCRIMINATOR, GENERATOR, distillation_losses
+    from distillation import COMPLETE, DISCRIMINATOR, GENERATOR, distillation_losses
     from model.discriminator import Discriminator
     from pipeline import pipeline
 
@@ -34,7 +34,7 @@ def main(options):
     trainer = Trainer(run, space, players)
 
     def losses(modules, batch, done):
-        y = device.tensor(batch.noise.drop(conditions[batch.indices], 0))
+        y = device.tensor(batch.noise.drop(conditions[batch.indices], 0, COMPLETE))
         adversarial = done >= options.consistency
         return distillation_losses(teacher, modules, x_0_of(batch), y, batch.noise, adversarial)
 
