@@ -3,6 +3,8 @@
 
 Times steps of the trees' own training scripts, and sampling. Prints median images/s, and the ratio Jittor / PyTorch of
 each pair of rounds as median (min-max); writes both to asset/bench.json if they are in float32."""
+import atexit
+import shutil
 import sys
 from contextlib import redirect_stderr
 from importlib import import_module
@@ -41,7 +43,9 @@ def build(tree, kind, device, precision="fp32"):
 
     prepared, recipe = [], RECIPES[kind]
     Trainer.fit = lambda *arguments: prepared.extend(arguments)  # main() now trains nothing; steps are taken below
-    training = Training(out=Path(mkdtemp()), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
+    folder = mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    training = Training(out=Path(folder), limit=10 * BATCH, batch_size=BATCH, **ENDLESS)
     others = {} if kind == "vae" else {"sampler": SamplerConfig(steps=STEPS)}
     if kind == "ldm":
         others["vae_checkpoint"] = shipped_weights(ROOT / tree, "vae")
@@ -58,7 +62,7 @@ def build(tree, kind, device, precision="fp32"):
 
     def draw():
         if kind == "vae":
-            space = Latents(trainer.ema, 0.0, 1.0)
+            space = Latents(trainer.ema)
             with trainer.device.inference():
                 z = trainer.device.tensor(SampleNoise(0, range(SAMPLES), space.shape)())
                 trainer.device.array(space.decode(z))

@@ -5,6 +5,7 @@ that of twenty digits by one network call and by latent diffusion's seven. Write
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from time import perf_counter
 
 from playwright.sync_api import sync_playwright
@@ -35,7 +36,10 @@ class Visits:
 
 def main(options):
     rounds, command = [], [sys.executable, ROOT / "web" / "serve.py", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
+    with ExitStack() as stack:
+        server = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        stack.callback(server.terminate)
+        playwright = stack.enter_context(sync_playwright())
         address = server.stdout.readline().strip()
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for _ in range(options.rounds):
@@ -49,7 +53,6 @@ def main(options):
             rounds.append((loaded, *(min(times[1:]) for times in redrawn)))
             page.context.close()
         browser.close()
-        server.terminate()
     results = {name: spread(values) for name, values in zip(TIMES, zip(*rounds))}
     print(*(f"{name}: {times['median']:.0f} ms" for name, times in results.items()), sep="\n")
     write("page", options, results)

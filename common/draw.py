@@ -43,10 +43,10 @@ def chosen_conditions(model, ask):
     if ask.label is not None:
         named["label"] = class_number(ask.label, model.spec)
     for first, second, option in ((named, ask.ask, "ask"), (named | ask.ask, words, "prompt")):
-        for name in first.keys() & second.keys():
+        for name in sorted(first.keys() & second.keys()):
             raise UserError(f"--{option} and another option both set the {name}: leave one out")
     named |= ask.ask
-    for name in (named | words).keys() - {"label", *measures}:
+    for name in sorted((named | words).keys() - {"label", *measures}):
         learned = f"use {', '.join(measures)}" if measures else "leave it out"
         raise UserError(f"{model.checkpoint.path} did not learn {name}: {learned}, or choose another --checkpoint")
     label = named.pop("label", words.pop("label", None))
@@ -55,31 +55,37 @@ def chosen_conditions(model, ask):
     for name, value in values.items():
         low, high = (measures[name].at(percentile, label) for percentile in (1, 99))
         if not low <= value <= high:
-            usual = f"98 % of such training images have {low:g} to {high:g} {measures[name].unit}"
+            usual = f"98 % of such training images have {low:g} to {high:g} {measures[name].unit}".rstrip()
             print(f"warning: {name} {value:g} is unusual, {usual}: samples may not follow it", file=sys.stderr)
     return label, values
 
 
-def sample_images(model, sampler, seed, y, batch_size=500):
-    """Sample images 0 to N - 1 of a seed under conditions y (N, 1 + measures): (N, C, H, W) float32 in [-1, 1]."""
-    return in_batches(lambda part: model.sample(sampler, seed, part, y[part]), len(y), batch_size, "sampling")
+def sample_images(model, sampler, seed, indices, y, batch_size):
+    """Sample images of a seed, indices (N,), under conditions y (N, 1 + measures): (N, C, H, W) float32 in [-1, 1]."""
+    draw = lambda part: model.sample(sampler, seed, indices[part], y[part])
+    return in_batches(draw, len(y), batch_size, "sampling")
+
+
+def denoising_states(model, sampler, seed, y, batch_size, count):
+    """States of the denoising of a seed's first samples under conditions y: (N, states, C, H, W)."""
+    denoising = lambda part: np.stack(model.denoising(sampler, seed, part, y[part], count), axis=1)
+    return in_batches(denoising, len(y), batch_size, "denoising")
 
 
 def process_grid(model, sampler, seed, y, batch_size):
     """The denoising of a seed's first samples under conditions y, a row each from noise to image: a grid, uint8."""
-    denoising = lambda part: np.stack(model.denoising(sampler, seed, part, y[part], count=10), axis=1)
-    states = in_batches(denoising, len(y), batch_size, "denoising")
+    states = denoising_states(model, sampler, seed, y, batch_size, count=10)
     return grid(states.reshape(-1, *states.shape[2:]), states.shape[1])
 
 
-def sweep_grid(model, sampler, seed):
+def sweep_grid(model, sampler, seed, batch_size):
     """A grid, uint8: a block per measure, from its 2nd to its 98th percentile; a row per class, of the same noise."""
     blocks, classes, columns = [], np.arange(min(len(model.spec.classes), 10)), 8
     labels = np.repeat(classes, columns)  # also the indices of the noise, so that a row shares its noise
     for name, measure in model.spec.measures.items():
         low, high = ([measure.at(percentile, label) for label in classes] for percentile in (2, 98))
         y = model.conditions(labels, {name: np.linspace(low, high, columns, axis=1).ravel()})
-        blocks.append(grid(model.sample(sampler, seed, labels, y), columns))
+        blocks.append(grid(sample_images(model, sampler, seed, labels, y, batch_size), columns))
     return np.hstack(blocks)
 
 
@@ -89,7 +95,7 @@ def sample_grid(model, seed):
     y = model.conditions(labels_of(np.arange(100), model.spec))
     calls = 1 if model.sampler.guidance in (0, 1) else 2  # in one batch
     batch_size = max(1, (model.recipe.training.batch_size or 100) // model.device.num_processes // calls)
-    return grid(sample_images(model, model.sampler, seed, y, batch_size), columns=10)
+    return grid(sample_images(model, model.sampler, seed, np.arange(100), y, batch_size), columns=10)
 
 
 def output_folder(out, tree, name):
@@ -110,7 +116,7 @@ def write_pictures(model, options):
     y_of = lambda count: model.conditions(labels_of(np.arange(count), model.spec, label), values)
     folder = output_folder(options.which.out, model.device.tree, f"pictures-{model.recipe.kind}")
     start = time.perf_counter()
-    images = sample_images(model, sampler, seed, y_of(options.num), batch_size)
+    images = sample_images(model, sampler, seed, np.arange(options.num), y_of(options.num), batch_size)
     seconds = time.perf_counter() - start
     save_png(folder / "samples.png", grid(images, columns=10))
     save_png(folder / "process.png", process_grid(model, sampler, seed, y_of(options.process_rows), batch_size))
@@ -118,18 +124,18 @@ def write_pictures(model, options):
     print(f"{folder / 'process.png'}: the denoising of the first {options.process_rows}")
     if options.gif:
         y = y_of(min(options.num, 40))
-        states = model.denoising(sampler, seed, np.arange(len(y)), y, 50)
-        save_gif(folder / "process.gif", [grid(state, columns=10) for state in states])
+        states = denoising_states(model, sampler, seed, y, batch_size, count=50)
+        save_gif(folder / "process.gif", [grid(state, columns=10) for state in states.swapaxes(0, 1)])
         print(f"{folder / 'process.gif'}: the denoising of the first {len(y)}")
     if model.spec.measures and options.sweep:
-        save_png(folder / "sweep.png", sweep_grid(model, sampler, seed))
+        save_png(folder / "sweep.png", sweep_grid(model, sampler, seed, batch_size))
         print(f"{folder / 'sweep.png'}: {', '.join(model.spec.measures)}, from low to high")
 
 
 def write_reconstructions(vae, images, device, options):
     """Write reconstructions.png, the first of these images (N, C, H, W) uint8 above their reconstructions, and
     prior.png, decoded noise; print their paths. Returns all reconstructions, uint8."""
-    space, folder = Latents(vae, 0.0, 1.0), output_folder(options.which.out, device.tree, "pictures-vae")
+    space, folder = Latents(vae), output_folder(options.which.out, device.tree, "pictures-vae")
     batch_size = options.drawing.batch_size
     decoded = reconstruct(space, images, device, batch_size)
 

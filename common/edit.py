@@ -54,7 +54,7 @@ def read_digit(path, shape):
     top, left = (np.clip(round(14 - at), 0, 28 - side) for at, side in zip(center_of_mass(small), small.shape))
     whole = np.zeros((28, 28), np.uint8)
     whole[top : top + small.shape[0], left : left + small.shape[1]] = small.round()
-    return np.asarray(Image.fromarray(whole).resize(shape[:0:-1], Image.Resampling.BILINEAR))[None]
+    return np.asarray(Image.fromarray(whole).resize((shape[2], shape[1]), Image.Resampling.BILINEAR))[None]
 
 
 def ink_of(grey):
@@ -129,7 +129,7 @@ def edited(model, draw, images, labels, options):
 def repainted(model, images, labels, kept, options):
     """Images repainted where `kept`, bool (1, H, W), is False: (N, num, C, H, W) in [-1, 1]."""
     timesteps = resampled(sampler_timesteps(model.timesteps, options.sampler), options.resample)
-    draw = lambda x, *which: edit.repaint(model, options.sampler, x, kept, timesteps, *which)
+    draw = lambda x, seed, indices, y: edit.repaint(model, options.sampler, x, kept, timesteps, seed, indices, y)
     return edited(model, draw, images, labels, options)
 
 
@@ -144,7 +144,7 @@ def repaint(model, options):
 def vary(model, options):
     """A row per image: the image and its variations."""
     images, labels = digits_of(model, options)
-    draw = lambda x, *which: edit.vary(model, options.sampler, x, options.strength, *which)
+    draw = lambda x, seed, indices, y: edit.vary(model, options.sampler, x, options.strength, seed, indices, y)
     return np.concatenate([from_uint8(images)[:, None], edited(model, draw, images, labels, options)], axis=1)
 
 

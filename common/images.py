@@ -1,5 +1,6 @@
 """Conversion between the models' pixels, float32 in [-1, 1], and those of files, uint8 in 0..255."""
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def grid(images, columns, gap=2):
     from skimage.util import montage  # slow to import
 
     channels_last = to_uint8(np.asarray(images)).transpose(0, 2, 3, 1)
-    layout = {"padding_width": gap, "grid_shape": (-(-len(images) // columns), columns), "channel_axis": 3}
+    layout = {"padding_width": gap, "grid_shape": (math.ceil(len(images) / columns), columns), "channel_axis": 3}
     return pixels_of(montage(channels_last, fill=[40] * channels_last.shape[3], **layout).transpose(2, 0, 1))
 
 

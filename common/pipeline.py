@@ -30,7 +30,8 @@ class Pipeline:
         checkpoint = load_checkpoint(find_checkpoint(path, device.tree, kind), kind)
         if device.is_main_process:
             epochs = checkpoint.progress.epoch  # 0 of a VAE taken from a latent model, where its own are not stored
-            trained = f", {epochs:.3g} epochs" if epochs else ""
+            more = " more" if checkpoint.options.training.init_from else ""
+            trained = f", {epochs:.3g}{more} epochs" if epochs else ""
             about = f"{checkpoint.path} ({checkpoint.options.kind}{trained} of {checkpoint.spec.name})"
             print(f"model: {escaped(about)}")
         return checkpoint
@@ -86,8 +87,10 @@ class Pipeline:
             if options.kind != "vae" and (unseen := set(range(len(data.spec.classes))).difference(seen)):
                 names = few([data.spec.classes[label] for label in sorted(unseen)])
                 print(f"warning: the first {training.limit} images have none of the classes {names}", file=sys.stderr)
-        vae = (before.vae or before.options.vae).fitted(data.spec.shape) if latent else None
-        return data.measured(measures), vae.latent_shape(data.spec.shape) if vae else data.spec.shape
+        shape = data.spec.shape
+        if latent:
+            shape = (before.vae or before.options.vae).fitted(shape).latent_shape(shape)
+        return data.measured(measures), shape
 
     def open_space(self, run, images):
         """(the space of a run's x_0; a function Batch -> x_0 for its images (N, C, H, W) uint8).

@@ -27,7 +27,7 @@ class Device:
         self.device = "cuda" if here["cuda"] and device in ("auto", "cuda") else "cpu"
         possible = self.device == "cpu" and bf16.available()
         if precision == "bf16" and not possible:
-            raise UserError("--precision bf16: jittor needs a processor with bf16 arithmetic; leave the option out")
+            raise UserError("--precision bf16: jittor needs --device cpu and bf16 arithmetic; leave the option out")
         self.bf16 = possible and precision != "fp32"
         self.process_index, self.num_processes = jt.rank, jt.world_size  # of the processes that mpirun started
         self.is_main_process = jt.rank == 0

@@ -54,7 +54,7 @@ def cuda_works():
         return False
 
 
-def find_compiler():
+def check_compiler():
     """Check for g++ and this Python's headers, which Jittor compiles with. UserError if one is missing, or if a path
     has a character that the shell interprets: Jittor does not quote all of its commands."""
     if not find_spec("jittor_utils"):
@@ -162,7 +162,7 @@ def settle():
     os.environ.setdefault("use_mpi", str(int(launched)))
     if launched and not (os.environ.get("mpicc_path") or shutil.which("mpicc")):
         raise UserError("under mpirun Jittor needs mpicc to compile its part of MPI: install libopenmpi-dev")
-    find_compiler()
+    check_compiler()
     if not cuda_works():
         os.environ.setdefault("nvcc_path", "")
 

@@ -5,13 +5,12 @@ from environment import jt
 from ops import row_sums
 
 MOMENTUM, EPS = 0.95, 1e-8
-STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 
 def orthogonalize(x):
     """Replace the singular values of x (n, m), very small ones aside, by about 0.7 to 1.2: five Newton-Schulz steps
-    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets, small square matrices, are multiplied
-    first and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
+    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The bracketed factors are small
+    and square: to multiply these first, and X once at the end, takes 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (jt.sqrt(row_sums(x * x, x.shape[1]).sum()) + 1e-7)
@@ -26,7 +25,7 @@ def orthogonalize(x):
 class Muon(jt.optim.Optimizer):
     """Muon (Jordan et al. 2024) for weights of two or more axes, as matrices (outputs, all else); Adam for the others.
 
-    A matrix's update is as large as Adam's, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
+    A matrix's update is as large as Adam's, 0.2 * rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
     equation 4): both share a learning rate and a decoupled weight decay. matrices: False uses Adam for all weights."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
@@ -38,10 +37,11 @@ class Muon(jt.optim.Optimizer):
         vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: jt.zeros(self.weights[name].shape).stop_grad() for name in vectors}
         self.steps = {"all": jt.zeros(1).stop_grad()}
-        self.state = {name: getattr(self, name) for name in STATE}
+        self.state = {"weights": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
+        self.state["steps"] = self.steps  # all that --resume needs
 
     def restore(self, part, arrays):
-        """Load arrays {name: array} into a part of the state, one of STATE."""
+        """Load arrays {name: array} into one part of self.state."""
         for name, array in arrays.items():
             self.state[part][name].update(jt.array(array))
         jt.sync_all()  # or the first step's kernels fuse with these arrays and round differently
@@ -64,7 +64,8 @@ class Muon(jt.optim.Optimizer):
         self.steps["all"].update(self.steps["all"] + 1)
         rate = rate * self.scale
         for name, weight in self.weights.items():
-            update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.opt_grad(self))
+            grad = weight.opt_grad(self)
+            update = self.adam(name, grad) if name in self.exp_avg_sq else self.muon(name, grad)
             weight.update((1 - rate * self.weight_decay) * weight - rate * update)
         self.zero_grad()
 
@@ -79,13 +80,13 @@ class Muon(jt.optim.Optimizer):
         averages[name].update(beta * averages[name] + (1 - beta) * value)
         return averages[name]
 
-    def matrix(self, name, grad):
+    def muon(self, name, grad):
         """Muon's update at rate 1: Nesterov momentum, orthogonalised."""
         mean = self.average(self.exp_avg, name, grad, MOMENTUM)
         x = (MOMENTUM * mean + (1 - MOMENTUM) * grad).reshape(grad.shape[0], -1)
         return 0.2 * math.sqrt(max(x.shape)) * orthogonalize(x).reshape(grad.shape)
 
-    def vector(self, name, grad):
+    def adam(self, name, grad):
         """Adam's update at rate 1 (Kingma and Ba 2015, algorithm 1)."""
         beta_1, beta_2 = self.betas
         mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])

@@ -165,6 +165,8 @@ def check(out):
 def copy_page(out, title):
     """Copy the page and its runtime, for a single model in the folder `model`."""
     (out / "onnxruntime").mkdir(exist_ok=True)
+    for folder in (out, out / "onnxruntime"):
+        remove_left(folder)
     for name in LOADED:
         write_atomically(out / "onnxruntime" / name, (RUNTIME / name).read_bytes())
     for path in (*WEB.glob("*.js"), WEB / "style.css"):

@@ -102,6 +102,8 @@ def gather(folders):
     """Copy the results below these folders to asset/results/, a file per setting for all its seeds."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
+    for path in list((ASSET / "results").glob("*.json")):  # of weights that are not shipped any more
+        path.rename(path.with_name(f"{file_stem(described(read_json(path)))}.json"))
     found = {}
     for path in sorted(path for folder in folders for path in Path(folder).rglob("*.json")):
         if path.name not in ("result.json", "edits.json"):
@@ -143,7 +145,8 @@ def row(result):
     distance = spread_text(distance) if len(result["seeds"]) > 1 else f"{distance['median']:.2f}"
     others = f"{result['precision']:.3f}", f"{result['recall']:.3f}"
     hardware = f"{result['hardware']}, {threads}, {result['dtype']}"
-    return *names(result, result["unusual"]), seconds, fid, distance, *others, hardware
+    words = [f"in {result['sampled_in']}"] if result["sampled_in"] != result["dtype"] else []
+    return *names(result, result["unusual"] + words), seconds, fid, distance, *others, hardware
 
 
 def short(results):

@@ -74,10 +74,14 @@ def half_precision(tensors):
 
 
 def training_of(checkpoint):
-    """A checkpoint's recipe and how long its training took, for the JSON file beside shipped weights."""
+    """A checkpoint's recipe and how long its training took, for the JSON file beside shipped weights. If it began with
+    weights of its kind that have such a file, epochs and hours count theirs too."""
     recipe, progress = to_jsonable_python(portable(checkpoint.options)), checkpoint.progress
-    today = date.today().isoformat()
-    return {"recipe": recipe, "epochs": progress.epoch, "hours": progress.seconds / 3600, "date": today}
+    first = ROOT / (recipe["training"]["init_from"] or "")
+    known = first.stem == checkpoint.options.kind and first.with_suffix(".json").is_file()
+    before = read_json(first.with_suffix(".json")) if known else {"epochs": 0.0, "hours": 0.0}
+    epochs, hours = progress.epoch + before["epochs"], progress.seconds / 3600 + before["hours"]
+    return {"recipe": recipe, "epochs": epochs, "hours": hours, "date": date.today().isoformat()}
 
 
 def with_decoder(vae, path):

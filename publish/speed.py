@@ -39,9 +39,11 @@ def speeds(bench):
 
 
 def timed(result, results):
-    """A result with the time, and on what, of the fastest of the results with the same network calls."""
+    """A result with the time, and on what, of the fastest of the results with the same network calls; `sampled_in` is
+    the precision of the images that were scored."""
     named = itemgetter("tree", "model", "sampler", "steps", "num", "device")
     calls = lambda r: (*named(r), r["guidance"] in (0, 1))  # others take two
     same = [r for r in results if r["seconds"] and calls(r) == calls(result)]
     fastest = min(same, key=itemgetter("seconds"), default=result)
-    return result | {name: fastest[name] for name in ("seconds", "hardware", "threads", "processes", "dtype")}
+    timing = {name: fastest[name] for name in ("seconds", "hardware", "threads", "processes", "dtype")}
+    return result | timing | {"sampled_in": result["dtype"]}

@@ -108,7 +108,7 @@ def through_vae(images, path):
     from pipeline import pipeline
 
     device = Device(Where())
-    return to_uint8(reconstruct(Latents(pipeline.load_vae(path, device)[0], 0.0, 1.0), images, device))
+    return to_uint8(reconstruct(Latents(pipeline.load_vae(path, device)[0]), images, device))
 
 
 def damaged_sets(data, count, exclude, vae):

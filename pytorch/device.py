@@ -30,6 +30,7 @@ class Device(Accelerator):
             precision = "bf16" if bf16 else "fp32"
         on_cpu = device == "cpu" or not any(here.values())  # cpu=True: accelerate counts CPU processes too
         super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
+        torch.backends.cudnn.allow_tf32 = False  # it rounds convolutions in float32 to 10 bits
 
     def describe(self):
         """A description of the hardware and software, for result.json."""
@@ -72,8 +73,8 @@ class Device(Accelerator):
     @contextmanager
     def inference(self, exact=False):
         """Context manager: no gradients; networks compute in the device's precision, or, if exact, in float32."""
-        exactly = torch.autocast(self.device.type, enabled=False)  # also within an autocast of the training loop
-        with torch.no_grad(), exactly if exact else self.autocast():
+        precision = torch.autocast(self.device.type, enabled=False) if exact else self.autocast()
+        with torch.no_grad(), precision:  # exact within an autocast of the training loop too
             yield
 
     def total(self, numbers):

@@ -40,18 +40,19 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
     normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: order matters
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)
     count = math.ceil(len(x_0) * (CONSISTENCY_SHARE if adversarial else 1))
-    t = time_steps(CONSISTENCY_LEVELS)
-    batch = (x_0, t, np.maximum(t - STEP, -1), normal(), y)
-    consistency = consistency_loss(diffusion, generator, *(values[:count] for values in batch))
+    t = time_steps(CONSISTENCY_LEVELS)[:count]
+    eps = normal()[:count]
+    consistency = consistency_loss(diffusion, generator, x_0[:count], t, np.maximum(t - STEP, -1), eps, y[:count])
     if not adversarial:
         return {"model": consistency}, {"consistency": consistency}
     fake = diffusion.denoiser(generator, y)(normal(), teacher.timesteps - 1)
     s = time_steps(ADVERSARIAL_LEVELS)
     eps = normal()
 
-    def features(x_0):
-        x_s = diffusion.q_sample(x_0, s[: len(x_0)], eps[: len(x_0)])
-        return teacher.network.features(x_s, torch.tensor(s[: len(x_0)], device=x_0.device), y[: len(x_0)])[:-1]
+    def features(images):
+        n = len(images)  # the gradient penalty sees only the first ones
+        x_s = diffusion.q_sample(images, s[:n], eps[:n])
+        return teacher.network.features(x_s, torch.tensor(s[:n], device=images.device), y[:n])[:-1]
 
     g_loss, d_loss = adversarial_losses(modules["discriminator"], features, x_0, fake, normal()[:count])
     total = g_loss + consistency  # consistency keeps the generator from losing rare digits

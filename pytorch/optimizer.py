@@ -4,13 +4,12 @@ import math
 import torch
 
 MOMENTUM, EPS = 0.95, 1e-8
-STATE = "weights", "exp_avg", "exp_avg_sq", "steps"  # what --resume needs
 
 
 def orthogonalize(x):
     """Replace the singular values of x (n, m), very small ones aside, by about 0.7 to 1.2: five Newton-Schulz steps
-    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The brackets, small square matrices, are multiplied
-    first and applied to X once: 0.4 of the arithmetic for 3x3 convolutions."""
+    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The bracketed factors are small
+    and square: to multiply these first, and X once at the end, takes 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (x.norm() + 1e-7)
@@ -25,7 +24,7 @@ def orthogonalize(x):
 class Muon:
     """Muon (Jordan et al. 2024) for weights of two or more axes, as matrices (outputs, all else); Adam for the others.
 
-    A matrix's update is as large as Adam's, 0.2 rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
+    A matrix's update is as large as Adam's, 0.2 * rate per element (Liu et al. 2025, Muon is Scalable for LLM Training,
     equation 4): both share a learning rate and a decoupled weight decay. matrices: False uses Adam for all weights."""
 
     def __init__(self, model, weight_decay, betas=(0.9, 0.99), matrices=True, scale=1.0):
@@ -36,10 +35,11 @@ class Muon:
         vectors = [name for name, weight in self.weights.items() if weight.ndim < 2 or not matrices]
         self.exp_avg_sq = {name: torch.zeros_like(self.weights[name]) for name in vectors}
         self.steps = {"all": torch.zeros(1, device=next(model.parameters()).device)}
-        self.state = {name: getattr(self, name) for name in STATE}
+        self.state = {"weights": self.weights, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
+        self.state["steps"] = self.steps  # all that --resume needs
 
     def restore(self, part, arrays):
-        """Load arrays {name: array} into a part of the state, one of STATE."""
+        """Load arrays {name: array} into one part of self.state."""
         for name, array in arrays.items():
             self.state[part][name].data.copy_(torch.from_numpy(array))
 
@@ -57,7 +57,8 @@ class Muon:
         self.steps["all"] += 1
         rate = rate * self.scale
         for name, weight in self.weights.items():
-            update = (self.vector if name in self.exp_avg_sq else self.matrix)(name, weight.grad)
+            grad = weight.grad
+            update = self.adam(name, grad) if name in self.exp_avg_sq else self.muon(name, grad)
             weight.mul_(1 - rate * self.weight_decay).sub_(rate * update)
             weight.grad = None
 
@@ -71,13 +72,13 @@ class Muon:
         averages[name].lerp_(value, 1 - beta)
         return averages[name]
 
-    def matrix(self, name, grad):
+    def muon(self, name, grad):
         """Muon's update at rate 1: Nesterov momentum, orthogonalised."""
         mean = self.average(self.exp_avg, name, grad, MOMENTUM)
         x = (MOMENTUM * mean + (1 - MOMENTUM) * grad).reshape(grad.shape[0], -1)
         return 0.2 * math.sqrt(max(x.shape)) * orthogonalize(x).reshape(grad.shape)
 
-    def vector(self, name, grad):
+    def adam(self, name, grad):
         """Adam's update at rate 1 (Kingma and Ba 2015, algorithm 1)."""
         beta_1, beta_2 = self.betas
         mean = self.average(self.exp_avg, name, grad, beta_1) / (1 - beta_1 ** self.steps["all"])

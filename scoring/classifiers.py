@@ -29,9 +29,11 @@ SEEN = 40_000, 240_000  # fewest and most training images, repeats counted: ten 
 
 
 def own_folder(data):
-    """The cache folder of a data set's classifiers and floors, by its digest, channels and cropping."""
+    """The cache folder of a data set's classifiers and floors, by its digest, channels, cropping and how pictures are
+    prepared."""
     spec = data.spec
-    return prepared.PREPARED / "judges" / f"{spec.digest}-{spec.shape[0]}{'-pad' * (spec.preprocessing.fit == 'pad')}"
+    name = f"{spec.digest}-{spec.shape[0]}{'-pad' * (spec.preprocessing.fit == 'pad')}-v{prepared.VERSION}"
+    return prepared.PREPARED / "judges" / name
 
 
 def folder_of(data):

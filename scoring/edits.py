@@ -33,12 +33,11 @@ def score_repainting(model, images, labels, data, drawing):
         options = Repaint(drawing=own, steps=min(Repaint().steps, model.timesteps))
         return to_uint8(repainted(model, images, labels, kept, options))
 
-    with_class = draw(images, labels)[:, 0]
-    without = draw(images, np.full(len(images), np.nan))[:, 0]
+    asked = {"told": labels, "untold": np.full(len(images), np.nan)} if labelled(data) else {}
+    found = {name: draw(images, y)[:, 0] for name, y in asked.items()}
     many = draw(images[:COMPLETIONS], labels[:COMPLETIONS], COMPLETIONS)
     right, many = (from_uint8(x)[..., ~kept[0, 0]] for x in (images, many))
     apart = [rms(many[:, i], many[:, j], axis=(1, 2, 3)) for i, j in combinations(range(COMPLETIONS), 2)]
-    found = {"told": with_class, "untold": without} if labelled(data) else {}
     return {
         **{f"same_class_{name}": float((classes(drawn, data) == labels).mean()) for name, drawn in found.items()},
         "completions_apart": float(np.mean(apart)),
@@ -70,7 +69,7 @@ def score_edits(model, options):
     data = data_of(model.checkpoint, options.which.data)
     images, labels = data.test.images[: options.num], data.test.labels[: options.num].astype(np.float32)
     if len(images) < 2:
-        raise UserError(f"{data.place} has only one held-out picture, and scoring morphs needs two")
+        raise UserError(f"{data.place} has one held-out picture, and scoring morphs needs two: add pictures")
     kind = model.recipe.kind
     result = {
         "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": len(images),

@@ -76,7 +76,8 @@ def distance_to_training(images, data):
 
     flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
     points, training = flat(images[:MEMORY_SAMPLE]), data.train.images
-    pieces = (flat(training[start : start + 10_000]) for start in range(0, len(training), 10_000))
+    rows = max(1, 30_000_000 // points.shape[1])  # of 120 MB
+    pieces = (flat(training[start : start + rows]) for start in range(0, len(training), rows))
     return float(np.min([pairwise_distances_argmin_min(points, x)[1] for x in pieces], axis=0).mean())
 
 
@@ -111,7 +112,7 @@ def real_picks(count, data, part, label=None):
     most = len(split.picks(None, label=label)) // (2 if part == "train" else 1)
     if most < 2:
         what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
-        raise UserError(f"{data.place} has {most} {part} images {what}: at least two are needed for a score")
+        raise UserError(f"{data.place} has {most} {part} images {what}: a score needs two, so add pictures")
     return split, split.picks(min(count, most), label=label)
 
 
@@ -157,7 +158,7 @@ def over_floor(fd, floors):
 
 def offline_metric(fake, real, data, part="test", label=None):
     """Compare images (N, C, H, W) uint8 with real ones, of a part of the data and of one class (an index) or all. If
-    the floor has fewer than N training images, only as many of the N, at random, are compared.
+    the floor has fewer images of either kind, only as many, at random, are compared.
 
     `over_floor`: mean Frechet distance / floor, 1 for real images; `fd`: Frechet distance by each classifier;
     `precision`, `recall`; `confident`: fraction of fake images with a class probability above 0.9; `classes`: images
@@ -165,8 +166,9 @@ def offline_metric(fake, real, data, part="test", label=None):
     to the nearest training image over that of test images (far below 1: memorised); `floor`: the scores of real
     images, and their training_distance in grey levels."""
     floors = floor((len(fake), len(real)), data, part, label)
-    if (most := floors["counts"][0]) < len(fake):  # distances of other counts cannot be compared
-        fake = fake[np.random.default_rng(0).permutation(len(fake))[:most]]
+    some = lambda images, most: images[np.random.default_rng(0).permutation(len(images))[:most]]
+    pairs = zip((fake, real), floors["counts"])  # distances of other counts cannot be compared
+    fake, real = (some(images, most) if most < len(images) else images for images, most in pairs)
     measures, probabilities = compare(fake, real, data)
     return {
         "over_floor": over_floor(measures["fd"], floors["fd"]), **measures,
@@ -179,10 +181,10 @@ def offline_metric(fake, real, data, part="test", label=None):
 def print_measures(found, data, counts, part):
     """Print the result of offline_metric() for counts = (fake, real) images, beside the floor."""
     floors, title = found["floor"], "MNIST-FD / floor" if folder_of(data) == WEIGHTS else "FD / floor"
-    against, compared = "{:,} against {:,}".format, min(counts[0], floors["counts"][0])
-    print(f"{'images':23}{against(compared, counts[1])} {part} images; the floor: {against(*floors['counts'])}")
-    if compared < counts[0]:
-        print(f"{'':23}of {counts[0]:,} images, as many as there are training images to compare with")
+    against, compared = "{:,} against {:,}".format, [*map(min, zip(counts, floors["counts"]))]
+    print(f"{'images':23}{against(*compared)} {part} images; the floor: {against(*floors['counts'])}")
+    if compared != [*counts]:
+        print(f"{'':23}of {against(*counts)}: the floor has no more real images to compare")
     each = ", ".join(f"{name} {found['fd'][name] / floors['fd'][name]:.2f}" for name in NAMES)
     print(f"{title:20}{found['over_floor']:9.2f}   real images 1; by each classifier: {each}")
     for name in SHARES:

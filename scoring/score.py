@@ -11,7 +11,7 @@ from tqdm import tqdm
 from common.batching import batches_of
 from common.data.columns import columns_of
 from common.data.dataset import data_of
-from common.data.strokes import measure
+from common.data.strokes import measure_strokes
 from common.diffusion.noise import random_picks
 from common.diffusion.space import reconstruct
 from common.draw import class_number, labels_of, output_folder
@@ -112,7 +112,7 @@ def following(labels, wanted, measured):
 
     `r`: Pearson's correlation; `error`: mean absolute error over the standard deviation of the requested values;
     `partial`: partial correlations, a row per requested measure, controlling for class and other requests, over images
-    that have all measures; [] if these are fewer than LEAST."""
+    that have all measures; [] if fewer than LEAST of these are left after one per class and request."""
     r, error, partial = {}, {}, []
     for name in wanted:
         pair = np.array([wanted[name], measured[name]], np.float64)
@@ -120,10 +120,11 @@ def following(labels, wanted, measured):
         r[name] = float(np.corrcoef(pair)[0, 1])
         error[name] = float(np.abs(pair[0] - pair[1]).mean() / pair[0].std())
     whole = np.isfinite([labels, *wanted.values(), *measured.values()]).all(axis=0)
-    wanted, measured = ({name: x[whole].astype(np.float64) for name, x in each.items()} for each in (wanted, measured))
-    one_hot = np.eye(labels.max() + 1)[labels[whole]]
-    for name in wanted if whole.sum() >= LEAST else ():
-        controls = np.column_stack([one_hot, *(x for other, x in wanted.items() if other != name)])
+    present, own = np.unique(labels[whole], return_inverse=True)
+    residual = lambda x: x - (np.bincount(own, x) / np.bincount(own))[own]  # from the mean of the class
+    wanted, measured = ({name: residual(x[whole]) for name, x in each.items()} for each in (wanted, measured))
+    for name in wanted if whole.sum() - len(present) - len(wanted) >= LEAST else ():
+        controls = np.column_stack([np.ones(whole.sum()), *(x for other, x in wanted.items() if other != name)])
         found = np.column_stack([wanted[name], *measured.values()])
         residuals = found - controls @ np.linalg.lstsq(controls, found, rcond=None)[0]
         partial.append(np.corrcoef(residuals, rowvar=False)[0, 1:].tolist())
@@ -147,7 +148,8 @@ def measuring(data):
         fits[name] = RidgeCV(np.logspace(-1, 5, 7)).fit(known[given], values[given])
 
     def measured(images):
-        found, seen = measure(images) if strokes else {}, features(images, data) if others else None
+        found = measure_strokes(images) if strokes else {}
+        seen = features(images, data) if others else None
         return {name: found[name] for name in strokes} | {name: fits[name].predict(seen) for name in others}
 
     return measured
@@ -183,8 +185,10 @@ def print_control(found, measures):
         partial = ", ".join(f"{other} {value:+.3f}" for other, value in zip(found["r"], row)) or "not measured"
         print(f"{name:9} r {r}, error {error}; partial r {partial}")
     for name in measures:
-        if name not in found["r"] or found["ceiling"]["r"][name] < 0.5:
-            print(f"{name:9} has too few test values, or cannot be predicted from images: not scored")
+        if name not in found["r"]:
+            print(f"{name:9} not scored: too few test values, all alike, or no labels to predict it by")
+        elif not found["ceiling"]["r"][name] >= 0.5:
+            print(f"{name:9} can hardly be predicted from images: compare its scores with the ceiling")
 
 
 def score(model, options):
@@ -201,13 +205,14 @@ def score(model, options):
     spent = draw_fake(model, sampler, options, folder / "fake", y)
     if not model.device.is_main_process:
         return
-    written = folder / "result.json"
+    times = folder / "times.json"
     if spent["drawn"]:
         spent["images_per_second"] = spent["drawn"] / spent["seconds"]
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (without warm-up, {spent['warm_up_seconds']:.1f} s, and PNGs, {spent['png_seconds']:.1f} s)")
-    elif written.is_file():  # only scored again: keep the sampling times
-        spent = read_json(written, "delete it")
+        write_json(times, spent)
+    elif times.is_file():  # only scored again
+        spent = read_json(times, "delete it")
     write_images(folder / "real", range(len(picks)), split.images[picks])
     folders = folder / "fake", folder / "real"
     for path, count in zip(folders, (options.num, len(picks))):
@@ -219,6 +224,6 @@ def score(model, options):
         measures["control"] = control(model, images, data, options.drawing.batch_size)
         print_control(measures["control"], model.spec.measures)
     result = {**about, **spent, **measures, "python": platform.python_version(), "date": date.today().isoformat()}
-    write_json(written, result)
-    print(written)
+    write_json(folder / "result.json", result)
+    print(folder / "result.json")
     folder_lock.release()

@@ -38,7 +38,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in the background; s
 os.environ.setdefault("use_parallel_op_compiler", "0")  # two of Jittor's threads may call Python at once
 TREES = ["pytorch", "jittor"]
 LONGEST = (
-    "scripts", "data", "processes", "faults", "runs", "score", "edit", "metric", "readme", "attributes", "export",
+    "scripts", "page", "faults", "processes", "data", "score", "metric", "runs", "edit", "readme", "export",
+    "attributes", "equal", "jittor", "porting", "notebook",
 )  # fmt: skip
 MODULES = [
     "device", "distillation", "model.blocks", "model.ddpm", "model.discriminator", "model.unet", "model.vae",
@@ -51,6 +52,11 @@ def pytest_collection_modifyitems(items):
     """The files that take longest come first, so that both workers end at about the same time."""
     place = {f"test_{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
+def mostly(tree):
+    """Parameters: both trees, the other one in the slow tests alone, for what is tested stands in common/."""
+    return [name if name == tree else pytest.param(name, marks=pytest.mark.slow) for name in TREES]
 
 
 def pytest_make_parametrize_id(val):

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_picture, assert_user_error, run_script
+from conftest import ROOT, assert_picture, assert_user_error, read_metrics, run_script, run_scripts
 from PIL import Image, ImageDraw
 from pydantic_core import to_jsonable_python
 
@@ -17,7 +17,7 @@ from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.prompt import FILLERS, parse, vocabulary
 from common.data.spec import PERCENTILES, Measure, Spec, measured
-from common.data.strokes import measure, measure_piece
+from common.data.strokes import measure_piece, measure_strokes
 from common.diffusion.noise import StepNoise
 from common.errors import UserError
 from scoring.score import following, print_control, requests
@@ -55,7 +55,7 @@ from common.data import strokes
 from common.data.dataset import open_dataset
 print("begun")
 strokes.cores, strokes.PIECE = lambda: 2, 5
-print(*strokes.measure(open_dataset().test.first(10).images)["width"].round())
+print(*strokes.measure_strokes(open_dataset().test.first(10).images)["width"].round())
 """)
     command = [sys.executable, str(tmp_path / "own.py")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -72,7 +72,7 @@ def test_a_picture_without_strokes_has_no_attributes():
 @pytest.mark.parametrize("train, count", [(True, 60_000), (False, 10_000)])
 def test_the_tables_are_what_is_measured(train, count):
     part = MNIST.train if train else MNIST.test
-    found = measure(part.images[:200])
+    found = measure_strokes(part.images[:200])
     assert set(part.values) == set(found) == set(MEASURES)
     for name, values in part.values.items():
         assert values.shape == (count,) and np.isfinite(values).all()
@@ -273,6 +273,8 @@ def test_following_with_values_that_are_missing():
     assert found["error"]["age"] == pytest.approx(np.sqrt(2 / np.pi), abs=0.1)
     print_control({**found, "accuracy": None, "ceiling": found, "shuffled": found}, [])
     assert following(labels, {}, {}) == {"r": {}, "error": {}, "partial": []}
+    noise = {name: rng.standard_normal(100) for name in asked}  # of 90 classes: 8 values would be left of 100
+    assert following(np.arange(100) % 90, noise, noise)["partial"] == []
 
 
 def test_requests_are_the_test_digits():
@@ -324,6 +326,16 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     assert_user_error(draw("--prompt", "a 7", "--label", 3), "--prompt and another option both set the label")
     assert_user_error(draw("--ask", "width=9", "--width", 9), "--ask and another option both set the width")
     assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
+
+
+def test_label_dropout_reaches_training(tmp_path):
+    """Without classes the network learns otherwise, from the second step on, when its last layer is no longer zero."""
+    steps = ("--limit", 24, "--batch-size", 8, "--epochs", 1, "--warmup", 0, "--measures", "--precision", "fp32")
+    small = ("--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16)
+    run = lambda rate: ("train_mnist.py", *steps, *small, "--label-dropout", rate, "--out", tmp_path / str(rate))
+    assert run_scripts("pytorch", run(0), run(1)).returncode == 0
+    never, always = (read_metrics(tmp_path / rate)["loss"] for rate in ("0", "1"))
+    assert never[0] == always[0] and never[2] != always[2]
 
 
 def test_control_is_measured(trained, tmp_path):

@@ -33,6 +33,20 @@ def test_pixel_shuffles_agree_with_torch_and_are_inverses(tree, side):
     np.testing.assert_array_equal(compute(tree, pixel_unshuffle, unfolded, side), channels)
 
 
+def test_adversarial_losses(tree):
+    """R3GAN's, with APT's penalty of the first images, by a discriminator that is one product."""
+    real, fake, noise, weights = arrays(5, 4, 1, 1), arrays(5, 4, 1, 1), arrays(2, 4, 1, 1), arrays(4, 1)
+    discriminator = lambda x: (x[0].reshape(-1, 4) @ tree.cpu.tensor(weights)).reshape(-1)
+    tensors = [tree.cpu.tensor(x) for x in (real, fake, noise)]
+    found = tree.discriminator.adversarial_losses(discriminator, lambda x_0: [x_0], *tensors)
+    logits = lambda x: (x.reshape(-1, 4) @ weights)[:, 0]
+    changes = [logits(x[:2]) - logits(x[:2] + 0.1 * noise) for x in (real, fake)]
+    softplus = lambda x: np.log1p(np.exp(x)).mean()
+    d_loss = softplus(logits(fake) - logits(real)) + 10 * sum((change**2).mean() for change in changes)
+    expected = softplus(logits(real) - logits(fake)), d_loss
+    np.testing.assert_allclose([tree.cpu.array(loss).item() for loss in found], expected, rtol=1e-4)
+
+
 def test_both_networks_share_one_residual_block(tree):
     assert tree.unet.ResidualBlock is tree.vae.ResidualBlock is tree.blocks.ResidualBlock
     small, shape = UNetConfig(base_channels=16, head_dim=8, context_dim=8), (1, 32, 32)

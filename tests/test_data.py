@@ -392,6 +392,22 @@ class Drawn:
         return found
 
 
+@pytest.mark.parametrize("processes", [1, 3])
+def test_an_epoch_has_each_sample_once(processes):
+    """Whatever the number of processes; the next has another order."""
+    batches = [Batches(5, 40, 16, process, processes) for process in range(processes)]
+    orders = []
+    for epoch in range(2):
+        steps = [[each[3 * epoch + step] for each in batches] for step in range(3)]
+        indices = [np.concatenate([part.indices for part in parts]) for parts in steps]
+        assert [len(each) for each in indices] == [16, 16, 8] == [parts[0].size for parts in steps]
+        assert sorted(np.concatenate(indices)) == list(range(40))
+        for parts in steps:  # the mean over processes of weight * loss is the batch's
+            assert [part.weight for part in parts] == [len(p.indices) * processes / parts[0].size for p in parts]
+        orders.append(np.concatenate(indices))
+    assert (orders[0] != orders[1]).mean() > 0.5
+
+
 def test_augmented_images():
     """Mirrored, or shifted by -1 to 1, first down or up, then right or left, the edge repeated."""
     images = np.arange(18, dtype=np.uint8).reshape(2, 1, 3, 3)

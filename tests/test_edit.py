@@ -17,8 +17,18 @@ from common.diffusion.noise import SampleNoise
 from common.diffusion.samplers import sample_ddpm
 from common.diffusion.schedule import resampled, sampler_timesteps
 from common.diffusion.space import Pixels, reconstruct
-from common.draw import process_grid
-from common.edit import PARTS, digits_of, edited, morph, read_digit, read_mask, read_picture, write_edit
+from common.draw import process_grid, sweep_grid
+from common.edit import (
+    PARTS,
+    digits_of,
+    edited,
+    morph,
+    read_digit,
+    read_mask,
+    read_picture,
+    repainted,
+    write_edit,
+)  # fmt: skip
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
@@ -124,6 +134,21 @@ def pixel_model(tree, network):
     return Model(tree.cpu, network, diffusion, Pixels(SHAPE), MNIST.spec, TrainDDPM())
 
 
+def test_repainting_resamples_and_keeps_what_is_known(tree, monkeypatch):
+    """Ten steps, nine of them ten times; every estimate gets the known pixels before the next call."""
+    calls, estimates = [], []
+    model = pixel_model(tree, lambda x, t, y: calls.append(tree.cpu.array(t)[0]) or 0 * x)
+    encode = lambda x: estimates.append(tree.cpu.array(x)) or x
+    monkeypatch.setattr(model.space, "encode", encode, raising=False)
+    images, kept = MNIST.test.images[:2], read_mask("right", SHAPE)
+    options = Repaint(drawing=EditSampling(num=1), steps=10, resample=10)
+    (found,) = repainted(model, images, np.array([7.0, 2.0]), kept, options).swapaxes(0, 1)
+    assert len(calls) == len(estimates) == 91 and calls.count(calls[0]) == 10
+    known = np.broadcast_to(kept, images.shape)
+    for estimate in (*estimates, found):
+        np.testing.assert_allclose(estimate[known], from_uint8(images)[known], atol=1e-6)
+
+
 def test_a_trajectory_goes_on_after_the_noise_it_began_with(tree):
     """Given the noise that it would begin with, it is the same: the sampler's own noise is not that again."""
     model, sampler = pixel_model(tree, lambda x, t, y: 0 * x), SamplerConfig(name="ddpm", steps=4, shift=1.0)
@@ -141,6 +166,29 @@ def test_the_rows_of_a_process_are_drawn_in_batches(tree):
     pictures = [process_grid(model, sampler, 0, y, batch_size) for batch_size in (2, 5)]
     assert seen == [2] * 6 + [1] * 3 + [5] * 3
     np.testing.assert_array_equal(*pictures)
+
+
+def test_a_process_goes_from_noise_to_the_sample(tree):
+    """With fewer columns than steps too."""
+    model, sampler = pixel_model(tree, lambda x, t, y: 0 * x), SamplerConfig(steps=20)
+    y = model.conditions(np.arange(2))
+    states = model.denoising(sampler, 3, np.arange(2), y, 10)
+    assert len(states) == 10
+    np.testing.assert_array_equal(states[0], SampleNoise(3, range(2), SHAPE)())
+    np.testing.assert_allclose(states[-1], model.sample(sampler, 3, np.arange(2), y), atol=1e-5)
+
+
+def test_a_sweep_goes_from_low_to_high(tree):
+    """A row per class, from the measure's 2nd to its 98th percentile, in batches."""
+    seen = []
+    model = pixel_model(tree, lambda x, t, y: seen.append(tree.cpu.array(y)) or 0 * x)
+    model = replace(model, spec=open_dataset().measured(["slant"]).spec)
+    sweep_grid(model, SamplerConfig(steps=1), 0, batch_size=32)
+    y, slant = np.concatenate(seen), model.spec.measures["slant"]
+    assert len(seen) == 3 and y[:, 0].tolist() == np.repeat(np.arange(10), 8).tolist()
+    for column, percentile in ((0, 2), (7, 98)):
+        values = np.array([slant.at(percentile, label) for label in range(10)])
+        np.testing.assert_allclose(y[column::8], model.conditions(np.arange(10), {"slant": values}), rtol=1e-5)
 
 
 @pytest.mark.parametrize("guidance, rows", [(0.0, 5), (1.0, 5), (1.5, 10)])

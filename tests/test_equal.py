@@ -127,7 +127,6 @@ def test_bf16(pair):
     error = lambda a, b: np.linalg.norm(a - b) / np.linalg.norm(b)
     exact, rounded = gradients(False), gradients(True)
     ours, theirs = error(rounded[1], exact[1]), error(rounded[0], exact[0])
-    print(ours, theirs, error(rounded[1], rounded[0]), error(exact[1], exact[0]))
     assert error(exact[1], exact[0]) < 1e-4 and 1e-3 < ours < 1.2 * theirs < 0.1
     assert error(rounded[1], rounded[0]) < 2 * theirs
 

@@ -1,4 +1,5 @@
 """The page's networks compute what the frameworks do, from either tree's checkpoint."""
+import functools
 import json
 import re
 import shutil
@@ -59,12 +60,20 @@ def test_a_pen_is_for_strokes(channels, unit, pen):
     assert export.has_strokes(spec) == pen
 
 
-def test_nothing_of_a_model_before_is_left(untrained, tmp_path):
+def test_nothing_of_a_model_before_is_left(untrained, tmp_path, monkeypatch):
+    files = dict.fromkeys(("unet.onnx", "unet.f16", "model.json"), b"")
+    monkeypatch.setattr(export, "files_of", lambda *_: files)
     for name in ("distilled.onnx", "unet.f16.4194304.tmp"):  # of another model; of an export that was killed
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "own.txt").write_bytes(b"")
     export.export_model(tmp_path, untrained / "ddpm.safetensors")
     assert {path.name for path in tmp_path.iterdir()} == {"model.json", "unet.onnx", "unet.f16", "own.txt"}
+
+
+@pytest.fixture(scope="module")
+def networks(folders, tmp_path_factory):
+    """A function (tree, network) -> its session."""
+    return functools.cache(lambda tree, name: unpacked(folders[tree], name, tmp_path_factory.mktemp(name)))
 
 
 def unpacked(folder, name, place):
@@ -79,7 +88,7 @@ def unpacked(folder, name, place):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_networks(tree, folders, kind, tmp_path):
+def test_networks(tree, networks, kind):
     model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
     random, labels = np.random.default_rng(0), np.array([3, 7, 1 if "distilled" in kind else np.nan, 0, 9])
     tensor, network, space = tree.cpu.tensor, model.network, model.space
@@ -102,7 +111,7 @@ def test_networks(tree, folders, kind, tmp_path):
         ("decoder", {"x": z}, lambda: space.decode(tensor(z))),
     ]
     for name, inputs, compute in cases:
-        (found,) = unpacked(folders[tree.name], name, tmp_path).run(None, inputs)
+        (found,) = networks(tree.name, name).run(None, inputs)
         np.testing.assert_allclose(found, tree.cpu.array(compute()), atol=1e-4, rtol=0, err_msg=name)
 
 

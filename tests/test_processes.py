@@ -65,9 +65,9 @@ def test_training_is_the_same(alone, tmp_path, launcher):
 
 
 @pytest.mark.parametrize("launcher", ["accelerate", "mpirun"])
-def test_distillation_is_the_same(tmp_path, launcher):
+def test_distillation_is_the_same(untrained, tmp_path, launcher):
     """Three steps of consistency alone, three with the discriminator, whose last batch has no image for the second."""
-    teacher = ROOT / "pytorch" / "weights" / "ldm.safetensors"
+    teacher = untrained / "ldm.safetensors"
     arguments = ("--limit", 17, "--batch-size", 8, "--epochs", 2, "--consistency", 0.5, "--warmup", 2)
     arguments += ("--precision", "fp32", "--teacher", teacher, "--out")
     result = launch(launcher, "distill_mnist_ldm.py", *arguments, tmp_path / "two")

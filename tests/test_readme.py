@@ -5,8 +5,10 @@ import subprocess
 import sys
 from itertools import chain
 
+import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, TREES
+from PIL import Image
 
 from publish.report import ASSET, measured, texts
 
@@ -19,12 +21,18 @@ QUICK = [code for path, _ in [READMES, *DOCS] for _, quick, code in BLOCK.findal
 @pytest.mark.parametrize("code", QUICK, ids=[code.split()[1] for code in QUICK])
 def test_quick_commands(clone, code):
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
-    command = ["bash", "-euo", "pipefail", "-c", code.replace("--num 1000", "--num 100")]
+    code = code.replace("--num 1000", "--num 100")
+    code = re.sub(r"tst_mnist_ldm\.py", r"\g<0> --num 2 --no-sweep", code)
+    code = re.sub(r"edit_mnist\.py \w+", r"\g<0> --num 2", code)
+    command = ["bash", "-euo", "pipefail", "-c", code]
     result = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert not re.search("warning", result.stderr, re.IGNORECASE), result.stderr
     written = re.findall(r"^\S+\.(?:png|json)", result.stdout, re.MULTILINE)
     assert written and all((clone / path).is_file() for path in written)
+    if "same/" in code:
+        one, other = (np.asarray(Image.open(clone / "same" / tree / "samples.png")).astype(int) for tree in TREES)
+        assert one.std() > 5 and np.abs(one - other).max() <= 2
 
 
 def test_there_are_quick_commands():

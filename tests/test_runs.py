@@ -17,6 +17,7 @@ from conftest import (
     assert_picture,
     assert_same_run,
     assert_user_error,
+    mostly,
     read_metrics,
     read_rows,
     run_script,
@@ -26,6 +27,7 @@ from conftest import (
 from common.checkpoint import Checkpoint, carries, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.spec import Measure, Spec
+from common.diffusion.schedule import ema_decay, learning_rate
 from common.diffusion.space import Pixels
 from common.draw import sample_grid
 from common.errors import UserError
@@ -52,12 +54,12 @@ def test_a_loss_that_is_not_finite_stops_training(tree_name, tmp_path):
     assert steps_of(tmp_path) == list(range(step))
 
 
-@pytest.mark.parametrize("tree_name", TREES)
+@pytest.mark.parametrize("tree_name", mostly("jittor"))
 def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path):
-    arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.1, "--warmup", 5, "--batch-size", 64)
+    arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.05, "--warmup", 5, "--vae.base-channels", 8)
     result = run_script(tree_name, "train_mnist_vae.py", *arguments, "--out", tmp_path)
     assert result.returncode == 0, result.stderr
-    assert load_checkpoint(tmp_path, "vae").progress.seconds == pytest.approx(6, abs=3)
+    assert load_checkpoint(tmp_path, "vae").progress.seconds == pytest.approx(3, abs=1.5)
     assert read_metrics(tmp_path)["learning_rate"][-1] < 0.1 * read_metrics(tmp_path)["learning_rate"].max()
     assert_picture(tmp_path / "loss.png")
 
@@ -238,6 +240,29 @@ def test_mirrored_images_have_no_slant(trees, tmp_path):
 
 def weights_squared(module):
     return (module.weight**2).sum()
+
+
+def test_the_weights_after_six_steps(tree, tmp_path):
+    """By the rate of each step, clipped gradients, Adam without momentum and weight decay; saved is their average."""
+    training = {"epochs": 3, "warmup": 1, "learning_rate": 0.1, "clip_norm": 0.5, "weight_decay": 0.1}
+    trainer, options = begin(tree, tmp_path, **training), Training(**training)
+    weights = average = tree.cpu.arrays(trainer.modules["model"])["weight"].astype(float)
+    losses = lambda modules, batch, done: ({"model": weights_squared(modules["model"])}, {})
+    trainer.fit(losses, 4, lambda module: np.zeros((4, 4), np.uint8))
+    square = 0.0
+    for step in range(6):
+        grad = 2 * weights
+        grad = grad * min(1, 0.5 / np.linalg.norm(grad))
+        square = 0.99 * square + 0.01 * grad**2
+        update = grad / np.sqrt(square / (1 - 0.99 ** (step + 1)))
+        rate = learning_rate(options, step, step / 6)
+        weights = (1 - 0.1 * rate) * weights - rate * update
+        kept = ema_decay(options, step)
+        average = kept * average + (1 - kept) * weights
+    saved = load_checkpoint(tmp_path).tensors
+    for name, expected in (("train.model.weights.weight", weights), ("model.weight", average)):
+        np.testing.assert_allclose(saved[name], expected, rtol=1e-4, atol=1e-6, err_msg=name)
+    assert np.abs(weights - average).max() > 0.01
 
 
 def test_step_times_are_without_checkpoints_and_pictures(trees, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, read_metrics, run_script
+from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, mostly, read_metrics, run_script
 from PIL import Image
 
 from common.checkpoint import load_checkpoint, save_checkpoint
@@ -19,7 +19,7 @@ from common.diffusion.noise import SampleNoise
 from common.diffusion.schedule import sampler_timesteps
 from common.errors import UserError
 from common.figure import loss_curve
-from common.files import CHECKPOINT, digest
+from common.files import CHECKPOINT, digest, shipped_weights
 from common.options.networks import DiffusionConfig
 from common.options.recipes import TrainDDPM, Training, TrainLDM
 from common.options.sampling import SamplerOptions
@@ -28,9 +28,9 @@ from common.training.run import Run
 from publish import ship
 
 SHORT = {
-    "vae": ("train_mnist_vae.py", "--limit", 1500, "--epochs", 3),
-    "ldm": ("train_mnist_ldm.py", "--limit", 1500, "--epochs", 5, "--unet.base-channels", 32),
-    "ddpm": ("train_mnist.py", "--limit", 1500, "--epochs", 3, "--unet.base-channels", 32),
+    "vae": ("train_mnist_vae.py", "--limit", 750, "--epochs", 3),
+    "ldm": ("train_mnist_ldm.py", "--limit", 750, "--epochs", 5, "--unet.base-channels", 32),
+    "ddpm": ("train_mnist.py", "--limit", 750, "--epochs", 3, "--unet.base-channels", 32),
 }
 
 
@@ -41,7 +41,7 @@ def trained(request, tmp_path_factory):
     for kind, (script, *arguments) in SHORT.items():
         if kind == "ldm":
             arguments += ["--vae-checkpoint", folder / "vae"]
-        arguments += ["--warmup", 10, "--batch-size", 128, "--preview-every", 2, "--out", folder / kind]
+        arguments += ["--warmup", 10, "--batch-size", 64, "--preview-every", 2, "--out", folder / kind]
         results[kind] = run_script(request.param, script, *arguments)
         assert results[kind].returncode == 0, results[kind].stderr
     return SimpleNamespace(tree=request.param, folder=folder, results=results)
@@ -101,6 +101,7 @@ def test_training_leaves_pictures_and_a_whole_checkpoint(trained, kind, rows):
     assert_spec_of_mnist(checkpoint)
 
 
+@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
 def test_a_latent_training_tells_its_vae_and_refuses_one_of_other_data(trained, few, tmp_path):
     vae = trained.folder / "vae"
     assert model_told(trained.results["ldm"], vae / CHECKPOINT)
@@ -157,6 +158,7 @@ def test_samplers_and_guidance(trained, tmp_path, arguments):
     assert np.abs(again - np.asarray(Image.open(tmp_path / "samples.png"))).max() <= 3  # whatever the batch
 
 
+@pytest.mark.parametrize("trained", mostly("jittor"), indirect=True)
 def test_the_other_tree_draws_the_same(trained, tmp_path):
     """A checkpoint trained here, sampled there: the same pixels but for rounding."""
     pictures = []
@@ -170,9 +172,9 @@ def test_the_other_tree_draws_the_same(trained, tmp_path):
         assert a.std() > 5 and np.abs(a - b).max() <= 2
 
 
-@pytest.mark.parametrize("kind, suffix", [("ddpm", ""), ("ldm", "_ldm")])
-def test_distillation(trained, tmp_path, kind, suffix):
+def test_distillation(trained, tmp_path):
     """The student starts as its teacher, both losses do their work, and it is drawn by one call."""
+    kind, suffix = {"pytorch": ("ddpm", ""), "jittor": ("ldm", "_ldm")}[trained.tree]
     arguments = (
         "--limit", 250, "--epochs", 4, "--warmup", 2, "--batch-size", 50, "--consistency", 0.5,
         "--learning-rate", 1e-3,
@@ -205,6 +207,7 @@ def test_distillation(trained, tmp_path, kind, suffix):
     assert np.abs(four - one).mean() > 5
 
 
+@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
 def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
@@ -230,6 +233,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     assert (out / "checkpoint.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("trained", mostly("jittor"), indirect=True)
 def test_shipping(trained, tmp_path):
     """A finished run becomes half-precision weights that draw alike, with its recipe and a short loss curve."""
     runs = tmp_path / trained.tree / "runs"
@@ -245,6 +249,13 @@ def test_shipping(trained, tmp_path):
             ship.main(ship.Ship(runs=(other,)))
     with pytest.raises(UserError, match="holds a ldm model: with --decoder give a run of train_mnist_vae"):
         ship.main(ship.Ship(runs=(runs / "ldm",), decoder=True))
+    spent = json.loads((weights / "ldm.json").read_text())
+    begun = load_checkpoint(runs / "ldm")
+    begun.options = replace(begun.options, training=replace(begun.options.training, init_from=half))
+    for name, times in (("ldm", 2), ("other", 1)):  # of training that began with shipped weights, theirs counts too
+        half.with_suffix(".json").rename(half.with_name(f"{name}.json"))
+        assert ship.training_of(begun)["epochs"] == pytest.approx(times * spent["epochs"])
+        assert ship.training_of(begun)["hours"] == pytest.approx(times * spent["hours"])
     losses = read_metrics(runs / "ldm")["loss"]
     (weights / "ldm.csv").rename(weights / "metrics.csv")
     assert read_metrics(weights)["loss"].mean() == pytest.approx(losses.mean(), rel=0.01)
@@ -258,7 +269,7 @@ def test_shipping(trained, tmp_path):
     for epochs, minutes in ((None, None), (5, None), (None, 2.0), (5, 2.0)):
         training = replace(checkpoint.options.training, epochs=epochs, minutes=minutes)
         begun = replace(checkpoint, options=replace(checkpoint.options, training=training))
-        begun.progress = Progress(step=18_749, epoch=1.0, seconds=119.0)  # of 2,400,000 images in batches of 128
+        begun.progress = Progress(step=37_499, epoch=1.0, seconds=119.0)  # of 2,400,000 images in batches of 64
         save_checkpoint(runs / "ldm" / "checkpoint.safetensors", begun)
         with pytest.raises(UserError, match="finish it with --resume"):
             ship.main(ship.Ship(runs=(runs / "ldm",)))
@@ -268,6 +279,7 @@ def test_shipping(trained, tmp_path):
         ship.main(ship.Ship(runs=(runs / "ldm",)))
 
 
+@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
 def test_user_errors(trained, trees, tmp_path):
     """One of them as a user meets it, those of a run's folder where they are found."""
     cut, ddpm, other = tmp_path / "cut.safetensors", trained.folder / "ddpm", tmp_path / "other"
@@ -277,7 +289,7 @@ def test_user_errors(trained, trees, tmp_path):
     for training, told in (
         ({"out": ddpm}, f"{ddpm} holds a run: continue it with --resume, or choose another --out"),
         ({"out": other, "resume": True}, f"{other}.* does not exist, so there is nothing to resume"),
-        ({"out": ddpm, "resume": True, "batch_size": 7}, "--batch-size 128"),
+        ({"out": ddpm, "resume": True, "batch_size": 7}, "--batch-size 64"),
     ):
         with pytest.raises(UserError, match=told):
             Run(TrainDDPM(training=Training(**training)), open_dataset().spec, trees[trained.tree].cpu)
@@ -286,7 +298,7 @@ def test_user_errors(trained, trees, tmp_path):
 @pytest.mark.parametrize("kind", ["ddpm-distilled", "ldm-distilled"])
 def test_a_distilled_model_draws_in_several_steps(tree, kind):
     """By algorithm 1 of Song et al. 2023, Consistency Models: what one call makes of noise is noised again, anew."""
-    model = tree.pipeline.load_model(None, kind, FP32)
+    model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
     sampler, indices = model.choose_sampler(SamplerOptions(steps=4)), np.arange(3)
     assert (sampler.name, sampler.steps, model.sampler.steps) == ("consistency", 4, 1)
     y, array = model.conditions(np.array([1, 4, 7])), model.device.array

@@ -103,8 +103,14 @@ def pictures(count):
     return rng.integers(0, 256, (count, *SHAPE)).astype(np.uint8)
 
 
+def test_exact_inference_is_in_float32_everywhere(trees):
+    device = trees["pytorch"].cpu
+    with torch.autocast("cpu", torch.bfloat16), device.inference(exact=True):
+        assert not torch.is_autocast_enabled("cpu")
+
+
 def test_latents_are_normalised_and_come_back(tree):
-    vae, images = tree.vae.VAE(VAEConfig(), SHAPE), pictures(600)
+    vae, images = tree.vae.VAE(VAEConfig(base_channels=8), SHAPE), pictures(600)
     means = posterior_means(vae, images, tree.cpu)
     assert means.shape == (600, 4, 8, 8)
     space, _ = fit_latents(vae, images, tree.cpu, Training())
@@ -124,7 +130,7 @@ def test_latents_are_normalised_and_come_back(tree):
 def spaces(tree):
     """Pixels, and latents whose statistics are not 0 and 1."""
     mean, std = arrays(4), np.array([0.5, 1, 2, 3], np.float32)
-    return Pixels(SHAPE), latents(tree.vae.VAE(VAEConfig(), SHAPE), mean, std, tree.cpu)
+    return Pixels(SHAPE), latents(tree.vae.VAE(VAEConfig(base_channels=8), SHAPE), mean, std, tree.cpu)
 
 
 def test_what_a_space_says_of_itself(tree):
@@ -132,7 +138,7 @@ def test_what_a_space_says_of_itself(tree):
     pixels, in_latents = spaces(tree)
     assert (pixels.shape, pixels.clip, pixels.vae, pixels.tensors(tree.cpu)) == (SHAPE, True, None, {})
     assert (in_latents.shape, in_latents.clip) == ((4, 8, 8), False)
-    assert in_latents.vae.config == VAEConfig().fitted(SHAPE)
+    assert in_latents.vae.config == VAEConfig(base_channels=8).fitted(SHAPE)
     kept = in_latents.tensors(tree.cpu)
     expected = {f"vae.{name}": array for name, array in tree.cpu.arrays(in_latents.vae).items()}
     assert kept.keys() == {*expected, "latent.mean", "latent.std"}

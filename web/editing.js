@@ -2,6 +2,7 @@
 // picture.
 import { resampled } from "./schedule.js";
 
+const LARGEST = 2048; // pixels to a side of a canvas: Safari leaves one of 17 million pixels and more empty
 const [STEPS, TIMES] = [10, 4]; // steps of repaint, and times that each is taken, fewer than in Python for speed
 
 /** Resample pixels where the mask is 0 (1: kept) (Wang et al. 2023, DDNM; Lugmayr et al. 2022, RePaint). */
@@ -57,17 +58,20 @@ export function fitted(canvas, [channels, side]) {
  * or padded with its border's colour (common/data/pictures.py); transparent pixels become white.
  */
 export function pictured(picture, [channels, height, width], how) {
-  const opaque = new OffscreenCanvas(picture.width, picture.height);
+  const most = Math.min(1, LARGEST / Math.max(picture.width, picture.height));
+  const [W, H] = [picture.width, picture.height].map((side) => Math.max(1, Math.round(most * side)));
+  const opaque = new OffscreenCanvas(W, H);
   const whole = opaque.getContext("2d");
   whole.fillStyle = "#fff";
-  whole.fillRect(0, 0, picture.width, picture.height);
-  whole.drawImage(picture, 0, 0);
+  whole.fillRect(0, 0, W, H);
+  whole.imageSmoothingQuality = "high";
+  whole.drawImage(picture, 0, 0, W, H);
   const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   const draw = (scale) => {
-    const [w, h] = [scale * picture.width, scale * picture.height];
+    const [w, h] = [scale * W, scale * H];
     small.drawImage(opaque, (width - w) / 2, (height - h) / 2, w, h);
   };
-  const scales = [width / picture.width, height / picture.height];
+  const scales = [width / W, height / H];
   small.imageSmoothingQuality = "high";
   if (how === "pad") {
     small.drawImage(opaque, 0, 0, width, height); // the whole picture, for the colour of its border

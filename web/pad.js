@@ -52,12 +52,16 @@ export function buildUpload(canvas, input, show, fail) {
     last = file;
     const found = await createImageBitmap(file).catch(() => null);
     if (file !== last) return;
-    if (!found) return fail();
+    if (!found) {
+      input.value = ""; // it names no picture that is shown
+      return fail();
+    }
     picture = found;
     show(picture);
   };
   canvas.role = "img";
   canvas.dataset.label = "canvasChosen";
+  input.onclick = () => (input.value = ""); // so that the same file can be chosen again
   input.onchange = () => take(input.files[0]);
   document.ondragover = (event) => event.preventDefault();
   document.ondrop = (event) => {

@@ -45,12 +45,15 @@ function buildControls() {
     document.querySelector("nav").append(tab);
     $(name).dataset.label = name;
   }
-  document.querySelector("nav").onkeydown = ({ key, target }) => {
-    const { nextElementSibling, previousElementSibling, parentElement } = target;
+  document.querySelector("nav").onkeydown = (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the browser's own, such as Back
+    const { nextElementSibling, previousElementSibling, parentElement } = event.target;
     const ends = { Home: parentElement.firstElementChild, End: parentElement.lastElementChild };
-    const next = { ArrowRight: nextElementSibling, ArrowLeft: previousElementSibling, ...ends }[key];
-    next?.focus();
-    next?.click();
+    const next = { ArrowRight: nextElementSibling, ArrowLeft: previousElementSibling, ...ends }[event.key];
+    if (!next) return;
+    event.preventDefault(); // of scrolling
+    next.focus();
+    next.click();
   };
   const { timesteps } = model.known.diffusion;
   const calls = distilled ? 1 : model.sampler.steps;
@@ -119,6 +122,7 @@ async function inParts(canvas, count, drawn) {
     const part = Math.min(count - done, Math.max(1, Math.round(PART / (pace[name] ?? PART))));
     const start = performance.now();
     const pixels = await drawn(first(part).map((i) => done + i));
+    if (name === "yours" && !edit) return; // another picture was chosen
     paint(canvas, pixels, shape, done);
     pace[name] = (performance.now() - start) / part;
     done += part;
@@ -268,6 +272,11 @@ function buildEdits() {
     for (const id of ["clear", "pen"]) $(id).hidden = true;
     const chosen = buildUpload($("pad"), $("file"), (picture) => {
       if (view !== "yours" && !$("walk").inert) setView("yours");
+      $("result").width = $("result").width; // clears it, of the picture before
+      if (edit) {
+        edit = null; // as is the edit
+        refresh();
+      }
       fit($("pad"), 1, shape);
       paint($("pad"), pictured(picture, shape, model.known.fit), shape);
       $("status").textContent = "";
@@ -348,6 +357,7 @@ async function record() {
     console.error(error);
   }
   for (const each of controls) each.inert = false;
+  $("record").focus(); // what is inert loses it
 }
 
 // Start

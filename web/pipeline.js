@@ -67,10 +67,11 @@ class Pipeline {
 
   /** The estimate of x_0 (Salimans and Ho 2022, appendix D), with guidance (Ho and Salimans 2022, equation 6). */
   async denoise(x_t, t, conditions, guidance) {
-    let output = await this.predict(x_t, t, conditions);
-    if (guidance !== 1) {
-      const free = await this.predict(x_t, t, { y: conditions.y.map(() => NaN) });
-      output = output.map((value, i) => free[i] + guidance * (value - free[i]));
+    const free = { y: conditions.y.map(() => NaN) };
+    let output = await this.predict(x_t, t, guidance === 0 ? free : conditions);
+    if (guidance !== 0 && guidance !== 1) {
+      const unconditional = await this.predict(x_t, t, free);
+      output = output.map((value, i) => unconditional[i] + guidance * (value - unconditional[i]));
     }
     const [alpha, sigma] = this.alphaSigma(t);
     const { prediction } = this.known.diffusion;

@@ -29,6 +29,8 @@ if __name__ == "__main__":
     folder, port = vars(parser.parse_args()).values()
     if not (folder / "index.html").is_file():
         parser.error(f"{folder} holds no page: make one with python -m publish.export")
+    if (folder / "package.json").is_file() and not (folder / "node_modules" / "onnxruntime-web").is_dir():
+        parser.error("the page needs ONNX Runtime: run npm ci --prefix web")
     handler = functools.partial(Handler, directory=folder)
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)

@@ -13,7 +13,7 @@ from common.data.measures import MEASURES
 from common.data.pictures import Preprocessing
 from common.data.prepared import HELD_OUT, mapped, prepare
 from common.data.spec import MNIST, Spec, measured
-from common.data.strokes import measure
+from common.data.strokes import measure_strokes
 from common.errors import Missing, UserError, escaped
 from common.files import DATA, ROOT, catch_damage, read_json, write_tensors
 
@@ -113,7 +113,7 @@ class Dataset:
         table, count = load_values(self.train, names), len(self.spec.classes)
         units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
         measures = {name: measured(units[name], table[name], self.train.labels, count) for name in names}
-        if named and (empty := [name for name, measure in measures.items() if not measure]):
+        if named and (empty := [name for name, found in measures.items() if not found]):
             raise UserError(f"--measures {empty[0]}: no training image of {self.place} has a value of it: leave it out")
         return replace(self, spec=replace(self.spec, measures={name: m for name, m in measures.items() if m}))
 
@@ -224,7 +224,8 @@ def load_table(split):
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):  # one process measures, the others wait
                 if not path.is_file():
-                    found = measure(replace(split, limit=None).images, f"measuring {split.spec.name}, {split.name}")
+                    images = replace(split, limit=None).images
+                    found = measure_strokes(images, f"measuring {split.spec.name}, {split.name}")
                     write_tensors(path, {name: x.astype(np.float16) for name, x in found.items()})
         except OSError as error:
             reason = f"the measures of {split.spec.name} cannot be saved in {TABLES} ({error.strerror})"

@@ -192,7 +192,7 @@ class Writer:
     sizes: set = field(default_factory=set)  # (width, height) of each
     stops_at_colour: bool = False
     brightness: list = field(default_factory=list)  # the mean of each, 0..255
-    brightest: int = 0  # pixel value of all pictures
+    brightest: int = 0  # the largest pixel value of all
     unreadable: list = field(default_factory=list)
 
     def write(self, folder, name, part, indices, preprocessing, stored_in):

@@ -46,12 +46,12 @@ def measure_piece(images):
     return {"thickness": thickness, "slant": slant, "width": width}
 
 
-def measure(images, description="measuring"):
+def measure_strokes(images, description="measuring"):
     """The measures of images (N, 1, H, W) uint8, {name: (N,) float64}; NaN for a picture without strokes."""
     from joblib import Parallel, delayed  # its processes do not run the main program again, as multiprocessing's do
 
     pieces = [images[i : i + PIECE] for i in range(0, len(images), PIECE)]
-    measured = Parallel(cores(), return_as="generator")(map(delayed(measure_piece), pieces))
+    work = Parallel(cores(), return_as="generator")(map(delayed(measure_piece), pieces))
     bar = {"total": len(pieces), "desc": description, "unit_scale": PIECE, "unit": "img", "dynamic_ncols": True}
-    measured = list(tqdm(measured, **bar))
-    return {name: np.concatenate([piece[name] for piece in measured]) for name in measured[0]}
+    found = list(tqdm(work, **bar))
+    return {name: np.concatenate([piece[name] for piece in found]) for name in found[0]}

@@ -14,7 +14,7 @@ from common.diffusion.space import from_uint8
 def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
     """Resample the pixels where `kept`, bool (1, H, W), is False, over timesteps that may rise again (RePaint).
 
-    Every estimate of x_0 gets the known pixels where `kept` is True (Wang et al. 2023, DDNM, equation 10, with the mask
+    Every estimate of x_0 gets the known pixels where `kept` is True (Wang et al. 2023, DDNM, equation 13, with the mask
     as A); a latent estimate is decoded for this and then encoded again."""
     known = model.device.tensor(from_uint8(images))
     mask = model.device.tensor(np.broadcast_to(kept, images.shape).astype(np.float32))

@@ -66,7 +66,7 @@ class Model:
         denoiser = self.diffusion.denoiser(self.network, self.device.tensor(y), sampler.guidance)
         denoise = lambda x_t, t: change(denoiser(x_t, t))
         eta = {"eta": sampler.eta} if sampler.name == "ddim" else {}
-        eps = draw_noise()  # x_T; also drawn if x_t is given, whose noise it was, so that no step uses it again
+        eps = draw_noise()  # drawn even if x_t is given: x_t was made with it, so no later step may use it
         x_t = eps if x_t is None else x_t
         timesteps = timesteps or sampler_timesteps(self.timesteps, sampler)
         yield x_t

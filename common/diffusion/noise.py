@@ -37,12 +37,11 @@ class StepNoise:
     def drop(self, y, probability, complete=0.0):
         """Condition dropout for classifier-free guidance: y (images, 1 + measures) with dropped entries NaN.
 
-        The class is dropped with this probability. A fraction of the images, complete, keeps all measures; half of the
-        others drop all, and the rest each with a probability drawn per image, uniform in [0, 1]."""
-        classes, shares, each = (
-            self.generator.random((self.batch_size, n))[self.part] for n in (1, 1, y.shape[1] - 1)
-        )
-        rates = 2 * (shares - complete) / (1 - complete)  # of dropping a measure, per image
+        probability: of dropping the class. complete: the fraction of images that keep all measures. Half of the others
+        lose all; the rest lose each measure at a rate drawn per image, uniform in [0, 1]."""
+        random = lambda columns: self.generator.random((self.batch_size, columns))[self.part]
+        classes, shares, each = random(1), random(1), random(y.shape[1] - 1)
+        rates = 2 * (shares - complete) / (1 - complete)
         return np.where(np.hstack([classes < probability, each < rates]), np.float32(np.nan), y)
 
 

@@ -14,7 +14,7 @@ def sample_ddpm(denoise, x_t, alphas_cumprod, timesteps, noise):
     """Ancestral sampling (Ho et al. 2020, algorithm 2) from q(x_s | x_t, x_0), equations 6 and 7; s > t adds noise."""
     for t, s in pairwise(timesteps):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
-        if s > t:  # back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 9)
+        if s > t:  # back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 10)
             x_t = math.sqrt(abar_s / abar_t) * x_t + math.sqrt(1 - abar_s / abar_t) * noise()
             yield x_t
             continue

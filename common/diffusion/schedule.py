@@ -10,7 +10,7 @@ from common.options.networks import DiffusionConfig, SamplerConfig
 
 def betas(config: DiffusionConfig):
     """beta_t of the forward process, (timesteps,) float64 in (0, 1)."""
-    if config.schedule == "linear":  # Ho et al. 2020, section 4; larger steps if they are fewer, to end in noise too
+    if config.schedule == "linear":  # Ho et al. 2020, section 4; fewer than 1000 steps are larger, to end in noise
         return np.minimum(1000 / config.timesteps * np.linspace(1e-4, 0.02, config.timesteps), 0.999)
     t = np.arange(config.timesteps + 1) / config.timesteps
     if config.schedule == "flow":  # (1 - t) x_0 + t eps (Lipman et al. 2023), scaled to a variance of 1
@@ -53,7 +53,8 @@ def resampled(timesteps, times):
 
 
 def lognormal_timesteps(normal, alphas_cumprod, mean, std):
-    """Time steps with log(sigma_t / alpha_t) closest above mean + std * normal: normal (N,) -> (N,) int64."""
+    """The first time steps at which log(sigma_t / alpha_t) reaches mean + std * normal, else the last: normal (N,) ->
+    (N,) int64."""
     levels = 0.5 * np.log(1 / alphas_cumprod[:-1] - 1)  # log(sigma_t / alpha_t), rising with t
     return np.searchsorted(levels, mean + std * normal).clip(0, len(levels) - 1)
 
@@ -62,7 +63,7 @@ def learning_rate(options, step, done):
     """The learning rate: linear warm-up over at most a tenth of training, the peak, then a cosine to 0. done: the
     fraction of training that is over, in [0, 1]."""
     warmup = min(1.0, max((step + 1) / (options.warmup + 1), 10 * done))
-    decayed = (min(done, 1.0) - options.hold) / (1 - options.hold)
+    decayed = (done - options.hold) / (1 - options.hold)
     return options.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * max(decayed, 0.0)))
 
 

@@ -36,11 +36,12 @@ class Pixels:
 
 
 class Latents:
-    """x_0 is the VAE's posterior mean, normalised by mean and std over the training set, tensors (1, C, 1, 1)."""
+    """x_0 is the VAE's posterior mean, normalised by mean and std over the training set, tensors (1, C, 1, 1); by
+    default it is not."""
 
     clip = False
 
-    def __init__(self, vae, mean, std):
+    def __init__(self, vae, mean=0.0, std=1.0):
         self.vae, self.mean, self.std, self.shape = vae, mean, std, vae.latent_shape
 
     def encode(self, images):
@@ -75,7 +76,8 @@ class Latents:
 
 def latents(vae, mean, std, device):
     """The Latents of a VAE with the statistics mean and std, arrays (C,)."""
-    return Latents(vae, *(device.tensor(array.reshape(1, -1, 1, 1)) for array in (mean, std)))
+    tensor = lambda array: device.tensor(array.reshape(1, -1, 1, 1))
+    return Latents(vae, tensor(mean), tensor(std))
 
 
 def image_batches(images, device, training):
@@ -90,15 +92,20 @@ def fit_latents(vae, images, device, training):
     return space, space.batches(images, device, training, means)
 
 
-def posterior_means(vae, images, device, batch_size=500):
+def posterior_means(vae, images, device):
     """The VAE's posterior means of images (N, C, H, W) uint8, in float32: (N, *latent_shape)."""
+    def encode(indices):
+        return device.array(vae.encode(device.tensor(from_uint8(images[indices]))).mean)
+
     with device.inference(exact=True):
-        encode = lambda indices: device.array(vae.encode(device.tensor(from_uint8(images[indices]))).mean)
-        return in_batches(encode, len(images), batch_size, "encoding")
+        return in_batches(encode, len(images), 500, "encoding")
 
 
 def reconstruct(space, images, device, batch_size=500):
     """Encode and decode images (N, C, H, W) uint8, to float32: the best that a model in this space could sample."""
+    def there_and_back(indices):
+        x = device.tensor(from_uint8(images[indices]))
+        return device.array(space.decode(space.encode(x)))
+
     with device.inference():
-        there_and_back = lambda x: device.array(space.decode(space.encode(device.tensor(from_uint8(x)))))
-        return in_batches(lambda indices: there_and_back(images[indices]), len(images), batch_size, "reconstructing")
+        return in_batches(there_and_back, len(images), batch_size, "reconstructing")

@@ -47,7 +47,7 @@ def run(main, options, description=None):
 
 
 def parse(kind, **settings):
-    """The options on the command line. For a value too many one line; tyro explains other mistakes, and exits."""
+    """The options on the command line. A surplus value is a UserError; tyro explains other mistakes, and exits."""
     options, others = tyro.cli(kind, return_unknown_args=True, **settings)
     if others and not others[0].startswith("-"):
         cure = "write each value after its option, as in --epochs 3; a path with spaces needs quotes"

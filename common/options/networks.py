@@ -61,7 +61,7 @@ class SamplerConfig:
     shift: Shift = 3.0
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Time of the last call: 1 is as with even steps, below 1 keeps texture."""
+    """Time of the last network call, relative to even steps: below 1 keeps fine texture."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
     eta: Fraction = 0.0
@@ -108,7 +108,7 @@ class UNetConfig:
         levels, named = len(self.channel_mults), self.attention_levels or ()
         if not all(0 <= level < levels for level in named):
             raise ValueError(f"attention_levels: the levels are 0 to {levels - 1}")
-        attended = (*named, levels - 1)  # the middle blocks attend too
+        attended = (*named, levels - 1)  # the first middle block attends too
         if any(self.base_channels * self.channel_mults[level] % self.head_dim for level in attended):
             raise ValueError("head_dim: it must divide the channels of every level with attention")
         check_parameters(self, 2 * self.blocks)

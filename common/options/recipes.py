@@ -136,7 +136,7 @@ class TrainDiffusion:
     training: Flat[Training] = Training()
     where: Flat[Where] = Where()
     measures: tuple[str, ...] | None = None
-    """Measures to condition on (None: columns of measures.csv; for MNIST, those of strokes)."""
+    """Measures to condition on (None: columns of measures.csv; for MNIST thickness, slant, width)."""
     label_dropout: Fraction = 0.15
     """Probability of dropping the class in training, for classifier-free guidance."""
     diffusion: DiffusionConfig = DiffusionConfig()

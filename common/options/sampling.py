@@ -58,7 +58,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last call: 1 is as with even steps, below 1 keeps texture."""
+    """Time of the last network call, relative to even steps: below 1 keeps fine texture."""
     guidance: Finite | None = None
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance, more is more typical of the class."""
     eta: Fraction | None = None
@@ -115,7 +115,7 @@ class SampleVAE:
     drawing: Flat[Drawing] = Drawing()
     where: Flat[Where] = Where()
     num: Count = 100
-    """Reconstructions, and as many samples."""
+    """Number of reconstructions, and of samples."""
     data: Path | None = None
     """The model's data set, if moved."""
 
@@ -132,7 +132,7 @@ class Sample:
     num: Count = 100
     """Images to sample."""
     process_rows: Count = 8
-    """Samples whose denoising is shown."""
+    """Number of samples whose denoising process.png shows."""
     gif: bool = False
     """Also write the denoising as an animation."""
     sweep: bool = True
@@ -156,7 +156,7 @@ class Score:
     real: Literal["test", "train"] = "test"
     """Set that the real images are from: held-out test images, or training images."""
     labels: Literal["train", "even", "test"] = "train"
-    """Classes as in training, each in turn (even), or test images' classes and measures, scored too (test)."""
+    """Classes as frequent as in training, each in turn, or test images' own, with measures, then scored."""
     fid: bool = True
     """Also compute FID, if pytorch-fid's weights can be had, in minutes on a CPU."""
     inception_weights: FilePath | None = None

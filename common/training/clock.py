@@ -31,7 +31,7 @@ class Clock:
 
     @property
     def done(self):
-        """The fraction of training that is over, by epochs or minutes; 1 or more at the end."""
+        """The fraction of training that is over, by epochs or minutes: 0 to 1."""
         steps = self.step / self.total if self.total else 0
         return min(1.0, max(steps, self.seconds / (60 * self.minutes) if self.minutes else 0))
 

@@ -43,7 +43,7 @@ class Log:
         new = self.columns is None or not self.metrics.exists()  # somebody may have moved it
         self.columns = self.columns or list(row)
         with os_errors_about(self.metrics), open(self.metrics, "w" if new else "a", newline="") as file:
-            writer = csv.DictWriter(file, self.columns, "nan", "ignore", lineterminator="\n")
+            writer = csv.DictWriter(file, self.columns, restval="nan", extrasaction="ignore", lineterminator="\n")
             if new:
                 writer.writeheader()
             writer.writerow(row)
@@ -88,6 +88,6 @@ def drop_rows(metrics, step, loss=None):
 def is_row(row, step):
     """Whether these cells are numbers, of a step before this one."""
     try:
-        return bool([float(cell) for cell in row]) and int(row[0]) < step
+        return len([float(cell) for cell in row]) > 0 and int(row[0]) < step
     except ValueError:
         return False

@@ -30,7 +30,8 @@ class Run:
         if options.training.mirror and "slant" in spec.measures:
             raise UserError("--mirror reverses the slant, which the model is conditioned on: leave out --mirror")
         if options.training.augments and spec.measures and device.is_main_process:
-            print(f"warning: mirrored or shifted images keep their original {', '.join(spec.measures)}")
+            names = ", ".join(spec.measures)
+            print(f"warning: mirrored or shifted images keep their original {names}", file=sys.stderr)
         self.options, self.spec, self.device = options, spec, device
         self.folder = options.training.out or run_folder(device.tree, options.kind)
         self.checkpoint = self.folder / CHECKPOINT
@@ -56,7 +57,7 @@ class Run:
         """The checkpoint to continue from; UserError if its run had other data, or other options, MAY_CHANGE aside."""
         checkpoint = load_checkpoint(self.checkpoint)
         check_kind(checkpoint, self.options, self.folder)
-        before, now = (each(options) for options in (checkpoint.options, self.options))
+        before, now = (flattened(options) for options in (checkpoint.options, self.options))
         if before.pop("teacher_digest", None) != now.pop("teacher_digest", None):
             raise UserError(f"{self.checkpoint} was distilled from another teacher: give that one, or change --out")
         changed = differing(before, now)
@@ -79,12 +80,13 @@ class Run:
         if getattr(options, "freeze_encoder", False) and initial.spec.shape[1:] != spec.shape[1:]:
             raise UserError(f"{path} was trained at another size: add --size {initial.spec.shape[1]}")
         network = "vae" if options.kind == "vae" else "unet"
-        found, wanted = ({network: asdict(getattr(each, network))} for each in (initial.options, options))
+        found = {network: asdict(getattr(initial.options, network))}
+        wanted = {network: asdict(getattr(options, network))}
         if sizes := " ".join(differing(found, wanted)):
             cure = "choose a --teacher of that size" if hasattr(options, "teacher") else f"add {sizes}"
             raise UserError(f"{path} has another size than this model ({sizes}): {cure}, or leave out --init-from")
-        channels = lambda spec: f"{spec.shape[0]} channels"
-        conditions = lambda spec: f"{len(spec.classes)} classes and {len(spec.measures)} measures"
+        channels = lambda of: f"{of.shape[0]} channels"
+        conditions = lambda of: f"{len(of.classes)} classes and {len(of.measures)} measures"
         compared = {"vae": [channels], "ddpm": [channels, conditions], "ldm": [conditions]}
         for facts in compared[undistilled(options.kind)]:
             if facts(initial.spec) != facts(spec):
@@ -158,7 +160,7 @@ def differing(before, now, prefix=""):
     return found
 
 
-def each(options):
+def flattened(options):
     """All options as {name: value}, those of Flat groups among them."""
     found = to_jsonable_python(options)
     return found.pop("training") | found.pop("where") | found.pop("preprocessing", {}) | found

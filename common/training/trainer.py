@@ -17,20 +17,21 @@ class Trainer:
 
     def __init__(self, run, space, players):
         self.run, self.space, self.device = run, space, run.device
-        self.modules, self.optimizers, initial = {}, {}, run.resumed or run.initial_checkpoint()
+        self.modules, self.optimizers = {}, {}
+        initial = run.resumed or run.initial_checkpoint()
         self.device.seed(run.options.training.seed)
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
                 if initial:
                     initial.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
-                if initial and not run.resumed and run.device.is_main_process:
-                    self.note_differences(initial)
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
         if run.resumed:
             self.restore(run.resumed)
+        elif initial and run.device.is_main_process:
+            self.note_differences(initial)
 
     def note_differences(self, initial):
         """Print what differs, apart from weights, in the checkpoint that this training begins with."""

@@ -36,8 +36,8 @@ class UNetBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """x_t (B, channels, H, W), t (B,) integers, context (B, L, context_dim) -> (B, channels, H, W). H and W are
-    multiples of patch_size * 2 ** (levels - 1)."""
+    """features(): x_t (B, channels, H, W), t (B,) integers, context (B, L, context_dim) -> a list of feature maps, last
+    the output (B, channels, H, W). H and W are multiples of patch_size * 2 ** (levels - 1)."""
 
     def __init__(self, config: UNetConfig, channels):
         super().__init__()
@@ -99,7 +99,7 @@ class UNet(nn.Module):
 
 class Measures(nn.Module):
     """A token per measure: a learned name vector + an embedding of the value, or a learned null vector if the value is
-    NaN. values (B, A) -> (B, A, context_dim)."""
+    NaN. values (B, measures) -> (B, measures, context_dim)."""
 
     def __init__(self, count, context_dim):
         super().__init__()
@@ -110,7 +110,7 @@ class Measures(nn.Module):
         missing = jt.isnan(values)
         values = jt.where(missing, jt.zeros_like(values), values)
         # values are O(1), time steps up to 1000: without the 10 all sinusoids but the fastest would hardly vary
-        tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))  # (B, A, context_dim)
+        tokens = self.name.weight + self.value(sinusoids(10 * values, self.name.weight.shape[1]))
         return jt.where(missing.unsqueeze(-1), self.null.weight, tokens)
 
 

@@ -91,14 +91,14 @@ class VAE(nn.Module):
 
 def squared_errors(decoded, x):
     """Mean squared errors (B,) of decoded images against x (B, C, H, W): of pixels, and of differences of neighbouring
-    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3). Where x is black or white, values
-    beyond black or white are no error, since a picture clips them."""
+    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3). Where x is black (white),
+    decoding it blacker (whiter) is no error: pictures are clipped."""
     error = decoded - x
     beyond = ((x <= -1) & (error < 0)) | ((x >= 1) & (error > 0))
     error = jt.where(beyond, jt.zeros_like(error), error)
     down, right = error[:, :, 1:] - error[:, :, :-1], error[:, :, :, 1:] - error[:, :, :, :-1]
-    pixels, *edges = ((part**2).mean(dims=[1, 2, 3]) for part in (error, down, right))
-    return pixels, sum(edges)
+    mean_square = lambda part: (part**2).mean(dims=[1, 2, 3])
+    return mean_square(error), mean_square(down) + mean_square(right)
 
 
 def vae_losses(vae, x, eps):

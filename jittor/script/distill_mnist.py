@@ -27,14 +27,16 @@ def main(options):
     copied = {"diffusion": teacher.recipe.diffusion, "unet": teacher.recipe.unet, "teacher_digest": digest(path)}
     options = replace(options, **copied, training=options.training.fitted(space.shape))
     train = data_of(teacher.checkpoint, options.training.data).train.first(options.training.limit)
-    spec, run = train.spec, Run(options, train.spec, device)
-    x_0_of, conditions = space.batches(train.images, device, options.training), train.conditions
+    spec = train.spec
+    run = Run(options, spec, device)
+    x_0_of = space.batches(train.images, device, options.training)
+    conditions = train.conditions
     build = lambda: teacher.checkpoint.fill(pipeline.build_unet(options.unet, space, spec), "model.", device)
     players = {"model": (build, GENERATOR), "discriminator": (lambda: Discriminator(options.unet), DISCRIMINATOR)}
     trainer = Trainer(run, space, players)
 
     def losses(modules, batch, done):
-        y = device.tensor(batch.noise.drop(conditions[batch.indices], 0, COMPLETE))
+        y = device.tensor(batch.noise.drop(conditions[batch.indices], probability=0, complete=COMPLETE))
         adversarial = done >= options.consistency
         return distillation_losses(teacher, modules, x_0_of(batch), y, batch.noise, adversarial)
 

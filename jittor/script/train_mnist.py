@@ -22,7 +22,8 @@ def main(options):
     train = data.train.first(options.training.limit)
     run = Run(options, data.spec, device)
     space, x_0_of = pipeline.open_space(run, train.images)
-    diffusion, conditions = GaussianDiffusion(options.diffusion, space.clip), train.conditions
+    diffusion = GaussianDiffusion(options.diffusion, space.clip)
+    conditions = train.conditions
     trainer = Trainer(run, space, {"model": (lambda: pipeline.build_unet(options.unet, space, data.spec), Muon)})
 
     def losses(modules, batch, done):

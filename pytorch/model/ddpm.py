@@ -14,7 +14,7 @@ from common.options.networks import DiffusionConfig
 
 class GaussianDiffusion:
     """The forward process q, the loss, and conversions between x_0, eps and v. Time steps t are numpy integers in
-    0..timesteps - 1, or -1, the clean image. clip: estimates of x_0 are clipped to [-1, 1]."""
+    0..timesteps - 1, or -1, the clean image. clip: whether estimates of x_0 are clipped to [-1, 1]."""
 
     def __init__(self, config: DiffusionConfig, clip):
         self.config, self.clip = config, clip
@@ -22,9 +22,9 @@ class GaussianDiffusion:
 
     def alpha_sigma(self, t, like):
         """alpha_t and sigma_t as tensors (1 or B, 1, 1, 1); t is one integer or (B,)."""
-        alpha = np.sqrt(self.alphas_cumprod[t]).reshape(-1, 1, 1, 1)
-        sigma = np.sqrt(1 - self.alphas_cumprod[t]).reshape(-1, 1, 1, 1)
-        return (torch.tensor(a, dtype=like.dtype, device=like.device) for a in (alpha, sigma))
+        alpha_bar = self.alphas_cumprod[t].reshape(-1, 1, 1, 1)
+        tensor = lambda array: torch.tensor(array, dtype=like.dtype, device=like.device)
+        return tensor(np.sqrt(alpha_bar)), tensor(np.sqrt(1 - alpha_bar))
 
     def q_sample(self, x_0, t, eps):
         """x_t = alpha_t x_0 + sigma_t eps (DDPM, equation 4). x_0, eps (B, C, H, W); t one integer or (B,)."""
@@ -54,11 +54,11 @@ class GaussianDiffusion:
         null = torch.full_like(y, math.nan)
 
         def denoise(x_t, t):
-            time = torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device)
+            t_batch = torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device)
             if guidance in (0, 1):
-                output = unet(x_t, time, y if guidance else null).float()
+                output = unet(x_t, t_batch, y if guidance else null).float()
             else:
-                both = unet(torch.cat([x_t, x_t]), torch.cat([time, time]), torch.cat([y, null])).float()
+                both = unet(torch.cat([x_t, x_t]), torch.cat([t_batch, t_batch]), torch.cat([y, null])).float()
                 conditional, unconditional = both.chunk(2)
                 output = unconditional + guidance * (conditional - unconditional)
             return self.predict_x_0(output, x_t, t)

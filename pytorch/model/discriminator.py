@@ -46,12 +46,13 @@ def adversarial_losses(discriminator, features, real, fake, noise):
     features(x_0): input of the discriminator; noise (n, C, H, W): for the gradient penalty on the first n images. The
     losses are relativistic (R3GAN, equation 2); finite differences replace the penalties R1 and R2 (APT, equation 5).
     """
+    n = len(noise)
     with torch.no_grad():
-        noisy = [x_0[: len(noise)] + PENALTY_STD * noise for x_0 in (real, fake)]
-        constant = [features(x_0) for x_0 in (real, *noisy)]
+        real_features, noisy_real = features(real), features(real[:n] + PENALTY_STD * noise)
+        noisy_fake = features(fake[:n] + PENALTY_STD * noise)
     fake_features = features(fake)
-    real_logits, *noisy_logits = (discriminator(x) for x in constant)
-    fake_logits = discriminator([x.detach() for x in fake_features])
-    penalty = sum(((a[: len(b)] - b) ** 2).mean() for a, b in zip((real_logits, fake_logits), noisy_logits))
+    real_logits, fake_logits = discriminator(real_features), discriminator([x.detach() for x in fake_features])
+    r1 = ((real_logits[:n] - discriminator(noisy_real)) ** 2).mean()
+    r2 = ((fake_logits[:n] - discriminator(noisy_fake)) ** 2).mean()
     generator = softplus(real_logits.detach() - discriminator(fake_features)).mean()
-    return generator, softplus(fake_logits - real_logits).mean() + PENALTY_WEIGHT * penalty
+    return generator, softplus(fake_logits - real_logits).mean() + PENALTY_WEIGHT * (r1 + r2)

@@ -19,9 +19,12 @@ def main(options):
     device = Device(options.where)
     data, shape = pipeline.open_data(options, device)
     options = options.fitted(shape)
-    images, held_out = data.train.first(options.training.limit).images, data.test.first(100).images
-    space, latent_shape = Pixels(shape), options.vae.latent_shape(shape)
-    run, x_of = Run(options, data.spec, device), space.batches(images, device, options.training)
+    images = data.train.first(options.training.limit).images
+    held_out = data.test.first(100).images
+    space = Pixels(shape)
+    latent_shape = options.vae.latent_shape(shape)
+    run = Run(options, data.spec, device)
+    x_of = space.batches(images, device, options.training)
 
     def build():
         vae = VAE(options.vae, shape)
@@ -37,7 +40,7 @@ def main(options):
         return {"model": sum(options.weights[name] * part for name, part in parts.items())}, parts
 
     def preview(vae):
-        return pairs(held_out, reconstruct(Latents(vae, 0.0, 1.0), held_out, device), columns=10)
+        return pairs(held_out, reconstruct(Latents(vae), held_out, device), columns=10)
 
     trainer.fit(losses, len(images), preview)
 
