@@ -55,7 +55,7 @@ def plain(few, tmp_path_factory):
     """The page of a small latent model without measures that saw a few steps."""
     folder = tmp_path_factory.mktemp("plain")
     short = "--measures", "--epochs", 3, "--batch-size", 64, "--warmup", 1, "--device", "cpu"
-    vae = "train_mnist_vae.py", "--data", few, "--out", folder / "vae", "--vae.base-channels", 8, *short[2:]
+    vae = "train_mnist_vae.py", "--data", few, "--out", folder / "vae", "--vae.base-channels", 8, *short[1:]
     ldm = "train_mnist_ldm.py", "--vae-checkpoint", folder / "vae", "--out", folder / "ldm", *SMALL, *short
     result = run_scripts("pytorch", vae, ldm)
     assert result.returncode == 0, result.stderr
@@ -398,9 +398,10 @@ def test_settings_change_the_pictures(page):
     after(page, lambda: page.goto(page.url_of))
     assert page.evaluate("crossOriginIsolated")  # by the headers of serve.py: threads
     found = [pictures(page, "pictures")]
+    page.click("summary")
     for change in (lambda: move(page, "#calls", 4), lambda: move(page, "#calls", 5), lambda: move(page, "#guidance", 3),
                    lambda: page.click("#another")):  # fmt: skip
-        after(page, lambda change=change: page.evaluate("document.querySelector('details').open = true") or change())
+        after(page, change)
         found.append(pictures(page, "pictures"))
     assert len({shown.tobytes() for shown in found}) == 5
     page.set_viewport_size({"width": 360, "height": 700})

@@ -1,5 +1,5 @@
 """Training runs: options out of range, losses and gradients that are not finite, minutes, what metrics.csv says, which
-data and which VAE a run goes on with; and every script's --help."""
+data and which VAE a run goes on with, the weights after some steps."""
 import os
 import shlex
 import shutil

@@ -1,4 +1,4 @@
-"""The scripts as a user runs them: real digits, processes of their own, the files they leave."""
+"""The scripts as a user runs them: real digits, processes of their own, the files they leave; their --help."""
 import csv
 import json
 import os
