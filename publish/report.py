@@ -35,6 +35,7 @@ SHORT = ("model, network calls", "framework", "seconds for 10,000", "MNIST-FD / 
 HEADER = ("model", "framework", "sampler, calls", "seconds", "FID", "MNIST-FD / floor", "precision", "recall", "on")
 NOTES = """\
 Seconds: sampling 10,000 images, without writing them; the fastest run with the same network calls, and on what.
+`in fp32`: the images that were scored were sampled in that precision; the time is of the run in the last column.
 MNIST-FD / floor: Frechet distance of classifiers' features to the 10,000 test images, over that of 10,000 training
 images; for several seeds the median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
 FID is not measured where Inception's weights could not be downloaded.
@@ -99,7 +100,8 @@ def summary(results):
 
 
 def gather(folders):
-    """Copy the results below these folders to asset/results/, a file per setting for all its seeds."""
+    """Copy the results below these folders to asset/results/, a file per setting for all its seeds; those there are
+    renamed after their weights if these are not shipped any more."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
     for path in list((ASSET / "results").glob("*.json")):  # of weights that are not shipped any more

@@ -77,11 +77,15 @@ def training_of(checkpoint):
     """A checkpoint's recipe and how long its training took, for the JSON file beside shipped weights. If it began with
     weights of its kind that have such a file, epochs and hours count theirs too."""
     recipe, progress = to_jsonable_python(portable(checkpoint.options)), checkpoint.progress
-    first = ROOT / (recipe["training"]["init_from"] or "")
-    known = first.stem == checkpoint.options.kind and first.with_suffix(".json").is_file()
-    before = read_json(first.with_suffix(".json")) if known else {"epochs": 0.0, "hours": 0.0}
+    start, before = checkpoint.options.training.init_from, {"epochs": 0.0, "hours": 0.0}
+    about = (ROOT / start).with_suffix(".json") if start else None
+    if about and about.stem == checkpoint.options.kind and about.is_file():
+        known = read_json(about)
+        again = "before" in known and known["recipe"] == recipe  # this run, which is shipped again
+        before = known["before"] if again else {name: known[name] for name in before}
     epochs, hours = progress.epoch + before["epochs"], progress.seconds / 3600 + before["hours"]
-    return {"recipe": recipe, "epochs": epochs, "hours": hours, "date": date.today().isoformat()}
+    today = date.today().isoformat()
+    return {"recipe": recipe, "epochs": epochs, "hours": hours, "before": before, "date": today}
 
 
 def with_decoder(vae, path):

@@ -8,8 +8,8 @@ MOMENTUM, EPS = 0.95, 1e-8
 
 def orthogonalize(x):
     """Replace the singular values of x (n, m), very small ones aside, by about 0.7 to 1.2: five Newton-Schulz steps
-    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The bracketed factors are small
-    and square: to multiply these first, and X once at the end, takes 0.4 of the arithmetic for 3x3 convolutions."""
+    X <- (a I + b X X^T + c (X X^T)^2) X (Jordan et al. 2024, Muon). The bracketed factors are small and square: to
+    multiply these first, and X once at the end, takes 0.4 of the arithmetic for 3x3 convolutions."""
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (x.norm() + 1e-7)

@@ -14,6 +14,7 @@ from common.files import catch_damage
 from common.images import from_uint8
 
 SIZE = 32  # side of the networks' input in pixels
+torch.backends.cudnn.allow_tf32 = False  # as in pytorch/device.py: whichever program scores, by the same numbers
 
 
 class Residual(nn.Sequential):

@@ -211,8 +211,9 @@ def score(model, options):
         print(f"{spent['drawn']} images in {spent['seconds']:.1f} s, {spent['images_per_second']:.0f} images/s", end="")
         print(f" (without warm-up, {spent['warm_up_seconds']:.1f} s, and PNGs, {spent['png_seconds']:.1f} s)")
         write_json(times, spent)
-    elif times.is_file():  # only scored again
-        spent = read_json(times, "delete it")
+    elif kept := [path for path in (times, folder / "result.json") if path.is_file()]:  # only scored again
+        before = read_json(kept[0], "delete it")
+        spent = {name: before[name] for name in (*spent, "images_per_second") if name in before}
     write_images(folder / "real", range(len(picks)), split.images[picks])
     folders = folder / "fake", folder / "real"
     for path, count in zip(folders, (options.num, len(picks))):

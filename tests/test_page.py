@@ -68,8 +68,8 @@ def birds_site(birds, clone):
     blocks = [text for text in (ROOT / "README.md").read_text().split("```") if all(word in text for word in THREE)]
     (code,) = blocks
     code = code.removeprefix("bash").replace("my-pictures", f"{birds} --size 64 --vae.base-channels 16")
-    code = code.replace("--minutes 3", "--minutes 0.02")
-    code = code.replace("--minutes 10", f"--minutes 0.02 {' '.join(map(str, SMALL))}")
+    code = code.replace("--minutes 3", "--epochs 20")
+    code = code.replace("--minutes 10", f"--epochs 20 {' '.join(map(str, SMALL))}")
     (clone / "web" / "node_modules").symlink_to(WEB / "node_modules")
     path = f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"
     command = ["bash", "-euo", "pipefail", "-c", code]

@@ -53,7 +53,7 @@ export function buildUpload(canvas, input, show, fail) {
     const found = await createImageBitmap(file).catch(() => null);
     if (file !== last) return;
     if (!found) {
-      input.value = ""; // it names no picture that is shown
+      if (input.files[0] === file) input.value = ""; // it names no picture that is shown
       return fail();
     }
     picture = found;

@@ -116,13 +116,13 @@ const pace = { draw: PART / FEW }; // milliseconds per picture, in each view
 /** Show drawn(indices) -> pixels for a grid of `count` pictures, part by part; stops if the controls change. */
 async function inParts(canvas, count, drawn) {
   const { shape } = pipeline.known;
-  const name = view;
+  const [name, work] = [view, edit];
   fit(canvas, count, shape);
   for (let done = 0; done < count; ) {
     const part = Math.min(count - done, Math.max(1, Math.round(PART / (pace[name] ?? PART))));
     const start = performance.now();
     const pixels = await drawn(first(part).map((i) => done + i));
-    if (name === "yours" && !edit) return; // another picture was chosen
+    if (edit !== work) return; // another picture was chosen, or another edit begun
     paint(canvas, pixels, shape, done);
     pace[name] = (performance.now() - start) / part;
     done += part;
@@ -357,7 +357,7 @@ async function record() {
     console.error(error);
   }
   for (const each of controls) each.inert = false;
-  $("record").focus(); // what is inert loses it
+  if (document.activeElement === document.body) $("record").focus(); // what is inert loses it
 }
 
 // Start

@@ -28,9 +28,8 @@ class Preprocessing:
 
 def value_range(low, high):
     """The value range of pixels that lie between low and high: the first of RANGES that contains them up to rounding,
-    else (low, high) itself, as for pictures divided by their standard deviation. If some are
-    fractions, -128 to 127 is not considered, nor a range beyond 0 or 1 of which they do not reach half (of 0 to 255:
-    16)."""
+    else (low, high) itself, as for pictures divided by their standard deviation. If some are fractions, -128 to 127 is
+    not considered, nor a range beyond 0 or 1 of which they do not reach half (of 0 to 255: 16)."""
 
     def likely(a, b):
         return a > -128 and (a == 0 or low < a / 2) and (b <= 1 or high > (16 if b == 255 else b / 2))

@@ -156,7 +156,7 @@ class Score:
     real: Literal["test", "train"] = "test"
     """Set that the real images are from: held-out test images, or training images."""
     labels: Literal["train", "even", "test"] = "train"
-    """Classes as frequent as in training, each in turn, or test images' own, with measures, then scored."""
+    """Classes: as frequent as in training (train), in turn (even), test images' and their measures, scored (test)."""
     fid: bool = True
     """Also compute FID, if pytorch-fid's weights can be had, in minutes on a CPU."""
     inception_weights: FilePath | None = None
