@@ -27,7 +27,8 @@ def open_grey(path, cure="choose another picture", paper="white"):
 
 
 def read_picture(path, spec):
-    """Read a picture, uint8 of the Spec's shape, preprocessed as its data's pictures were."""
+    """Read a picture, uint8 of the Spec's shape, preprocessed as its data's pictures were, but more than 8 bits by the
+    picture's own range."""
     if spec.digest == MNIST:
         return np.repeat(read_digit(path, spec.shape), spec.shape[0], axis=0)
     with catch_damage(path, "choose another picture"):

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import struct
 import zlib
 from pathlib import Path
 from zipfile import BadZipFile
@@ -20,9 +21,9 @@ from common.errors import UserError, reason
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "data" / "MNIST" / "raw"
 CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
-DAMAGE = (  # raised in reading a file with unexpected content; SyntaxError: by Pillow
-    OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, csv.Error, zlib.error, SafetensorError,
-    DecompressionBombError, RecursionError, BadZipFile,
+DAMAGE = (  # raised in reading a file with unexpected content; SyntaxError and struct.error: by Pillow
+    OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, csv.Error, zlib.error, struct.error,
+    SafetensorError, DecompressionBombError, RecursionError, BadZipFile,
 )  # fmt: skip
 
 
@@ -55,8 +56,10 @@ def write_atomically(path, data: bytes, durable=True):
         return
     with contextlib.suppress(OSError):  # some file systems cannot flush a folder
         folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def remove_left(folder):

@@ -105,8 +105,7 @@ def compute(source, shape, dtype, inputs, **data):
 
 
 class Convolution(jt.Function):
-    """x (N, C, H, W), weight (O, C, k, k), bias (O,) -> (N, O, H', W'). last: x (N, H, W, C) -> (N, H', W', O). H and W
-    are multiples of the stride."""
+    """x (N, C, H, W), weight (O, C, k, k), bias (O,) -> (N, O, H', W'). last: x (N, H, W, C) -> (N, H', W', O)."""
 
     def execute(self, x, weight, bias, stride, padding, last):
         batch, *sides, channels = x.shape if last else (x.shape[0], *x.shape[2:], x.shape[1])

@@ -181,7 +181,8 @@ def import_quietly():
         import jittor_utils
 
         if os.environ.get("use_mkl", "1") == "1":
-            lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
+            with jittor_utils.lock.lock_scope():  # of several processes, one at a time
+                lay_out_onednn(Path(jittor_utils.home()) / ".cache" / "jittor")
         if not any(Path(jittor_utils.cache_path).rglob("jittor_core*.so")):
             print("Jittor compiles itself for this machine, once; it takes some minutes.", file=sys.stderr, flush=True)
         try:

@@ -161,6 +161,8 @@ def test_first_line_refused(tmp_path, text, said):
      f"line 2: '{'9' * 80}' matches no picture, or several: write numbers from 0 to 4"),
     ("0,1,inf\n", "line 2, column angle: 'inf' is not a finite number: leave unknown values empty"),
     ("0,-1e39,1\n", "line 2, column age: '-1e39' is not a finite number: leave unknown values empty"),
+    ("0,1_0,1\n", "line 2, column age: '1_0' is not a finite number: leave unknown values empty"),
+    ("0,3e38,1\n", "line 2, column age: '3e38' is not a finite number: leave unknown values empty"),
     ("0,old,1\n", "line 2, column age: 'old' is not a finite number: leave unknown values empty"),
     ('0,"4,5",1\n', "line 2, column age: '4,5' is not a finite number: leave unknown values empty"),
 ])  # fmt: skip

@@ -19,7 +19,7 @@ HEADER = re.compile(r"(.*?)\s*(?:\((.*)\))?")
 NAME = re.compile(r"(?!\d*\.?\d+$)\w[\w.-]*")  # for `--ask age=40`; a number would be data, not a name
 RESERVED = "label", "digit"  # names of the class option
 NOT_GIVEN = "", "na"
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max) / 4  # differences are finite too
 
 
 def columns_of(place):
@@ -104,7 +104,7 @@ def numbers_by_name(names):
 def value_of(cell, where, column):
     """A cell as a finite float32 number, NaN if it is empty or "na"; UserError for anything else."""
     with suppress(ValueError):
-        value = np.nan if cell.lower() in NOT_GIVEN else float(cell)
+        value = np.nan if cell.lower() in NOT_GIVEN else float(cell.replace("_", "?"))  # Python skips these
         if not abs(value) > LARGEST:
             return value
     raise UserError(f"{where}, column {column}: {cell[:80]!r} is not a finite number: leave unknown values empty")

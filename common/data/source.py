@@ -70,6 +70,7 @@ def open_zip(path):
         name = member.filename.replace("\\", "/")
         member.filename = normpath(name) + "/" * name.endswith("/")
     archive.NameToInfo = {member.filename: member for member in archive.filelist}
+    archive.filelist = [*archive.NameToInfo.values()]  # of a name stored twice, the last
     return archive
 
 
@@ -104,7 +105,7 @@ def as_pictures(array, where):
         array = array.transpose(0, 2, 3, 1)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
-    if array.dtype.kind not in "buif" or array.ndim < 3 or array.shape[3:] not in ((), (3,)) or not len(array):
+    if array.dtype.kind not in "buif" or array.ndim < 3 or array.shape[3:] not in ((), (3,)) or not array.size:
         raise UserError(f"{where} has {array.dtype} of shape {array.shape}, not pictures: save (N, height, width[, 3])")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"{where} has pixels that are not finite: replace them")

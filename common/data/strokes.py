@@ -3,8 +3,6 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from common.machine import cores
-
 SCALE = 4  # enlargement of a picture before it is thresholded into stroke and background
 PIECE = 100  # pictures measured per call
 
@@ -51,7 +49,7 @@ def measure_strokes(images, description="measuring"):
     from joblib import Parallel, delayed  # its processes do not run the main program again, as multiprocessing's do
 
     pieces = [images[i : i + PIECE] for i in range(0, len(images), PIECE)]
-    work = Parallel(cores(), return_as="generator")(map(delayed(measure_piece), pieces))
+    work = Parallel(-1, return_as="generator")(map(delayed(measure_piece), pieces))
     bar = {"total": len(pieces), "desc": description, "unit_scale": PIECE, "unit": "img", "dynamic_ncols": True}
     found = list(tqdm(work, **bar))
     return {name: np.concatenate([piece[name] for piece in found]) for name in found[0]}
