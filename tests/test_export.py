@@ -25,10 +25,15 @@ KINDS = {"ldm": "unet", "ldm-distilled": "distilled"}
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """By tree, the page's files: PyTorch's as they are in the repository, Jittor's made now."""
-    made = tmp_path_factory.mktemp("model")
-    export.export_model(made, *(shipped_weights(ROOT / "jittor", kind) for kind in KINDS))
-    return {"pytorch": export.WEB / "model" / "mnist", "jittor": made}
+    """By tree and kind, a page's files and the network's name there: PyTorch's as they are in the repository, Jittor's
+    made now, a page for each, since its two models have latents of their own."""
+    made = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
+    for kind, folder in made.items():
+        export.export_model(folder, shipped_weights(ROOT / "jittor", kind))
+    return {
+        "pytorch": {kind: (export.WEB / "model" / "mnist", name) for kind, name in KINDS.items()},
+        "jittor": {kind: (folder, "unet") for kind, folder in made.items()},
+    }
 
 
 def test_models_that_do_not_belong_together(tmp_path):
@@ -71,9 +76,9 @@ def test_nothing_of_a_model_before_is_left(untrained, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def networks(folders, tmp_path_factory):
-    """A function (tree, network) -> its session."""
-    return functools.cache(lambda tree, name: unpacked(folders[tree], name, tmp_path_factory.mktemp(name)))
+def session(tmp_path_factory):
+    """A function (folder, network) -> its session."""
+    return functools.cache(lambda folder, name: unpacked(folder, name, tmp_path_factory.mktemp(name)))
 
 
 def unpacked(folder, name, place):
@@ -88,7 +93,7 @@ def unpacked(folder, name, place):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_networks(tree, networks, kind):
+def test_networks(tree, folders, session, kind):
     model = tree.pipeline.load_model(shipped_weights(tree.cpu.tree, kind), kind, FP32)
     random, labels = np.random.default_rng(0), np.array([3, 7, 1 if "distilled" in kind else np.nan, 0, 9])
     tensor, network, space = tree.cpu.tensor, model.network, model.space
@@ -104,15 +109,16 @@ def test_networks(tree, networks, kind):
         "x_t": z, "t": np.array([t]), "y": y, "to": to, "share": np.array([share], np.float32),
     }  # fmt: skip
     at = lambda t: network(tensor(z), tensor(np.full(5, t)), tensor(y))
+    folder, name = folders[tree.name][kind]
     cases = [
-        *((KINDS[kind], unet(t, 0), lambda t=t: at(t)) for t in (0, 500, 999)),
-        (KINDS[kind], unet(900, 0.3), lambda: between(900, 0.3)),
+        *((name, unet(t, 0), lambda t=t: at(t)) for t in (0, 500, 999)),
+        (name, unet(900, 0.3), lambda: between(900, 0.3)),
         ("encoder", {"x": images}, lambda: space.encode(tensor(images))),
         ("decoder", {"x": z}, lambda: space.decode(tensor(z))),
     ]
-    for name, inputs, compute in cases:
-        (found,) = networks(tree.name, name).run(None, inputs)
-        np.testing.assert_allclose(found, tree.cpu.array(compute()), atol=1e-4, rtol=0, err_msg=name)
+    for each, inputs, compute in cases:
+        (found,) = session(folder, each).run(None, inputs)
+        np.testing.assert_allclose(found, tree.cpu.array(compute()), atol=1e-4, rtol=0, err_msg=each)
 
 
 def test_nothing_enters_that_computes_something_else(folders):
@@ -121,7 +127,8 @@ def test_nothing_enters_that_computes_something_else(folders):
     noise, of which other programs' optimizers make two draws one: it comes from outside."""
     others = {"Log", "Resize", "ReduceMax", "ArgMax", "Attention"}
     noise = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
-    for path in (path for folder in folders.values() for path in folder.glob("*.onnx")):
+    places = [folder for pages in folders.values() for folder, _ in pages.values()]
+    for path in (path for folder in places for path in folder.glob("*.onnx")):
         graph = onnx.load(path, load_external_data=False).graph
         assert not {node.op_type for node in graph.node} & (others | noise), path
         makers = {output: node.op_type for node in graph.node for output in node.output}
@@ -132,7 +139,7 @@ def test_nothing_enters_that_computes_something_else(folders):
 
 
 def test_nothing_of_this_machine_is_told(folders):
-    for folder in folders.values():
+    for folder, _ in [page for pages in folders.values() for page in pages.values()]:
         known = json.loads((folder / "model.json").read_text())
         assert "source" not in known and str(ROOT) not in (folder / "model.json").read_text()
         files = [*folder.glob("*.onnx"), *folder.glob("*.f16")]
