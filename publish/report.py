@@ -100,11 +100,10 @@ def summary(results):
 
 
 def gather(folders):
-    """Copy the results below these folders to asset/results/, a file per setting for all its seeds; those there are
-    renamed after their weights if these are not shipped any more."""
+    """Copy the results below these folders to asset/results/, a file per setting for all its seeds."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
-    for path in list((ASSET / "results").glob("*.json")):  # of weights that are not shipped any more
+    for path in list((ASSET / "results").glob("*.json")):  # renamed if its weights are not shipped any more
         path.rename(path.with_name(f"{file_stem(described(read_json(path)))}.json"))
     found = {}
     for path in sorted(path for folder in folders for path in Path(folder).rglob("*.json")):

@@ -387,7 +387,7 @@ def test_edits_of_pixels_and_of_latents_lie_apart(tree, untrained, tmp_path, mon
 def test_one_held_out_picture_is_too_few_to_score(monkeypatch):
     test = SimpleNamespace(images=MNIST.test.images[:1], labels=MNIST.test.labels[:1])
     monkeypatch.setattr("scoring.edits.data_of", lambda *_: SimpleNamespace(test=test, place="mine"))
-    with pytest.raises(UserError, match="mine has only one held-out picture, and scoring morphs needs two"):
+    with pytest.raises(UserError, match="mine has one held-out picture, and scoring morphs needs two: add pictures"):
         score_edits(SimpleNamespace(checkpoint=None), Score())
 
 

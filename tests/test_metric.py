@@ -129,7 +129,7 @@ def test_rescaling():
 @pytest.mark.parametrize("name", NAMES)
 def test_rescaled_features_have_no_correlation(name):
     """The map that is shipped was fitted to the training digits: of these, what remains is sampling."""
-    covariance = np.cov(classify(name, MNIST.train.sample(5000), MNIST)[0], rowvar=False)
+    covariance = np.cov(classify(name, MNIST.train.sample(10_000), MNIST)[0], rowvar=False)
     spread = np.sqrt(np.diag(covariance))
     correlation = covariance / np.outer(spread, spread) - np.eye(len(spread))
     assert np.abs(correlation).max() < 0.1 and spread.max() / spread.min() < 10
