@@ -28,7 +28,7 @@ from common.edit import (
     read_picture,
     repainted,
     write_edit,
-)  # fmt: skip
+)
 from common.errors import UserError
 from common.files import shipped_weights
 from common.images import from_uint8, to_uint8
