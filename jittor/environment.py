@@ -32,9 +32,8 @@ KERNEL = """#define JIT 1
 #include "ops/op_register.h"
 #include "var.h"
 """
-COMPILE = """#!/bin/sh
-# Jittor has asm_tuner.py compile each kernel to assembly, change it where the kernel says @begin, and assemble it. Few
-# kernels say so; the others are compiled at once, which takes a quarter to half less.
+COMPILE = """# Jittor has asm_tuner.py compile each kernel to assembly, change it where the kernel says @begin,
+# and assemble it. Few kernels say so; the others are compiled at once, which takes a quarter to half less.
 if [ "${{1##*/}}" = asm_tuner.py ] && ! grep -q @begin "$3"; then
   compiler="${{2#--cc_path=}}"
   shift 2
@@ -130,10 +129,9 @@ def compile_at_once(jittor):
     script, header, parsed = cache / "compile.sh", cache / "headers.h", cache / "headers.h.gch"  # as g++ looks for it
     core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
     commands = COMPILE.format(flags.python_path)
-    if not os.access(script, os.X_OK) or script.read_text() != commands:
+    if not script.is_file() or script.read_text() != commands:
         write_atomically(script, commands.encode(), durable=False)
-        script.chmod(0o755)
-    flags.python_path = str(script)
+    flags.python_path = f"sh {script}"
     if not parsed.is_file() or parsed.stat().st_mtime < core:
         write_atomically(header, KERNEL.encode(), durable=False)
         compiled = cache / f"{os.getpid()}.gch"  # another process may do the same

@@ -1,4 +1,5 @@
-"""Scripts for maintainers, which make weights, pictures and tables of the repository; here, names and formats."""
+"""Scripts that make a page of any model (export), check a metric (trust, beside), and make this repository's weights,
+pictures and tables again; here, names and formats."""
 import numpy as np
 
 MODELS = {

@@ -1,8 +1,8 @@
 """Ship a finished run's weights with the repository: python -m publish.ship pytorch/runs/ldm
 
 Writes weights/KIND.safetensors in the run's tree, the averaged weights in half precision; beside it KIND.json, the
-recipe and the training time, and KIND.csv, the losses in 500 rows. With --decoder, the decoder of a VAE trained by
-train_mnist_vae.py --freeze-encoder replaces that of the tree's latent models instead."""
+recipe and the training time, and KIND.csv, the losses in 500 rows. With --into, latent models get the decoder of a VAE
+trained by train_mnist_vae.py --freeze-encoder instead."""
 from dataclasses import field, replace
 from datetime import date
 from pathlib import Path
@@ -52,8 +52,8 @@ class Ship:
     """Run folders, inside a tree's runs/."""
     hardware: str = field(default_factory=cpu_name)
     """Hardware that they were trained on, if not this machine."""
-    decoder: bool = False
-    """Give a VAE's decoder to the latent models in weights/, instead of shipping the VAE."""
+    into: tuple[Path, ...] = ()
+    """Latent models, run folders or checkpoint files, that get the run's decoder; the run itself is not shipped."""
 
 
 def portable(options):
@@ -90,28 +90,27 @@ def training_of(checkpoint):
 
 def with_decoder(vae, path):
     """A latent model's checkpoint with the decoder of a VAE's checkpoint instead; UserError if the encoders differ."""
-    latent = load_checkpoint(path)
-    new = half_precision({n.replace("model.", "vae.", 1): a for n, a in vae.tensors.items() if n.startswith("model.")})
-    if any(not np.array_equal(a, latent.tensors.get(n)) for n, a in new.items() if n.startswith("vae.encoder.")):
+    latent = load_checkpoint(path, "ldm")
+    own = {n: a for n, a in latent.tensors.items() if n.startswith("vae.")}
+    new = {n: vae.tensors.get(n.replace("vae.", "model.", 1), a[:0]).astype(a.dtype) for n, a in own.items()}
+    if any(not np.array_equal(new[n], a) for n, a in own.items() if n.startswith("vae.encoder.")):
         cure = f"train a decoder for it by train_mnist_vae.py --freeze-encoder --init-from {path}"
         raise UserError(f"{path} has another encoder than {vae.path}: {cure}")
     if latent.spec.shape != vae.spec.shape:
         sizes = " and ".join("x".join(map(str, each.spec.shape[1:])) for each in (vae, latent))
         raise UserError(f"{vae.path} and {path} were trained on pictures of {sizes}: add --size to the training")
-    return replace(latent, tensors=latent.tensors | new, options=portable(latent.options))
+    return replace(latent, tensors=latent.tensors | new)
 
 
-def give_decoder(vae, tree):
-    """Replace the decoder of a tree's latent models by that of a VAE's checkpoint; UserError if it fits none."""
-    paths = [path for kind in ("ldm", "ldm-distilled") if (path := shipped_weights(tree, kind)).is_file()]
-    if not paths:
-        raise UserError(f"{tree / 'weights'} holds no latent model: ship one first, `python -m publish.ship RUN`")
-    for path, latent in [(path, with_decoder(vae, path)) for path in paths]:  # all of them, before one is written
-        about = read_json(path.with_suffix(".json"))
-        save_checkpoint(path, latent)
-        about |= {"recipe": to_jsonable_python(latent.options), "decoder": training_of(vae)}
-        write_json(path.with_suffix(".json"), about)
-        print(f"{path}: has the decoder of {vae.path.parent}")
+def give_decoder(vae, paths):
+    """Replace the decoder of the latent models at these paths by that of a VAE's checkpoint; UserError if it does not
+    fit all of them."""
+    for latent in [with_decoder(vae, path) for path in paths]:  # all of them, before one is written
+        save_checkpoint(latent.path, latent)
+        about = latent.path.with_suffix(".json")
+        if about.is_file():  # shipped
+            write_json(about, read_json(about) | {"decoder": training_of(vae)})
+        print(f"{latent.path}: has the decoder of {vae.path.parent}")
 
 
 def main(options: Ship):
@@ -119,17 +118,16 @@ def main(options: Ship):
         if folder.resolve().parent.name != "runs" or not folder.is_dir():
             raise UserError(f"{folder} is not a folder in a tree's runs/: only such runs can be shipped")
         checkpoint = load_checkpoint(folder)
-        if options.decoder and checkpoint.options.kind != "vae":
+        if options.into and checkpoint.options.kind != "vae":
             held = f"{folder} holds a {checkpoint.options.kind} model"
-            raise UserError(f"{held}: with --decoder give a run of train_mnist_vae.py")
+            raise UserError(f"{held}: with --into give a run of train_mnist_vae.py")
         if part_done(checkpoint.options, checkpoint.progress) < 1:
             stopped = f"{folder} stopped at epoch {checkpoint.progress.epoch:.1f}"
             raise UserError(f"{stopped}: finish it with --resume first")
-        tree = folder.resolve().parents[1]
-        if options.decoder:
-            give_decoder(checkpoint, tree)
+        if options.into:
+            give_decoder(checkpoint, options.into)
             continue
-        path = shipped_weights(tree, checkpoint.options.kind)
+        path = shipped_weights(folder.resolve().parents[1], checkpoint.options.kind)
         path.parent.mkdir(exist_ok=True)
         thin(folder / "metrics.csv", path.with_suffix(".csv"))
         drawn = {name: array for name, array in checkpoint.tensors.items() if not name.startswith("train.")}

@@ -1,4 +1,4 @@
-"""A check of the offline metric: its values for real images that are damaged in known ways.
+"""A check of the offline metric: its values for real images with known corruptions.
 
     python -m publish.trust     # takes minutes; writes asset/metric.md, or with --data X asset/metric-X.md"""
 import sys
@@ -125,13 +125,13 @@ def damaged_sets(data, count, exclude, vae):
 
 @options_class
 class Trust:
-    """Measure how the offline metric reacts to known damages, and write a table."""
+    """Measure how the offline metric reacts to known corruptions, and write a table."""
 
     data: Path | None = None
     """Data set (None: MNIST)."""
     preprocessing: Flat[Preprocessing] = Preprocessing()
     part: Literal["test", "train"] = "test"
-    """Part that damaged images are compared with; the test part of small data sets is too small."""
+    """Part that corrupted images are compared with; the test part of small data sets is too small."""
     drawn: list[Path] = field(default_factory=list)
     """Output folders of scoring scripts whose fake/ images are measured too, in a table of their own."""
     vae: Path | None = None

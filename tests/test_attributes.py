@@ -85,7 +85,7 @@ def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
     found, spec = open_dataset(few).measured(MEASURES).test.values, open_dataset(few).spec
     for name, values in MNIST.test.values.items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = tmp_path / "measures" / f"{spec.digest}-{open_dataset(few).kept.name}-test.safetensors"
+    kept = tmp_path / "measures" / f"{spec.digest}-{open_dataset(few).prepared.name}-test.safetensors"
     before = kept.stat().st_mtime_ns
     assert set(open_dataset(few).measured(MEASURES).test.values) == set(MEASURES)
     assert kept.stat().st_mtime_ns == before

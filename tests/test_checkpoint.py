@@ -17,7 +17,7 @@ from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
 from common.errors import UserError
-from common.files import shipped_weights, write_tensors
+from common.files import CHECKPOINT, shipped_weights, write_tensors
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, TrainDDPM, Training, TrainLDM, TrainVAE
 from common.training.clock import Progress
@@ -201,18 +201,16 @@ def test_shipped_weights_know_their_data(path):
 
 def test_a_new_decoder_for_the_same_latents(tmp_path):
     """It replaces that of a latent model and nothing else; a VAE with another encoder is refused."""
-    with pytest.raises(UserError, match="weights holds no latent model: ship one first"):
-        give_decoder(None, tmp_path)
-    (tmp_path / "weights").mkdir()
-    path, student = (shipped_weights(tmp_path, kind) for kind in ("ldm", "ldm-distilled"))
+    path, student = tmp_path / "ldm.safetensors", tmp_path / "student" / CHECKPOINT
     for copy in (path, student):
+        copy.parent.mkdir(exist_ok=True)
         shutil.copy(shipped_weights(ROOT / "pytorch", "ldm"), copy)
-        shutil.copy(shipped_weights(ROOT / "pytorch", "ldm").with_suffix(".json"), copy.with_suffix(".json"))
+    shutil.copy(shipped_weights(ROOT / "pytorch", "ldm").with_suffix(".json"), path.with_suffix(".json"))
     before = load_checkpoint(path)
     own = {n.replace("vae.", "model.", 1): a for n, a in before.tensors.items() if n.startswith("vae.")}
     moved = {n: a + np.float32(0.5) if "decoder" in n else a for n, a in own.items()}
     vae = Checkpoint(TrainVAE(), before.spec, moved, Progress(epoch=3, seconds=36), path=tmp_path / "vae")
-    give_decoder(vae, tmp_path)
+    give_decoder(vae, (path, student.parent))
     assert student.read_bytes() == path.read_bytes()
     after = load_checkpoint(path)
     assert before.tensors.keys() == after.tensors.keys() and before.options == after.options
@@ -226,11 +224,11 @@ def test_a_new_decoder_for_the_same_latents(tmp_path):
     other = {f"vae.{n.removeprefix('model.')}": a + np.float32(0.5) for n, a in own.items()}
     save_checkpoint(student, replace(before, tensors=before.tensors | other))  # the last that is looked at
     kept = path.read_bytes()
-    with pytest.raises(UserError, match=r"distilled\.safetensors has another encoder than .*--init-from .*distilled"):
-        give_decoder(replace(vae, tensors=own), tmp_path)
+    with pytest.raises(UserError, match=r"student has another encoder than .*--init-from .*student"):
+        give_decoder(replace(vae, tensors=own), (path, student.parent))
     large = replace(vae, spec=replace(vae.spec, shape=(1, 64, 64)))
     with pytest.raises(UserError, match=r"vae and .*ldm\.safetensors were trained on pictures of 64x64 and 32x32"):
-        give_decoder(large, tmp_path)
+        give_decoder(large, (path,))
     assert path.read_bytes() == kept
 
 

@@ -331,7 +331,7 @@ def test_held_out_pictures():
 
 def test_a_kept_data_set_is_opened_without_its_files(birds, few):
     """By another process, as long as these are what they were: their contents are not read again."""
-    kept = [open_dataset(place).kept for place in (birds, few)]
+    kept = [open_dataset(place).prepared for place in (birds, few)]
     code = f"""
 import sys
 opened = []
@@ -341,7 +341,7 @@ from common.data.dataset import open_dataset
 for place in {[str(birds), str(few)]}:
     data = open_dataset(place)
     assert len(data.train.images) == len(data.train.labels) and len(data.test.images)
-    print(data.kept)
+    print(data.prepared)
 print([path for path in opened if path.startswith(({str(birds)!r}, {str(few)!r}))])
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -359,7 +359,7 @@ def test_what_a_kept_data_set_is_known_by(birds, few, tmp_path):
         read_dataset.cache_clear()
         found.append(open_dataset(copy, form))
     assert found[0].spec.digest == before.spec.digest != found[1].spec.digest == found[2].spec.digest
-    assert len({data.kept for data in (before, *found)}) == 4
+    assert len({data.prepared for data in (before, *found)}) == 4
     assert found[1].spec.classes == ("duck", "eagle", "night heron")
     where = np.argsort(found[1].train.rows(".order"))
     np.testing.assert_array_equal(*found[1].train.images[where[:2]])

@@ -461,6 +461,7 @@ def test_emnist_in_tables(tmp_path):
     ([-1, *[0] * 64], "a.csv has the label -1: labels must be 0 or more"),
     ([1.5, *[0] * 64], "a.csv has labels that are missing or not whole: give each picture a whole number"),
     (["", *[0] * 64], "a.csv lacks the label of picture 7: add it"),
+    (["a" * 64, *[0] * 64], "a.csv has a label of 64 characters or more: shorten it"),
 ])  # fmt: skip
 def test_errors_of_rows(tmp_path, row, expected):
     assert error(write(tmp_path / "a.csv", ["label", *HEADER], *labelled(), row), table) == expected

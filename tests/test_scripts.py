@@ -247,8 +247,8 @@ def test_shipping(trained, tmp_path):
     for other in (tmp_path / "own", runs / "ldm" / "checkpoint.safetensors"):
         with pytest.raises(UserError, match="is not a folder in a tree's runs/"):
             ship.main(ship.Ship(runs=(other,)))
-    with pytest.raises(UserError, match="holds a ldm model: with --decoder give a run of train_mnist_vae"):
-        ship.main(ship.Ship(runs=(runs / "ldm",), decoder=True))
+    with pytest.raises(UserError, match="holds a ldm model: with --into give a run of train_mnist_vae"):
+        ship.main(ship.Ship(runs=(runs / "ldm",), into=(half,)))
     spent = json.loads((weights / "ldm.json").read_text())
     begun = load_checkpoint(runs / "ldm")
     begun.options = replace(begun.options, training=replace(begun.options.training, init_from=half))

@@ -11,7 +11,7 @@ async function* sampleDDPM(denoise, x_t, abar, timesteps, noise) {
     const [t, s] = [timesteps[i - 1], timesteps[i]];
     const [abar_t, abar_s] = [abar.at(t), abar.at(s)];
     if (s > t) {
-      // back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 9)
+      // back towards the noise (Lugmayr et al. 2022, RePaint, algorithm 1, line 10)
       x_t = mix(Math.sqrt(abar_s / abar_t), x_t, Math.sqrt(1 - abar_s / abar_t), noise());
       yield [x_t, null];
       continue;

@@ -27,7 +27,7 @@ class Split:
     """The training or test part of a data set, read lazily; limit: how many of its first images to use."""
 
     place: Path
-    kept: Path
+    prepared: Path
     """Folder of the prepared data set."""
     train: bool
     spec: Spec
@@ -44,13 +44,13 @@ class Split:
     @cached_property
     def images(self):
         """(N, C, H, W) uint8, resized to the Spec's shape, memory-mapped."""
-        with catch_damage(self.kept, f"delete {self.kept}, and it will be made again"):
-            return mapped(self.kept / f"{self.name}.bin", (len(self.rows("")), *self.spec.shape))[: self.limit]
+        with catch_damage(self.prepared, f"delete {self.prepared}, and it will be made again"):
+            return mapped(self.prepared / f"{self.name}.bin", (len(self.rows("")), *self.spec.shape))[: self.limit]
 
     def rows(self, what):
         """(N,) int64 for all images: labels (""), or positions in the data set as it is stored (".order")."""
-        with catch_damage(self.kept, f"delete {self.kept}, and it will be made again"):
-            return load_file(self.kept / "labels.safetensors")[self.name + what]
+        with catch_damage(self.prepared, f"delete {self.prepared}, and it will be made again"):
+            return load_file(self.prepared / "labels.safetensors")[self.name + what]
 
     @cached_property
     def labels(self):
@@ -85,16 +85,16 @@ class Dataset:
     """A prepared data set and its Spec."""
 
     place: Path
-    kept: Path
+    prepared: Path
     spec: Spec
 
     @cached_property
     def train(self):
-        return Split(self.place, self.kept, True, self.spec)
+        return Split(self.place, self.prepared, True, self.spec)
 
     @cached_property
     def test(self):
-        return Split(self.place, self.kept, False, self.spec)
+        return Split(self.place, self.prepared, False, self.spec)
 
     def measured(self, names=None):
         """A copy whose Spec has these measures: columns of measures.csv, or MEASURES, which are computed in minutes if
@@ -107,7 +107,7 @@ class Dataset:
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
             known = ", ".join([*columns, *MEASURES])
             raise UserError(f"--measures {unknown[0]}: {self.place} has {known}: choose from these")
-        light = read_json(self.kept / "about.json", f"delete {self.kept}")["light"]
+        light = read_json(self.prepared / "about.json", f"delete {self.prepared}")["light"]
         if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or light >= 128):
             raise UserError(f"{self.place} is not grey with light strokes on dark: leave out {', '.join(MEASURES)}")
         table, count = load_values(self.train, names), len(self.spec.classes)
@@ -119,7 +119,7 @@ class Dataset:
 
     def __str__(self):
         """What was found in it, in one line."""
-        about, spec = read_json(self.kept / "about.json"), self.spec
+        about, spec = read_json(self.prepared / "about.json"), self.spec
         train, test = about["counts"]
         sizes = ["x".join(map(str, size)) for size in about["sizes"]]
         shape = "cropped to the centre" if spec.preprocessing.fit == "crop" else "padded with a margin"
@@ -149,10 +149,10 @@ def open_dataset(place=None, preprocessing=None):
 
 @cache
 def read_dataset(place, preprocessing):
-    kept = prepare(place, preprocessing)
-    about, size = read_json(kept / "about.json", f"delete {kept}"), preprocessing.size
+    folder, size = prepare(place, preprocessing), preprocessing.size
+    about = read_json(folder / "about.json", f"delete {folder}")
     source = None if place == DATA else place
-    return Dataset(place, kept, Spec(
+    return Dataset(place, folder, Spec(
         name="mnist" if source is None else place.stem.lower(), shape=(about["channels"], size, size),
         classes=class_names(place, about), digest=about["digest"], source=source, preprocessing=preprocessing,
     ))  # fmt: skip
@@ -210,14 +210,14 @@ def load_values(split, names):
 
 def load_columns(split):
     """All columns of measures.csv for a part's images, {measure: (N,) float32}."""
-    stored = read_json(split.kept / "stored.json", f"delete {split.kept}, and it will be made again")
+    stored = read_json(split.prepared / "stored.json", f"delete {split.prepared}, and it will be made again")
     return read_columns(split.place, split.rows(".order"), stored["count"], stored["names"])
 
 
 def load_table(split):
     """The stroke measures of a part's images, {measure: (N,)}; computed and cached the first time."""
     usual = split.spec.digest == MNIST and split.spec.preprocessing == Preprocessing()
-    made = "" if usual else f"-{split.kept.name}"  # images of another size, for example, have other measures
+    made = "" if usual else f"-{split.prepared.name}"  # images of another size, for example, have other measures
     path = TABLES / f"{split.spec.digest}{made}-{split.name}.safetensors"
     if not path.is_file():
         try:

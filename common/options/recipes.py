@@ -40,7 +40,7 @@ class Training:
     shift_pixels: Annotated[int, Field(ge=0, le=16)] = 0
     """Shift training images at random by up to this many pixels."""
     epochs: Count | None = None
-    """Epochs to train (None: until --minutes end; without both, a fixed number of images)."""
+    """Epochs to train (None: until --minutes end; with neither, a fixed number of images)."""
     minutes: Positive | None = None
     """Minutes to train, unless --epochs end first; the learning rate is 0 by then."""
     batch_size: Count | None = None

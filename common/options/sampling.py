@@ -52,17 +52,17 @@ class SamplerOptions:
     """The sampler; None is the setting in the model's checkpoint."""
 
     sampler: SamplerName | None = None
-    """Ancestral sampling (ddpm), DDIM, DPM-Solver++(2M), or multistep consistency sampling, for distilled models."""
+    """Ancestral (ddpm), DDIM, DPM-Solver++(2M), or, for distilled models, consistency (None: the model's own)."""
     steps: Count | None = None
-    """Network calls per image."""
+    """Network calls per image (None: the model's own)."""
     shift: Shift | None = None
-    """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
+    """Above 1 puts more of the steps at high noise levels, below 1 at low ones (None: the model's own)."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last network call, relative to even steps: below 1 keeps fine texture."""
+    """Last network call's time, as a fraction of its usual time; below 1 keeps fine texture (None: the model's own)."""
     guidance: Finite | None = None
-    """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance, more is more typical of the class."""
+    """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None
-    """DDIM's eta: 0 adds no noise, 1 as much as ancestral sampling."""
+    """DDIM's eta: 0 adds no noise, 1 as much as ancestral sampling (None: the model's own)."""
 
     def over(self, own: SamplerConfig) -> SamplerConfig:
         """A model's own sampler, with those of these options that are not None; UserError for eta without DDIM."""
@@ -156,7 +156,7 @@ class Score:
     real: Literal["test", "train"] = "test"
     """Set that the real images are from: held-out test images, or training images."""
     labels: Literal["train", "even", "test"] = "train"
-    """Classes: as frequent as in training (train), in turn (even), test images' and their measures, scored (test)."""
+    """Classes: as frequent as in training (train), in turn (even), or test images', with their measures (test)."""
     fid: bool = True
     """Also compute FID, if pytorch-fid's weights can be had, in minutes on a CPU."""
     inception_weights: FilePath | None = None

@@ -19,6 +19,7 @@ from common.files import catch_damage
 NAMES_COUNT = False
 LEAST = 64  # pixels in a row: a table with fewer numbers describes pictures, but holds none
 LONGEST = 2**24  # characters of a row
+LABEL = 64  # characters of a label, which are cut off there
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan", re.IGNORECASE)
 KINDS = {"pixels": "pixels", "usage": "usage"} | dict.fromkeys([*LABELS, "class", "emotion"], "label")
 KINDS |= dict.fromkeys(["", "id", "index", "unnamed: 0"], "ignored")
@@ -102,6 +103,8 @@ def parts_of(table, notes):
     """[(pictures, labels or None, path)] of a table: one, or two if a column names the part. Appends to the notes."""
     cells = read_cells(table)
     pixels, labels = cells["pixels"], cells.get("label")
+    if labels is not None and np.char.str_len(labels).max() == LABEL:
+        raise UserError(f"{table.path} has a label of {LABEL} characters or more: shorten it")
     if table.guessed:
         column = -1 if not_labels(pixels[:, 0]) and not not_labels(pixels[:, -1]) else 0
         labels, pixels = pixels[:, column], np.delete(pixels, column, axis=1)
@@ -132,7 +135,7 @@ def read_cells(table):
     the row, if a cell is missing or not a number."""
     counts = [(kind, len([*run])) for kind, run in groupby(table.kinds)]
     for number in np.uint8, np.float32:
-        types = {"pixels": number, "label": "U64", "usage": "U16", "ignored": "U1"}
+        types = {"pixels": number, "label": f"U{LABEL}", "usage": "U16", "ignored": "U1"}
         form = [(f"{kind}{i}", types[kind], (count,)) for i, (kind, count) in enumerate(counts)]
         with catch_damage(table.path, "fetch it again"), open_text(table.path) as file, warnings.catch_warnings():
             warnings.simplefilter("error")  # else a number that does not fit is cut off with only a warning
