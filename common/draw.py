@@ -144,11 +144,7 @@ def write_reconstructions(vae, images, device, options):
             return device.array(space.decode(device.tensor(SampleNoise(options.drawing.seed, part, space.shape)())))
 
     drawn = in_batches(decoded_noise, options.num, batch_size, "decoding")
-    pictures = {
-        "reconstructions": pairs(images[: options.num], decoded[: options.num], columns=10),
-        "prior": grid(drawn, columns=10),
-    }
-    for name, picture in pictures.items():
-        save_png(folder / f"{name}.png", picture)
-        print(folder / f"{name}.png")
+    save_png(folder / "reconstructions.png", pairs(images[: options.num], decoded[: options.num], columns=10))
+    save_png(folder / "prior.png", grid(drawn, columns=10))
+    print(folder / "reconstructions.png", folder / "prior.png", sep="\n")
     return to_uint8(decoded)

@@ -39,7 +39,6 @@ def shipped_weights(tree, kind):
 
 def write_atomically(path, data: bytes, durable=True):
     """Write the whole file or nothing. durable: also if the machine crashes; this takes some milliseconds per file."""
-    path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with os_errors_about(path):
@@ -64,7 +63,7 @@ def write_atomically(path, data: bytes, durable=True):
 
 def remove_left(folder):
     """Remove the temporary files that killed processes left in a folder."""
-    for path in Path(folder).glob("*.tmp"):
+    for path in folder.glob("*.tmp"):
         process = path.stem.rpartition(".")[2]
         if process.isdecimal() and not psutil.pid_exists(int(process)):
             path.unlink(missing_ok=True)
@@ -84,7 +83,7 @@ def write_json(path, value):
 
 def digest(path):
     """The first 16 digits of a file's sha256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

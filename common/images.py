@@ -1,7 +1,6 @@
 """Conversion between the models' pixels, float32 in [-1, 1], and those of files, uint8 in 0..255."""
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -83,7 +82,7 @@ def read_images(folder, shape):
     colours although shape is grey; if all are grey although shape is in colour. If shape is grey, a PNG in colour may
     have grey pixels.
     """
-    folder, (channels, height, width) = Path(folder), shape
+    channels, height, width = shape
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder: check the path")
     files = sorted(folder.glob("*.png"))

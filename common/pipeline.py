@@ -96,9 +96,8 @@ class Pipeline:
         """(the space of a run's x_0; a function Batch -> x_0 for its images (N, C, H, W) uint8).
 
         A resumed run keeps its own VAE; UserError if --vae-checkpoint names another."""
-        device, options, classes = run.device, run.options, len(run.spec.classes)
+        device, options = run.device, run.options
         if options.pixels:
-            options.unet.check_data(run.spec.shape, classes)
             space = Pixels(run.spec.shape)
             return space, space.batches(images, device, options.training)
         named = options.vae_checkpoint
@@ -108,5 +107,5 @@ class Pipeline:
                 raise UserError(f"{run.checkpoint} has another VAE than {named}: leave out --vae-checkpoint")
         else:
             vae, _ = self.load_vae(named, device)
-        options.unet.check_data(vae.latent_shape, classes)
+        options.unet.check_data(vae.latent_shape, len(run.spec.classes))  # before all images are encoded
         return fit_latents(vae, images, device, options.training)

@@ -77,8 +77,7 @@ class Muon(jt.optim.Optimizer):
         jt.sync(ema.parameters())  # Jittor is lazy: unsynced, the graph grows with every step
 
     def average(self, averages, name, value, beta):
-        averages[name].update(beta * averages[name] + (1 - beta) * value)
-        return averages[name]
+        return averages[name].update(beta * averages[name] + (1 - beta) * value)
 
     def muon(self, name, grad):
         """Muon's update at rate 1: Nesterov momentum, orthogonalised."""

@@ -21,7 +21,7 @@ from common.files import ROOT, remove_left, write_atomically
 from common.options.command_line import run
 from common.options.fields import Finite, options_class
 from common.options.recipes import Where, undistilled
-from publish.graph import Function
+from publish.graph import to_files
 
 sys.path.insert(0, str(ROOT / "pytorch"))
 WEB = ROOT / "web"
@@ -60,7 +60,7 @@ def unet_function(model):
 
     x_t, y = np.zeros((3, *model.space.shape), np.float32), model.spec.conditions(np.zeros(3))
     inputs = {"x_t": x_t, "t": np.zeros(1, np.int64), "y": y, "to": y, "share": np.zeros(1, np.float32)}
-    return Function(compute, network, inputs, ("x_t", "y", "to"))
+    return compute, network, inputs, ("x_t", "y", "to")
 
 
 FILES = {f"{name}.{end}" for name in ("unet", "distilled", "encoder", "decoder") for end in ("onnx", "f16")}
@@ -74,11 +74,11 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
     functions = {name: unet_function(each) for name, each in networks.items()}
     if space.vae:
         z, images = (np.zeros((3, *shape), np.float32) for shape in (space.shape, spec.shape))
-        functions["encoder"] = Function(space.encode, space.vae, {"x": images}, ("x",))
-        functions["decoder"] = Function(space.decode, space.vae, {"x": z}, ("x",))
+        functions["encoder"] = space.encode, space.vae, {"x": images}, ("x",)
+        functions["decoder"] = space.decode, space.vae, {"x": z}, ("x",)
     files, sizes = {}, {}
     for name, function in functions.items():
-        files[f"{name}.onnx"], files[f"{name}.f16"], sizes[name] = function.to_files(name)
+        files[f"{name}.onnx"], files[f"{name}.f16"], sizes[name] = to_files(name, *function)
     measures = spec.measures.items()
     about = {
         "title": title or spec.name,
@@ -121,8 +121,8 @@ def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, 
     """Write the page's files for a model, and for one distilled from it, to a folder; returns the model's Spec.
     UserError if the two differ in data, diffusion process or VAE."""
     model, one = opened(checkpoint), distilled and opened(distilled)
-    if guidance is not None and not model.recipe.label_dropout:
-        raise UserError(f"{checkpoint} was trained without label dropout, which guidance needs: leave out --guidance")
+    if guidance is not None:
+        model.check_null_label("guidance needs: leave out --guidance")
     kinds = [m and m.recipe.kind != undistilled(m.recipe.kind) for m in (model, one)]
     if one and (kinds != [False, True] or not same_data(model, one)):
         raise UserError(f"{distilled} is not distilled from {checkpoint}: leave out --distilled, or give one that is")

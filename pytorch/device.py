@@ -62,9 +62,7 @@ class Device(Accelerator):
 
     def freeze(self, module):
         """Make a module ready for inference: no gradients, evaluation mode."""
-        for weight in module.parameters():
-            weight.requires_grad_(False)
-        return module.eval()
+        return module.requires_grad_(False).eval()
 
     def seed(self, seed):
         """Seed the initial weights of modules."""

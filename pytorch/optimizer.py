@@ -69,8 +69,7 @@ class Muon:
             average.lerp_(weight, 1 - decay)
 
     def average(self, averages, name, value, beta):
-        averages[name].lerp_(value, 1 - beta)
-        return averages[name]
+        return averages[name].lerp_(value, 1 - beta)
 
     def muon(self, name, grad):
         """Muon's update at rate 1: Nesterov momentum, orthogonalised."""

@@ -222,6 +222,8 @@ def test_group_norm_far_from_zero(jt, trees):
 
 def test_gradients_of_our_operations(jt, trees):
     """Ours and their gradients against Jittor's own, which are slow but right."""
+    from ops import normalize_groups  # on CUDA
+
     blocks, rng = trees["jittor"].blocks, np.random.default_rng(0)
     array = lambda *shape: rng.standard_normal(shape).astype(np.float32)
     x, g = array(3, 16, 4, 4), array(3, 16, 4, 4)
@@ -249,6 +251,7 @@ def test_gradients_of_our_operations(jt, trees):
     interpolate = lambda x: jt.nn.interpolate(x, scale_factor=2, mode="nearest")
     for compute, mine, upstream, *given in (
         (library, ours, g, x, weight, bias),
+        (library, lambda *inputs: normalize_groups(*inputs, 8, 1e-5), g, x, weight, bias),
         (lambda *inputs: jt.nn.silu(library(*inputs)), lambda *inputs: ours(*inputs, "silu"), g, x, weight, bias),
         (attention, lambda *inputs: blocks.attend(*inputs, 3), h, q, k, v),
         (attention, lambda *inputs: blocks.attend(*inputs, 3), h, *large),

@@ -621,7 +621,7 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
             const pipeline = (await openModels(folder))[network];
             const draws = noise.map((x) => Float32Array.from(x));
             const y = pipeline.conditions([0, 1, 2], measures);
-            const settings = pipeline.settings(changes);
+            const settings = { ...pipeline.sampler, ...changes };
             const states = [];
             const trajectory = pipeline.trajectory(() => draws.shift(), { y }, settings);
             for await (const [x_t] of trajectory) states.push(Array.from(x_t));

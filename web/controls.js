@@ -35,7 +35,7 @@ export class Controls {
   /** Add a control to choose a class to an element. none: the word for no class, or null if a class is required. */
   choose(id, none, initial, buttons = false) {
     const { classes } = this.known;
-    let read, write;
+    let read, write, show;
     if (this.many) {
       const input = element("input", { type: "search", autocomplete: "off" });
       input.setAttribute("list", "names");
@@ -46,7 +46,7 @@ export class Controls {
         const found = classCalled(input.value, classes);
         return Number.isNaN(found) && !none ? initial : found;
       };
-      this.choosers[id] = { show: () => (output.textContent = classes[read()] ?? say(none)) };
+      show = () => (output.textContent = classes[read()] ?? say(none));
       write = (index) => (input.value = classes[index] ?? "");
     } else if (buttons) {
       const named = [["", null], ...classes.entries()].map(([value, name]) => {
@@ -67,7 +67,7 @@ export class Controls {
       write = (index) => (select.value = classes[index] === undefined ? (none ? "" : initial) : index);
     }
     write(initial);
-    this.choosers[id] = { ...this.choosers[id], read, write, initial };
+    this.choosers[id] = { read, write, show, initial };
   }
 
   /** Add a slider for a measure, and a checkbox for whether it is a condition. */

@@ -8,7 +8,7 @@ const [STEPS, TIMES] = [10, 4]; // steps of repaint, and times that each is take
 /** Resample pixels where the mask is 0 (1: kept) (Wang et al. 2023, DDNM; Lugmayr et al. 2022, RePaint). */
 export async function repaint(pipeline, pixels, mask, conditions, noise, guidance) {
   const steps = Math.min(STEPS, pipeline.known.diffusion.timesteps);
-  const settings = pipeline.settings({ name: "ddpm", steps, shift: 1, end: 1, guidance });
+  const settings = { ...pipeline.sampler, name: "ddpm", steps, shift: 1, end: 1, guidance };
   const timesteps = resampled(pipeline.timesteps(settings), TIMES);
   const withKnown = (drawn) => drawn.map((value, i) => (mask[i % mask.length] ? pixels[i] : value));
   const change = async (x_0) => pipeline.encode(withKnown(await pipeline.decode(x_0)));
@@ -67,10 +67,6 @@ export function pictured(picture, [channels, height, width], how) {
   whole.imageSmoothingQuality = "high";
   whole.drawImage(picture, 0, 0, W, H);
   const small = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  const draw = (scale) => {
-    const [w, h] = [scale * W, scale * H];
-    small.drawImage(opaque, (width - w) / 2, (height - h) / 2, w, h);
-  };
   const scales = [width / W, height / H];
   small.imageSmoothingQuality = "high";
   if (how === "pad") {
@@ -84,7 +80,8 @@ export function pictured(picture, [channels, height, width], how) {
     small.fillStyle = `rgb(${middle(0)} ${middle(1)} ${middle(2)})`;
     small.fillRect(0, 0, width, height);
   }
-  draw(how === "pad" ? Math.min(...scales) : Math.max(...scales));
+  const scale = how === "pad" ? Math.min(...scales) : Math.max(...scales);
+  small.drawImage(opaque, (width - scale * W) / 2, (height - scale * H) / 2, scale * W, scale * H);
   const rgba = small.getImageData(0, 0, width, height).data;
   const size = height * width;
   const value = (i) => {

@@ -21,7 +21,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
 });
 
 /** zlib's CRC-32 of bytes, as eight hexadecimal digits. */
-export function crc32(bytes) {
+function crc32(bytes) {
   let crc = -1;
   for (let i = 0; i < bytes.length; i++) crc = TABLE[(crc ^ bytes[i]) & 255] ^ (crc >>> 8);
   return (~crc >>> 0).toString(16).padStart(8, "0");

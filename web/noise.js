@@ -1,5 +1,5 @@
 /** Standard normal numbers, a function of the seed: Box-Muller transform of mulberry32's uniform numbers. */
-export function normals(seed, count) {
+function normals(seed, count) {
   let state = seed >>> 0;
   const uniform = () => {
     state = (state + 0x6d2b79f5) >>> 0;

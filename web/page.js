@@ -97,7 +97,7 @@ function choose() {
 function settings() {
   const calls = +$("calls").value;
   const steps = distilled && calls === 1 ? pipeline.sampler.steps : calls;
-  return pipeline.settings({ steps, guidance: pipeline.optional ? +$("guidance").value : 1 });
+  return { ...pipeline.sampler, steps, guidance: pipeline.optional ? +$("guidance").value : 1 };
 }
 
 /** The class of each picture: the chosen one, or each class in turn. */
@@ -145,19 +145,19 @@ const VIEWS = {
       const indices = first(quick() ? COUNT : FEW);
       const noise = seeded(indices);
       const x_t = noise();
-      trajectory = states = { noised: [x_t], estimates: [] }; // null again when the controls change
+      trajectory = states = { noised: [x_t], estimate: [] }; // null again when the controls change
       const y = pipeline.conditions(classesOf(indices), controls.measures());
       for await (const [x_s, x_0] of pipeline.trajectory(noise, { y }, settings(), { x_t })) {
         states.noised.push(x_s);
-        states.estimates.push(x_0);
+        states.estimate.push(x_0);
       }
-      states.estimates.push(states.noised.at(-1));
-      const last = states.estimates.length - 1;
+      states.estimate.push(states.noised.at(-1));
+      const last = states.estimate.length - 1;
       Object.assign($("time"), { max: last, value: Math.min($("time").value, last) });
       showValues();
     }
-    for (const [id, name] of [["noised", "noised"], ["estimate", "estimates"]]) {
-      const pixels = await pipeline.decode(states[name][$("time").value]);
+    for (const id of ["noised", "estimate"]) {
+      const pixels = await pipeline.decode(states[id][$("time").value]);
       fit($(id), pixels.length / model.known.shape.reduce((a, b) => a * b), model.known.shape);
       paint($(id), pixels, model.known.shape);
     }

@@ -1,7 +1,7 @@
 // Painting pictures on canvases, and saving canvases to files.
 import { element } from "./dom.js";
 
-export const COLUMNS = 5;
+const COLUMNS = 5;
 
 /** Resize a canvas to a grid of `count` pictures with a gap of one pixel, which clears it; keep it if the size fits. */
 export function fit(canvas, count, [, height, width]) {

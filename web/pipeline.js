@@ -83,11 +83,6 @@ class Pipeline {
     return this.known.latent ? x_0 : x_0.map((value) => Math.min(1, Math.max(-1, value)));
   }
 
-  /** The model's own sampler settings, with these changes. */
-  settings(changes = {}) {
-    return { ...this.sampler, ...changes };
-  }
-
   timesteps({ steps, shift, end }) {
     return samplerTimesteps(this.known.diffusion.timesteps, steps, shift, end);
   }

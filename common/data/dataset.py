@@ -86,6 +86,7 @@ class Dataset:
 
     place: Path
     prepared: Path
+    about: dict  # what prepare() noted
     spec: Spec
 
     @cached_property
@@ -107,8 +108,7 @@ class Dataset:
         if unknown := [name for name in names if name not in MEASURES and name not in columns]:
             known = ", ".join([*columns, *MEASURES])
             raise UserError(f"--measures {unknown[0]}: {self.place} has {known}: choose from these")
-        light = read_json(self.prepared / "about.json", f"delete {self.prepared}")["light"]
-        if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or light >= 128):
+        if not set(names) <= set(columns) and (self.spec.shape[0] > 1 or self.about["light"] >= 128):
             raise UserError(f"{self.place} is not grey with light strokes on dark: leave out {', '.join(MEASURES)}")
         table, count = load_values(self.train, names), len(self.spec.classes)
         units = {name: columns[name] if name in columns else MEASURES[name].unit for name in names}
@@ -119,7 +119,7 @@ class Dataset:
 
     def __str__(self):
         """What was found in it, in one line."""
-        about, spec = read_json(self.prepared / "about.json"), self.spec
+        about, spec = self.about, self.spec
         train, test = about["counts"]
         sizes = ["x".join(map(str, size)) for size in about["sizes"]]
         shape = "cropped to the centre" if spec.preprocessing.fit == "crop" else "padded with a margin"
@@ -152,7 +152,7 @@ def read_dataset(place, preprocessing):
     folder, size = prepare(place, preprocessing), preprocessing.size
     about = read_json(folder / "about.json", f"delete {folder}")
     source = None if place == DATA else place
-    return Dataset(place, folder, Spec(
+    return Dataset(place, folder, about, Spec(
         name="mnist" if source is None else place.stem.lower(), shape=(about["channels"], size, size),
         classes=class_names(place, about), digest=about["digest"], source=source, preprocessing=preprocessing,
     ))  # fmt: skip

@@ -66,12 +66,6 @@ def decoded(encoded):
     return values
 
 
-def deep(encoded):
-    """The pixels of an encoded picture if they have 16 or 32 bits or are floats, else None."""
-    picture = decoded(encoded)
-    return picture if isinstance(picture, np.ndarray) else None
-
-
 def opened(encoded, stored=None, paper="white"):
     """Decode a picture to a grey ("L") or colour ("RGB") image, on paper of this colour where transparent. stored: the
     value range of pixels of 16 bits and more; their own range if they exceed it."""

@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic_core import to_jsonable_python
 from tqdm import tqdm
 
-from common.data.pictures import deep, fitted, is_grey, opened, rescaled, value_range
+from common.data.pictures import decoded, fitted, is_grey, opened, rescaled, value_range
 from common.data.readers import arrays, binary, folder, idx, mat, parquet, table
 from common.data.source import few
 from common.errors import Missing, UserError
@@ -174,8 +174,9 @@ def extremes_of(pictures):
         if i == 100 and not extremes:  # they have 8 bits, 0..255
             break
         with suppress(*DAMAGE):
-            values = deep(pictures[i])
-            extremes += [] if values is None else [values.min().item(), values.max().item()]
+            picture = decoded(pictures[i])
+            if isinstance(picture, np.ndarray):  # over 8 bits
+                extremes += [picture.min().item(), picture.max().item()]
     return extremes
 
 

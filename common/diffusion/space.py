@@ -28,7 +28,7 @@ class Pixels:
 
     def batches(self, images, device, training):
         """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8, augmented by the Training options."""
-        return image_batches(images, device, training)
+        return lambda batch: device.tensor(from_uint8(augmented(images[batch.indices], batch.noise, training)))
 
     def tensors(self, device):
         """The tensors that a checkpoint stores of this space, {name: array}."""
@@ -57,7 +57,7 @@ class Latents:
         """A function Batch -> x_0, a tensor, for images (N, C, H, W) uint8: encoded batch by batch if augmented, else
         once, or not at all if their posterior means are given."""
         if training.augments:
-            images_of = image_batches(images, device, training)
+            images_of = Pixels(images.shape[1:]).batches(images, device, training)
 
             def encode(batch):
                 with device.inference(exact=True):
@@ -78,11 +78,6 @@ def latents(vae, mean, std, device):
     """The Latents of a VAE with the statistics mean and std, arrays (C,)."""
     tensor = lambda array: device.tensor(array.reshape(1, -1, 1, 1))
     return Latents(vae, tensor(mean), tensor(std))
-
-
-def image_batches(images, device, training):
-    """A function Batch -> tensor of its images, from images (N, C, H, W) uint8, augmented by the Training options."""
-    return lambda batch: device.tensor(from_uint8(augmented(images[batch.indices], batch.noise, training)))
 
 
 def fit_latents(vae, images, device, training):

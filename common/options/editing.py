@@ -46,9 +46,10 @@ class EditSampling(Drawing):
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
 
-    def ancestral(self, steps):
-        """Ancestral sampling with even steps, as repainting and varying may start at any noise level."""
-        return SamplerConfig(name="ddpm", steps=steps, shift=1.0, guidance=self.guidance)
+
+def ancestral(options):
+    """Ancestral sampling with even steps, as repainting and varying may start at any noise level."""
+    return SamplerConfig(name="ddpm", steps=options.steps, shift=1.0, guidance=options.drawing.guidance)
 
 
 @options_class
@@ -66,9 +67,7 @@ class Repaint:
     resample: Count = 10
     """Times that each step but the last is taken (RePaint)."""
 
-    @property
-    def sampler(self):
-        return self.drawing.ancestral(self.steps)
+    sampler = property(ancestral)
 
 
 @options_class
@@ -84,9 +83,7 @@ class Vary:
     steps: Count = 25
     """Steps of the sampler."""
 
-    @property
-    def sampler(self):
-        return self.drawing.ancestral(self.steps)
+    sampler = property(ancestral)
 
 
 @options_class

@@ -10,6 +10,7 @@ from tyro.conf import Suppress
 from tyro.constructors import PrimitiveConstructorSpec
 
 from common.data.pictures import Preprocessing
+from common.diffusion.schedule import alphas_cumprod
 from common.options.fields import Count, Fraction, NotNegative, Positive, Seed, options_class
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.where import Flat, Where
@@ -149,12 +150,11 @@ class TrainDiffusion:
 
     @model_validator(mode="after")
     def check(self):
-        if self.diffusion.prediction == "epsilon" and not self.pixels:
-            from common.diffusion.schedule import alphas_cumprod  # slow to import
-
-            if self.diffusion.schedule != "linear" or alphas_cumprod(self.diffusion)[-2] < 1e-8:
-                reason = "diffusion.prediction: to find x_0, epsilon is divided by alpha, which falls below 1e-4"
-                raise ValueError(f"{reason}: predict v, or take the linear schedule with 1000 time steps")
+        diffusion = self.diffusion
+        falls = diffusion.schedule != "linear" or alphas_cumprod(diffusion)[-2] < 1e-8
+        if diffusion.prediction == "epsilon" and not self.pixels and falls:
+            reason = "diffusion.prediction: to find x_0, epsilon is divided by alpha, which falls below 1e-4"
+            raise ValueError(f"{reason}: predict v, or take the linear schedule with 1000 time steps")
         return check_sampler(self)
 
 

@@ -1,6 +1,7 @@
 """The samples of each training step."""
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,16 +23,14 @@ class Batches:
     Of each batch, process k takes samples k, k + processes, and so on."""
 
     def __init__(self, seed, count, batch_size, process=0, processes=1):
-        self.seed, self.count, self.batch_size = seed, count, batch_size
+        self.seed, self.batch_size = seed, batch_size
         self.process, self.processes = process, processes
         self.epoch_steps = math.ceil(count / batch_size)
-        self.epoch, self.order = None, None  # the epoch of the last batch, and its order
+        self.order = lru_cache(1)(lambda epoch: data_order(seed, epoch, count))  # of the last epoch
 
     def __getitem__(self, step):
         epoch, position = divmod(step, self.epoch_steps)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, data_order(self.seed, epoch, self.count)
-        batch = self.order[position * self.batch_size : (position + 1) * self.batch_size]
+        batch = self.order(epoch)[position * self.batch_size : (position + 1) * self.batch_size]
         part = slice(self.process, None, self.processes)
         weight = len(batch[part]) * self.processes / len(batch)
         if weight == 0:

@@ -1,7 +1,6 @@
 """TensorBoard's event files, for either framework: the package's own format, filled with its own messages."""
 import sys
 import time
-from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -14,8 +13,8 @@ class Events:
     If they cannot be written, as on a full disk, a warning says so, and training continues."""
 
     def __init__(self, folder, step):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        self.path, self.failed = Path(folder) / f"events.out.tfevents.{time.time():.6f}", False
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path, self.failed = folder / f"events.out.tfevents.{time.time():.6f}", False
         self.file = open(self.path, "ab")  # noqa: SIM115, open until the run ends
         self.add(step, file_version="brain.Event:2")
         self.add(step, session_log=SessionLog(status=SessionLog.START))
@@ -35,5 +34,5 @@ class Events:
 
     def picture(self, step, path):
         """Write the picture in a PNG file."""
-        image = Summary.Image(encoded_image_string=Path(path).read_bytes())
+        image = Summary.Image(encoded_image_string=path.read_bytes())
         self.add(step, summary=Summary(value=[Summary.Value(tag="samples", image=image)]))

@@ -2,6 +2,7 @@
 import csv
 import os
 import sys
+from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
@@ -11,7 +12,7 @@ from common.files import catch_damage, os_errors_about, write_atomically
 from common.images import save_png
 
 
-class Log:
+class Log(AbstractContextManager):
     """The log in a run's folder, continued from the clock's step; only the first of several processes writes.
 
     metrics.csv has a row per step, with the columns of its header."""
@@ -27,9 +28,6 @@ class Log:
             self.events = Events(self.folder / "tensorboard", clock.step)
         bar = {"desc": self.title, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
         self.bar = tqdm(total=clock.total, initial=clock.step, **bar)
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *error):
         self.bar.close()
