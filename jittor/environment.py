@@ -126,7 +126,7 @@ def compile_at_once(jittor):
     flags, cache = jittor.flags, Path(jittor.flags.cache_path)
     if flags.cc_type != "g++":
         return
-    script, header, parsed = cache / "compile.sh", cache / "headers.h", cache / "headers.h.gch"  # as g++ looks for it
+    script, header, parsed = cache / "compiler.sh", cache / "headers.h", cache / "headers.h.gch"  # as g++ looks for it
     core = max(file.stat().st_mtime for file in cache.glob("jittor_core*.so"))  # newer if Jittor has changed
     commands = COMPILE.format(flags.python_path)
     if not script.is_file() or script.read_text() != commands:

@@ -63,7 +63,7 @@ def test_kernels_are_compiled_at_once(jt, tmp_path):
         flags.cc_flags, flags.python_path = cc_flags, "echo by Python:"
         compile_at_once(SimpleNamespace(flags=flags, compiler=jt.compiler))
         names = {path.name for path in tmp_path.iterdir()}
-        assert names <= {"jittor_core.so", "compile.sh", "headers.h", "headers.h.gch"}
+        assert names <= {"jittor_core.so", "compiler.sh", "headers.h", "headers.h.gch"}
         return tmp_path / "headers.h.gch"
 
     assert compile_sooner("--no-such-option").exists() is False and flags.cc_flags == "--no-such-option"
@@ -74,7 +74,7 @@ def test_kernels_are_compiled_at_once(jt, tmp_path):
     os.utime(tmp_path / "jittor_core.so", (first + 9, first + 9))
     assert compile_sooner().stat().st_mtime > first
 
-    (tmp_path / "compile.sh").write_text("of another environment")
+    (tmp_path / "compiler.sh").write_text("of another environment")
     compile_sooner()
 
     content = KERNEL + "namespace jittor { void FusedOp::jit_run() { LOGe << 1; } }\n"

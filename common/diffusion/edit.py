@@ -1,6 +1,6 @@
 """Editing images with a trained diffusion model: repaint a part, vary the whole, morph from one image to another.
 
-Each takes a Model, sampler, images (N, C, H, W) uint8 and conditions y (N, 1 + measures); returns float32, -1 to 1."""
+images are (N, C, H, W) uint8, results float32 in [-1, 1]; y (N, 1 + measures) are conditions."""
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +12,8 @@ from common.diffusion.space import from_uint8
 
 
 def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
-    """Resample the pixels where `kept`, bool (1, H, W), is False, over timesteps that may rise again (RePaint).
+    """Resample the pixels where `kept`, bool (1, H, W), is False, over timesteps that may rise again (RePaint): the
+    sampler must be ancestral (ddpm), which adds noise there.
 
     Every estimate of x_0 gets the known pixels where `kept` is True (Wang et al. 2023, DDNM, equation 13, with the mask
     as A); a latent estimate is decoded for this and then encoded again."""
@@ -41,7 +42,8 @@ def vary(model, sampler, images, strength, seed, indices, y):
 
 
 def invert(model, sampler, images, y):
-    """The noise (N, *shape) from which deterministic sampling draws these images (Song et al. 2021, section 4.3)."""
+    """The noise (N, *shape) from which DDIM with eta 0 draws these images (Song et al. 2021, section 4.3). In pixels
+    its std is about 0.4, as black areas need no noise."""
     *timesteps, _ = sampler_timesteps(model.timesteps, sampler)
     with model.device.inference():
         x_0 = model.space.encode(model.device.tensor(from_uint8(images)))
@@ -50,7 +52,7 @@ def invert(model, sampler, images, y):
 
 
 def draw_from(model, sampler, noise, y):
-    """The images that deterministic sampling makes of noise (N, *shape)."""
+    """The images that DDIM with eta 0 draws from noise (N, *shape)."""
     with model.device.inference():
         return model.decode(last(model.trajectory(sampler, 0, range(len(noise)), y, model.device.tensor(noise))))
 

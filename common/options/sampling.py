@@ -58,7 +58,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones (None: the model's own)."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Last network call's time, as a fraction of its usual time; below 1 keeps fine texture (None: the model's own)."""
+    """Last network call's time before the shift, over its usual one: below 1 keeps texture (None: the model's own)."""
     guidance: Finite | None = None
     """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None

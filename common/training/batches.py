@@ -10,7 +10,8 @@ from common.diffusion.noise import StepNoise, data_order
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a batch. The mean over processes of weight * loss is the loss of the batch."""
+    """This process's part of a batch. The mean over processes of weight * loss is the loss of the batch,
+    to rounding if all parts are even (VAE) or multiples of 4 (distillation)."""
 
     indices: np.ndarray  # of this part's samples
     noise: StepNoise  # for this part's samples

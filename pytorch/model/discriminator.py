@@ -25,7 +25,7 @@ class Head(nn.Module):
         self.out = Conv2d(WIDTH, 1, 1)
 
     def forward(self, x):
-        return self.out(silu(self.conv2(silu(self.conv1(self.norm(x)))))).mean(dim=(1, 2, 3))
+        return self.out(silu(self.conv2(silu(self.conv1(self.norm(x)))))).float().mean(dim=(1, 2, 3))
 
 
 class Discriminator(nn.Module):
@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
         self.heads = nn.ModuleList([Head(width) for width in (*widths, widths[-1], widths[-1], *reversed(widths))])
 
     def forward(self, features):
-        return sum(head(x).float() for head, x in zip(self.heads, features))
+        return sum(head(x) for head, x in zip(self.heads, features))
 
 
 def adversarial_losses(discriminator, features, real, fake, noise):
