@@ -1,5 +1,5 @@
-"""Scripts that make a page of any model (export), check a metric (trust, beside), and make this repository's weights,
-pictures and tables again; here, names and formats."""
+"""Scripts that make a page of any model (export), show its samples beside real images (beside), check the metric on any
+data (trust), and make this repository's weights, pictures and tables again; here, names and formats."""
 import numpy as np
 
 MODELS = {

@@ -43,7 +43,7 @@ export const WORDS = {
     noPicture: "这个浏览器读不了这张图片：请另存为 PNG 或 JPEG。",
     loading: "正在加载模型", seconds: "秒", working: "正在计算",
     failed: "模型加载失败", again: "请刷新页面重试",
-    canvasPictures: "模型生成的图像", canvasNoised: "已完成上述次数的调用后的 x_t", canvasEstimate: "网络对 x_0 的估计",
+    canvasPictures: "模型生成的图像", canvasNoised: "已完成上述次数的调用后的 x_t", canvasEstimate: "神经网络对 x_0 的估计",
     canvasWalk: "两份噪声之间的图像", canvasPad: "在这里画：方向键移动画笔，按住 Shift 落笔",
     canvasChosen: "模型看到的你的图片", canvasResult: "模型根据你的图片重绘或生成的图像",
     other: "English",

@@ -52,13 +52,13 @@ class SamplerOptions:
     """The sampler; None is the setting in the model's checkpoint."""
 
     sampler: SamplerName | None = None
-    """Ancestral (ddpm), DDIM, DPM-Solver++(2M), or, for distilled models, consistency (None: the model's own)."""
+    """Ancestral (ddpm), DDIM, DPM-Solver++(2M), or, for distilled models, consistency."""
     steps: Count | None = None
     """Network calls per image (None: the model's own)."""
     shift: Shift | None = None
-    """Above 1 puts more of the steps at high noise levels, below 1 at low ones (None: the model's own)."""
+    """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Last network call's time before the shift, over its usual one: below 1 keeps texture (None: the model's own)."""
+    """Last call's time before the shift, over its usual one: below 1 keeps fine texture."""
     guidance: Finite | None = None
     """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None

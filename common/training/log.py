@@ -2,7 +2,6 @@
 import csv
 import os
 import sys
-from contextlib import AbstractContextManager
 
 from tqdm import tqdm
 
@@ -12,7 +11,7 @@ from common.files import catch_damage, os_errors_about, write_atomically
 from common.images import save_png
 
 
-class Log(AbstractContextManager):
+class Log:
     """The log in a run's folder, continued from the clock's step; only the first of several processes writes.
 
     metrics.csv has a row per step, with the columns of its header."""
@@ -28,6 +27,9 @@ class Log(AbstractContextManager):
             self.events = Events(self.folder / "tensorboard", clock.step)
         bar = {"desc": self.title, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
         self.bar = tqdm(total=clock.total, initial=clock.step, **bar)
+
+    def __enter__(self):
+        return self
 
     def __exit__(self, *error):
         self.bar.close()

@@ -19,7 +19,7 @@ from common.files import catch_damage
 NAMES_COUNT = False
 LEAST = 64  # pixels in a row: a table with fewer numbers describes pictures, but holds none
 LONGEST = 2**24  # characters of a row
-LABEL = 64  # characters of a label, which are cut off there
+LABEL = 64  # characters that numpy keeps of a label: one of as many may have been cut off, and is refused
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan", re.IGNORECASE)
 KINDS = {"pixels": "pixels", "usage": "usage"} | dict.fromkeys([*LABELS, "class", "emotion"], "label")
 KINDS |= dict.fromkeys(["", "id", "index", "unnamed: 0"], "ignored")
