@@ -5,11 +5,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import FP32
+from conftest import FP32, ROOT
 from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
+from common.data.dataset import open_dataset
+from common.diffusion.noise import StepNoise
 from common.diffusion.samplers import sample_consistency, sample_ddim, sample_ddpm, sample_dpmpp_2m
-from common.diffusion.schedule import alphas_cumprod, sampler_timesteps
+from common.diffusion.schedule import alphas_cumprod, lognormal_timesteps, sampler_timesteps
+from common.diffusion.space import from_uint8
+from common.files import shipped_weights
 from common.options.networks import DiffusionConfig, SamplerConfig
 from common.options.sampling import SamplerOptions
 
@@ -314,6 +318,26 @@ def test_consistency_of_gaussian_data(tree, shift):
     assert float(tree.cpu.array(loss).item()) == pytest.approx(expected, rel=1e-3) and expected > shift
     near = np.sqrt((apart[1::2] ** 2).mean(axis=(1, 2, 3))).mean()
     assert near < 0.1 or shift  # three steps of time apart, the flow hardly differs
+
+
+def test_bf16_leaves_the_gradient_of_the_consistency_loss(trees):
+    """The outputs of a pair of near time steps hardly differ, and bf16 rounds both: with a distance of 2 of 1,000 steps
+    the gradient's cosine with that in float32 was 0.87."""
+    model = trees["pytorch"].pipeline.load_model(shipped_weights(ROOT / "pytorch", "ldm-distilled"), None, FP32)
+    distillation, noise, test = trees["pytorch"].distillation, StepNoise(0, 0, 64), open_dataset().test
+    t = lognormal_timesteps(noise.normal(), model.diffusion.alphas_cumprod, *distillation.CONSISTENCY_LEVELS)
+    r = np.maximum(t - round(distillation.STEP * model.timesteps), -1)
+    x_0 = model.space.encode(torch.from_numpy(from_uint8(test.images[:64]))).detach()
+    y = model.conditions(test.labels[:64])
+    eps, weights = torch.from_numpy(noise.normal(*model.space.shape)), list(model.network.parameters())
+    gradients = []
+    for bf16 in (False, True):
+        model.network.requires_grad_(True).zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = distillation.consistency_loss(model.diffusion, model.network, x_0, t, r, eps, torch.from_numpy(y))
+        loss.backward()
+        gradients.append(torch.cat([weight.grad.ravel() for weight in weights if weight.grad is not None]))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.95
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "ldm"])
