@@ -3,9 +3,7 @@ Consistency Models; Geng et al. 2024, Consistency Models Made Easy, with a const
 import math
 from functools import partial
 
-import numpy as np
-
-from common.diffusion.schedule import lognormal_timesteps
+from common.diffusion.schedule import less_noisy, lognormal_timesteps
 from environment import jt
 from model.discriminator import adversarial_losses
 from optimizer import Muon
@@ -13,7 +11,6 @@ from optimizer import Muon
 GENERATOR = partial(Muon, betas=(0.0, 0.99), matrices=False)  # Adam without momentum is better with a discriminator
 DISCRIMINATOR = partial(GENERATOR, scale=4)  # at 4 times the generator's learning rate
 CONSISTENCY_LEVELS, ADVERSARIAL_LEVELS = (-0.4, 2.0), (-1.2, 1.2)  # mean, std of log(sigma_t / alpha_t), per loss
-STEP = 1 / 125  # t - r of a consistency pair, of all time steps: of nearer ones, bf16 rounds the difference away
 COMPLETE = 1 / 3  # of the images keep all measures: with fewer, digits of given measures lack variety
 CONSISTENCY_SHARE = 1 / 4  # of the batch, for consistency and gradient penalty once the discriminator has joined
 
@@ -42,7 +39,7 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
     count = math.ceil(len(x_0) * (CONSISTENCY_SHARE if adversarial else 1))
     t = time_steps(CONSISTENCY_LEVELS)[:count]
     eps = normal()[:count]
-    r = np.maximum(t - math.ceil(STEP * teacher.timesteps), -1)
+    r = less_noisy(t, teacher.timesteps)
     consistency = consistency_loss(diffusion, generator, x_0[:count], t, r, eps, y[:count])
     if not adversarial:
         return {"model": consistency}, {"consistency": consistency}

@@ -62,7 +62,9 @@ class Device(Accelerator):
 
     def freeze(self, module):
         """Make a module ready for inference: no gradients, evaluation mode."""
-        return module.requires_grad_(False).eval()
+        for weight in module.parameters():
+            weight.requires_grad_(False)
+        return module.eval()
 
     def seed(self, seed):
         """Seed the initial weights of modules."""

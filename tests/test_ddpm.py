@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 from common.data.dataset import open_dataset
 from common.diffusion.noise import StepNoise
 from common.diffusion.samplers import sample_consistency, sample_ddim, sample_ddpm, sample_dpmpp_2m
-from common.diffusion.schedule import alphas_cumprod, lognormal_timesteps, sampler_timesteps
+from common.diffusion.schedule import alphas_cumprod, less_noisy, lognormal_timesteps, sampler_timesteps
 from common.diffusion.space import from_uint8
 from common.files import shipped_weights
 from common.options.networks import DiffusionConfig, SamplerConfig
@@ -326,7 +326,7 @@ def test_bf16_leaves_the_gradient_of_the_consistency_loss(trees):
     model = trees["pytorch"].pipeline.load_model(shipped_weights(ROOT / "pytorch", "ldm-distilled"), None, FP32)
     distillation, noise, test = trees["pytorch"].distillation, StepNoise(0, 0, 64), open_dataset().test
     t = lognormal_timesteps(noise.normal(), model.diffusion.alphas_cumprod, *distillation.CONSISTENCY_LEVELS)
-    r = np.maximum(t - round(distillation.STEP * model.timesteps), -1)
+    r = less_noisy(t, model.timesteps)
     x_0 = model.space.encode(torch.from_numpy(from_uint8(test.images[:64]))).detach()
     y = model.conditions(test.labels[:64])
     eps, weights = torch.from_numpy(noise.normal(*model.space.shape)), list(model.network.parameters())

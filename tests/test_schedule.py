@@ -14,6 +14,7 @@ from common.diffusion.schedule import (
     betas,
     ema_decay,
     learning_rate,
+    less_noisy,
     lognormal_timesteps,
     sampler_timesteps,
 )
@@ -145,3 +146,8 @@ def test_noise_is_standard_normal_and_independent_of_the_data_order():
     assert not np.array_equal(StepNoise(0, 5, 8).normal(3), StepNoise(0, 6, 8).normal(3))
     assert sorted(data_order(0, 2, 100)) == list(range(100))
     assert not np.array_equal(data_order(0, 2, 100), data_order(0, 3, 100))
+
+
+def test_consistency_pairs_end_at_the_clean_image():
+    assert less_noisy(np.array([0, 7, 8, 999]), 1000).tolist() == [-1, -1, 0, 991]
+    assert less_noisy(np.array([0, 5]), 22).tolist() == [-1, 4]  # a step at least
