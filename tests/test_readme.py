@@ -42,7 +42,7 @@ def test_there_are_quick_commands():
 @pytest.mark.parametrize("paths", [READMES, *DOCS], ids=lambda paths: paths[0].stem)
 def test_both_languages_say_the_same(paths):
     english, chinese = (path.read_text() for path in paths)
-    files = lambda text: re.findall(r"\w+\.py", text, re.ASCII)
+    files = lambda text: re.findall(r"\w+\.py|^\w+/\w*", text, re.ASCII | re.MULTILINE)
     blocks = lambda text: [files(block[2]) if block[0] == "text" else block for block in BLOCK.findall(text)]
     assert blocks(english) == blocks(chinese)
     for pattern in (r"^(#+) ", r"!\[.*?\]\((.*?)\)", r"^\| (`\w+\.py`)", r"<!-- .* -->", r"\$[^$\n]+\$"):

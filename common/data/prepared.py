@@ -176,7 +176,7 @@ def extremes_of(pictures):
         with suppress(*DAMAGE):
             picture = decoded(pictures[i])
             if isinstance(picture, np.ndarray):  # over 8 bits
-                extremes += [picture.min().item(), picture.max().item()]
+                extremes += extremes_of(picture)
     return extremes
 
 

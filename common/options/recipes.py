@@ -151,8 +151,8 @@ class TrainDiffusion:
     @model_validator(mode="after")
     def check(self):
         diffusion = self.diffusion
-        falls = diffusion.schedule != "linear" or alphas_cumprod(diffusion)[-2] < 1e-8
-        if diffusion.prediction == "epsilon" and not self.pixels and falls:
+        divides = diffusion.prediction == "epsilon" and not self.pixels
+        if divides and (diffusion.schedule != "linear" or alphas_cumprod(diffusion)[-2] < 1e-8):
             reason = "diffusion.prediction: to find x_0, epsilon is divided by alpha, which falls below 1e-4"
             raise ValueError(f"{reason}: predict v, or take the linear schedule with 1000 time steps")
         return check_sampler(self)

@@ -2,7 +2,7 @@
 import signal
 
 NAMES = "SIGINT", "SIGTERM", "SIGHUP"  # the last one comes when a terminal or a connection closes; Windows lacks it
-SIGNALS = filter(None, (getattr(signal, name, None) for name in NAMES))
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 STOPPING = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup's and `&` ignore one
 
 
