@@ -5,6 +5,7 @@ halves the download; arithmetic is in single. Needs requirements-dev.txt and `np
 import html
 import json
 import re
+import shlex
 import sys
 import zlib
 from dataclasses import replace
@@ -129,8 +130,8 @@ def export_model(folder, checkpoint, distilled=None, title=None, guidance=None, 
     files = files_of(model, one, title, guidance, strokes)
     folder.mkdir(parents=True, exist_ok=True)
     remove_left(folder)
-    for left in {path.name for path in folder.glob("*.*")} & FILES - files.keys():  # from another model before
-        (folder / left).unlink()
+    for name in FILES - files.keys():  # from another model before
+        (folder / name).unlink(missing_ok=True)
     for name, content in files.items():
         write_atomically(folder / name, content)
     return model.spec
@@ -184,7 +185,7 @@ def main(options: Export):
     copy_page(out, options.title or spec.name)
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     print(f"{out}: {size / 1e6:.1f} MB, for any static host")
-    print(f"to view it: python web/serve.py {out}")
+    print(f"to view it: python web/serve.py {shlex.quote(str(out))}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -420,6 +422,26 @@ def test_serve_says_what_is_missing(tmp_path):
         (tmp_path / name).touch()
     result = subprocess.run([sys.executable, WEB / "serve.py", tmp_path], capture_output=True, text=True)
     assert result.returncode == 2 and "run npm ci --prefix web" in result.stderr
+
+
+def test_serve_sends_each_folder_anew_and_a_broken_download_says_nothing(tmp_path):
+    """Though the browser has later files, of another folder that was served at this address before."""
+    (tmp_path / "index.html").write_text("<p>hello</p>")
+    (tmp_path / "large.bin").write_bytes(bytes(20_000_000))
+    command = [sys.executable, WEB / "serve.py", tmp_path, "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = server.stdout.readline().strip()
+    later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    try:
+        with urllib.request.urlopen(f"{url}/large.bin"):
+            pass  # closed before it was read
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/index.html", headers=later)) as answer:
+            assert answer.status == 200 and answer.read() == b"<p>hello</p>"
+            assert answer.headers["Cache-Control"] == "no-cache"
+    finally:
+        server.send_signal(signal.SIGINT)
+        said = server.communicate(timeout=60)[1]
+    assert said == ""
 
 
 def test_what_plays_by_itself(show):

@@ -40,7 +40,7 @@ export class Controls {
       const input = element("input", { type: "search", autocomplete: "off" });
       input.setAttribute("list", "names");
       const output = element("output");
-      if (id === "class") input.dataset.label = "class";
+      input.dataset.label = id;
       $(id).append(input, output);
       read = () => {
         const found = classCalled(input.value, classes);

@@ -61,8 +61,7 @@ export class Files {
   /** The network with this name, ready to run. */
   network(name) {
     return this.once(name, async () => {
-      const names = [`${name}.onnx`, `${name}.f16`];
-      const [ort, graph, halves] = await Promise.all([runtime(), ...names.map((file) => this.bytes(file))]);
+      const [ort, graph, halves] = await Promise.all([runtime(), this.bytes(`${name}.onnx`), this.bytes(`${name}.f16`)]);
       const data = new Uint8Array(unpacked(halves, this.sizes[name]).buffer);
       return ort.InferenceSession.create(graph, {
         externalData: [{ path: name, data }],

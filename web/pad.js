@@ -23,7 +23,7 @@ export function buildPad(canvas, mark, clear) {
     return [offsetX * scale, offsetY * scale];
   };
   canvas.onpointerdown = (event) => {
-    if (!event.isPrimary) return;
+    if (!event.isPrimary || event.button) return;
     canvas.setPointerCapture(event.pointerId);
     pen = place(event);
     line(pen, true);
@@ -56,6 +56,7 @@ export function buildUpload(canvas, input, show, fail) {
       if (input.files[0] === file) input.value = ""; // it names no picture that is shown
       return fail();
     }
+    if (input.files[0] !== file) input.value = ""; // another was dropped or pasted
     picture = found;
     show(picture);
   };

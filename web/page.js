@@ -264,19 +264,22 @@ function buildEdits() {
   $("vary").onclick = () =>
     editPicture((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
   $("yoursHelp").dataset.word = strokes ? "drawHelp" : "uploadHelp";
+  const forget = () => {
+    $("result").width = $("result").width; // clears it
+    if (!edit) return;
+    edit = null;
+    refresh();
+  };
   if (strokes) {
     $("upload").hidden = true;
     buildPad($("pad"), $("pen"), $("clear"));
+    $("clear").addEventListener("click", forget);
     source = () => fitted($("pad"), shape);
   } else {
     for (const id of ["clear", "pen"]) $(id).hidden = true;
     const chosen = buildUpload($("pad"), $("file"), (picture) => {
       if (view !== "yours" && !$("walk").inert) setView("yours");
-      $("result").width = $("result").width; // clears it, of the picture before
-      if (edit) {
-        edit = null; // as is the edit
-        refresh();
-      }
+      forget(); // what was made of the picture before
       fit($("pad"), 1, shape);
       paint($("pad"), pictured(picture, shape, model.known.fit), shape);
       $("status").textContent = "";
@@ -292,6 +295,7 @@ let player = null;
 /** Animate a slider: once to its end, or back and forth until it is stopped. */
 function play(button, id, once) {
   if (player) return stop();
+  played.add(view);
   const range = $(id);
   const [low, step] = [+range.min, id === "way" ? 0.04 : 1];
   if (once || +range.value >= +range.max) range.value = low;
@@ -339,6 +343,7 @@ function showOnce(name) {
 /** Save an interpolation as a video. */
 async function record() {
   stop();
+  played.add(view);
   const controls = document.querySelectorAll("nav, #walk, details"); // their changes would change the frames
   for (const each of controls) each.inert = true;
   const frames = [];
@@ -413,6 +418,7 @@ async function main() {
   document.oninput = ({ target }) => {
     if (target.id === "model" || target.id === "file") return;
     stop();
+    played.add(view); // what was moved by hand no longer plays by itself
     if (target.id === "guidance") target.value = (+target.value).toFixed(2); // by hand; the model's own stays exact
     if (target.id !== "time") trajectory = null;
     refresh();
@@ -420,7 +426,7 @@ async function main() {
   const { title, shape } = model.known;
   setLanguage(language(), { name: title, size: `${shape[2]}x${shape[1]}` });
   await setView(view);
-  for (const each of [model, distilled]) each?.fetchAll().catch(() => {}); // so that the page works offline
+  model.fetchAll().catch(() => {}); // so that the page works offline
 }
 
 main();

@@ -1,6 +1,6 @@
 """Serve the page in web/ or another folder: python web/serve.py [FOLDER] [--port PORT]
 
-Sends the two headers without which browsers allow only one thread."""
+Sends the two headers without which browsers allow only one thread, and has browsers load every file anew."""
 import argparse
 import contextlib
 import functools
@@ -13,7 +13,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm",
     }  # fmt: skip
 
+    def handle(self):
+        with contextlib.suppress(ConnectionError):  # the browser went elsewhere
+            super().handle()
+
+    def send_head(self):
+        del self.headers["If-Modified-Since"]  # the browser's may be of another folder, served here before
+        return super().send_head()
+
     def end_headers(self):
+        self.send_header("Cache-Control", "no-cache")
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
         self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
