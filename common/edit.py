@@ -91,7 +91,7 @@ def digits_of(model, options):
     test, index = data_of(model.checkpoint, options.which.data).test, options.which.index
     if not index or max(index) >= len(test.labels):
         raise UserError(f"--index: give one or more numbers from 0 to {len(test.labels) - 1}")
-    return test.first(max(index) + 1).images[list(index)], test.labels[list(index)].astype(np.float32)
+    return test.images[list(index)], test.labels[list(index)].astype(np.float32)
 
 
 def read_mask(name, shape):
@@ -163,9 +163,9 @@ EDITS = {Repaint: repaint, Vary: vary, Morph: morph}
 def write_edit(model, options):
     """Edit as the options say, write a grid, and print its path."""
     model.check_guidance(options.sampler)
+    folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")
     rows = EDITS[type(options)](model, options)
     name = type(options).__name__.lower()
-    folder = output_folder(options.which.out, model.device.tree, f"edits-{model.recipe.kind}")
     save_png(folder / f"{name}.png", grid(rows.reshape(-1, *model.spec.shape), rows.shape[1]))
     print(f"{folder / f'{name}.png'}: {len(rows)} rows of {rows.shape[1]} images")
     if isinstance(options, Morph) and options.gif:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
+from common.data.pictures import is_grey
 from common.diffusion.space import from_uint8
 from common.errors import UserError
 from common.files import catch_damage, write_atomically
@@ -100,9 +101,9 @@ def read_images(folder, shape):
                 raise UserError(f"{file} has 16 bits per pixel: save it with 8 bits")
             modes.add(opened.mode)
             pixels = np.asarray(opened.convert("L" if opened.mode in ("1", "L") else "RGB"))
-        if channels == 1 and pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
+        if channels == 1 and not is_grey(pixels):
             raise UserError(f"{file} is in colour, but the data is grey: choose other --data, or --channels 3")
-        image[:] = pixels[..., 0] if channels == 1 and pixels.ndim == 3 else np.atleast_3d(pixels).transpose(2, 0, 1)
+        image[:] = np.atleast_3d(pixels)[..., :channels].transpose(2, 0, 1)
     if channels == 3 and modes <= {"1", "L"}:
         raise UserError(f"{folder} has grey pictures, but the data is in colour: choose other --data, or --channels 1")
     return images

@@ -143,7 +143,8 @@ def measured(sets, real, data, part):
     Spearman's rank correlations between the classifiers over the sets)."""
     rows, each, of_real = [], [], moments_by(real, data)
     for text, images in sets:
-        floors = floor((len(images), COUNT), data, part)["fd"]
+        floors = floor((len(images), COUNT), data, part)
+        images, floors = images[: floors["counts"][0]], floors["fd"]  # distances of other counts cannot be compared
         found, seen = distances(moments_by(images, data), of_real), texture(images, real)
         each.append([found[name] / floors[name] for name in NAMES])
         cells = (f"{distance:.2f}" for distance in (*each[-1], over_floor(found, floors)))

@@ -71,12 +71,12 @@ def score_edits(model, options):
     if len(images) < 2:
         raise UserError(f"{data.place} has one held-out picture, and scoring morphs needs two: add pictures")
     kind = model.recipe.kind
+    folder = output_folder(options.which.out, model.device.tree, f"edits-{kind}")
     result = {
         "tree": model.device.tree.name, "model": kind, "checkpoint": digest(model.checkpoint.path), "num": len(images),
         **score_inversion(model, images, options.drawing),
         **score_repainting(model, images, labels, data, options.drawing),
     }  # fmt: skip
-    folder = output_folder(options.which.out, model.device.tree, f"edits-{kind}")
     write_json(folder / "edits.json", result)
     for name, value in result.items():
         print(f"{name:24} {value}")

@@ -275,6 +275,8 @@ class Metric:
 def main(options: Metric):
     if options.json and not os.access(options.json.resolve().parent, os.W_OK):
         raise UserError(f"{options.json.parent} is not a folder that can be written: choose another one with --json")
+    if options.inception_weights:
+        cache_inception_weights(options.inception_weights)  # before minutes of work, if they are others
     data = open_dataset(options.data, options.preprocessing)
     label = class_number(options.label, data.spec)
     weights = options.inception_weights

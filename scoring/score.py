@@ -19,7 +19,7 @@ from common.errors import UserError
 from common.files import digest, lock, read_json, remove_left, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from scoring.classifiers import classes, features, labelled
-from scoring.metric import real_picks, score_folders
+from scoring.metric import cache_inception_weights, real_picks, score_folders
 
 LEAST = 20  # images from which correlations are computed
 
@@ -193,6 +193,8 @@ def print_control(found, measures):
 
 def score(model, options):
     """Sample, export, score, and write result.json; an interrupted run continues from the images that exist."""
+    if options.inception_weights:
+        cache_inception_weights(options.inception_weights)  # before hours of work, if they are others
     data = data_of(model.checkpoint, options.data)
     sampler = model.choose_sampler(options.sampler)
     about = settings(model, sampler, options)

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,10 +237,12 @@ def test_prompts_of_other_classes_and_measures(prompt, asked):
 ])  # fmt: skip
 def test_prompts_that_other_data_does_not_know(prompt, word):
     """Nor a name that two classes have, but for the case."""
-    with pytest.raises(UserError, match=f'"{word}" is unknown: use .*, low age, high age, and the classes a, Night'):
+    with pytest.raises(UserError, match=f'"{word}" is unknown: use narrow, .*, high age, and the classes a, Night'):
         parse(prompt, OWN)
     with pytest.raises(UserError, match='"heron" and "night heron" contradict'):
         parse("heron, night heron", OWN)
+    with pytest.raises(UserError, match='"herons" is unknown: use the classes a, Night'):
+        parse("herons", replace(OWN, measures={}))  # no word for what the model did not learn
 
 
 def test_following():

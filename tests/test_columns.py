@@ -84,12 +84,12 @@ def test_numbers_where_files_have_names(tmp_path):
     same(columns(tmp_path, [0, 1], 2, ["1", "0"]), {"age": [2, 1]})
     same(columns(tmp_path, [0, 1], 2, ["7.png", "8.png"]), {"age": [1, 2]})
     write(tmp_path, "index,age\n0,1\n1,2\n")
-    said = "line 3: '1' matches no picture, or several: write names such as train/cat/1.png"
+    said = "line 3: '1' matches several pictures: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
     both = ["cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]
-    said = "line 2: '0' matches no picture, or several: write names such as cat/0.png"
+    said = "line 2: '0' matches several pictures: write names such as cat/0.png"
     assert refused(tmp_path, range(4), 4, both) == said
-    said = "line 3: '1' matches no picture, or several: write names such as 00001.png"
+    said = "line 3: '1' matches several pictures: write names such as 00001.png"
     assert refused(tmp_path, range(2), 2, ["00001.png", "00002.png"]) == said
     write(tmp_path, "file,age\n101,1\n100,2\na,3\n")  # without their suffix
     same(columns(tmp_path, [0, 1, 2], 3, ["x/100.png", "x/00101.png", "x/a.png"]), {"age": [2, 1, 3]})
@@ -105,6 +105,14 @@ def test_forms_of_csv(tmp_path, text):
     write(tmp_path, text)
     assert columns_of(tmp_path) == {"age": "years", "b": ""}
     same(columns(tmp_path, [0, 1], 2), {"age": [1, 3], "b": [2, 4]})
+
+
+def test_whole_paths(tmp_path):
+    """A row with a picture's whole path is that picture's; one of a picture that is stored but not used, nobody's."""
+    (tmp_path / "spare").mkdir()
+    (tmp_path / "spare/1.png").touch()
+    write(tmp_path, f"picture,age\n{tmp_path}/train/cat/1.png,3\n{tmp_path}/spare/1.png,4\n")
+    same(columns(tmp_path, names=NAMES), {"age": [3, NAN, NAN, NAN, NAN]})
 
 
 def test_names(tmp_path):
@@ -152,13 +160,12 @@ def test_first_line_refused(tmp_path, text, said):
     ("0,1,2\n1,3\n", "line 3 has 2 cells, the first line 3: write one per column"),
     ("0,1,2,3\n", "line 2 has 4 cells, the first line 3: write one per column"),
     ("0,1,2\n1,2,3\n0,1,2\n", "line 4: '0' already has a row: keep one row per picture"),
-    ("5,1,2\n", "line 2: '5' matches no picture, or several: write numbers from 0 to 4"),
-    ("-1,1,2\n", "line 2: '-1' matches no picture, or several: write numbers from 0 to 4"),
-    ("1.0,1,2\n", "line 2: '1.0' matches no picture, or several: write numbers from 0 to 4"),
-    ("a.png,1,2\n", "line 2: 'a.png' matches no picture, or several: write numbers from 0 to 4"),
-    (",1,2\n", "line 2: '' matches no picture, or several: write numbers from 0 to 4"),
-    ("9" * 5000 + ",1,2\n",
-     f"line 2: '{'9' * 80}' matches no picture, or several: write numbers from 0 to 4"),
+    ("5,1,2\n", "line 2: '5' matches no picture: write numbers from 0 to 4"),
+    ("-1,1,2\n", "line 2: '-1' matches no picture: write numbers from 0 to 4"),
+    ("1.0,1,2\n", "line 2: '1.0' matches no picture: write numbers from 0 to 4"),
+    ("a.png,1,2\n", "line 2: 'a.png' matches no picture: write numbers from 0 to 4"),
+    (",1,2\n", "line 2: '' matches no picture: write numbers from 0 to 4"),
+    ("9" * 5000 + ",1,2\n", f"line 2: '{'9' * 80}' matches no picture: write numbers from 0 to 4"),
     ("0,1,inf\n", "line 2, column angle: 'inf' is not a finite number: leave unknown values empty"),
     ("0,-1e39,1\n", "line 2, column age: '-1e39' is not a finite number: leave unknown values empty"),
     ("0,1_0,1\n", "line 2, column age: '1_0' is not a finite number: leave unknown values empty"),
@@ -172,11 +179,13 @@ def test_row_refused(tmp_path, rows, said):
 
 def test_row_by_name_refused(tmp_path):
     write(tmp_path, "picture,age\ncat/1.png,5\nc.png,6\n")
-    said = "line 3: 'c.png' matches no picture, or several: write names such as train/cat/1.png"
+    said = "line 3: 'c.png' matches no picture: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
     write(tmp_path, "picture,age\na.png,6\n")
-    said = "line 2: 'a.png' matches no picture, or several: write names such as train/cat/1.png"
+    said = "line 2: 'a.png' matches several pictures: write names such as train/cat/1.png"
     assert refused(tmp_path, names=NAMES) == said
+    write(tmp_path, f"picture,age\n{'a caption ' * 30},6\n")  # longer than a file's name can be
+    assert refused(tmp_path, names=NAMES).startswith("line 2: 'a caption a caption ")
     write(tmp_path, "picture,age\ntrain/cat/1.png,5\n1.png,6\n")
     assert refused(tmp_path, names=NAMES) == "line 3: '1.png' already has a row: keep one row per picture"
 

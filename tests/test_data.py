@@ -243,7 +243,7 @@ def test_what_is_understood_of_pictures_is_said(birds):
     assert str(data) == (
         f"{birds}: 33 training and 3 test images (class folders), 3 classes (duck, night heron, owl), in colour, "
         "20x16 -> 32x32, light on dark, cropped to the centre if not square, "
-        "no test part: every 10th picture held out, "
+        "no test part: every 10th picture held out, age of 33 training images, angle of 30 training images, "
         "few pictures: a model may copy them, which training_distance in a score shows"
     )
     spec = data.spec
@@ -327,6 +327,9 @@ def test_held_out_pictures():
     assert mixed(np.arange(3), np.array([1, 0, 1])).tolist() == mixed(np.arange(3), None).tolist() == [0, 1, 2]
     with pytest.raises(UserError, match="here holds 1 pictures: at least two are needed"):
         hold_out(None, 1, "here")
+    assert [part.tolist() for part in hold_out(np.array([0, 0]), 2, "here")] == [[0], [1]]
+    with pytest.raises(UserError, match="here: no class has more than two pictures: add a third"):
+        hold_out(np.array([0, 0, 1, 1]), 4, "here")
 
 
 def test_a_kept_data_set_is_opened_without_its_files(birds, few):

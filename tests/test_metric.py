@@ -418,6 +418,8 @@ def test_fid_is_what_the_shell_command_says(random_inception, torch_home, folder
 def test_other_weights_are_refused(random_inception, torch_home, folders):
     with pytest.raises(UserError, match="is not pytorch-fid's pt_inception"):
         metric.fid(*folders, random_inception)
+    with pytest.raises(UserError, match="is not pytorch-fid's pt_inception"):  # before it looks for the pictures
+        metric.main(metric.Metric(fake=folders[0] / "none", real=folders[1], inception_weights=random_inception))
     with pytest.raises(UserError, match="does not exist"):
         metric.fid(*folders, folders[0] / "no.pth")
     assert not cached_weights(torch_home).exists()

@@ -82,10 +82,16 @@ def test_what_is_asked_for_is_read(arguments, label, asked):
     assert (ask.label, ask.ask) == (label, asked)
 
 
-@pytest.mark.parametrize("word", ["age", "age=", "age=old", "age=nan", "age=inf"])
-def test_what_cannot_be_asked_for_is_refused(word):
-    with pytest.raises((SystemExit, ValidationError)):
-        tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=["--ask", word])
+@pytest.mark.parametrize("words, said", [
+    (["age"], "write NAME=NUMBER, without spaces, as in age=40"), (["age="], "write NAME=NUMBER"),
+    (["age", "=", "4"], "write NAME=NUMBER"), (["=3"], "write NAME=NUMBER"), (["age=old"], "could not convert"),
+    (["age=nan"], "finite"), (["age=inf"], "finite"), (["age=1", "age=2"], "give each measure once"),
+    (["label=3"], "the class with --label"),
+])  # fmt: skip
+def test_what_cannot_be_asked_for_is_refused(words, said, capsys):
+    with pytest.raises((SystemExit, ValidationError)) as error:
+        tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=["--ask", *words])
+    assert said in f"{error.value} {' '.join(capsys.readouterr().err.replace('│', ' ').split())}"
 
 
 @pytest.mark.parametrize("arguments, measures", [

@@ -93,7 +93,7 @@ def test_medmnist(tmp_path):
     assert source.notes == ("val_images, val_labels not used",)
     several = save(tmp_path / "chestmnist.npz", train_images=GREY, train_labels=[[0, 1, 1]] * 3 + [[0, 0, 0]] * 3)
     assert error(several, arrays) == (
-        "chestmnist.npz (train_images) has several labels for a picture, or none: give each picture one"
+        "chestmnist.npz (train_labels) has several labels for a picture, or none: give each picture one"
     )
     assert error(tmp_path, arrays) == (
         f"{tmp_path.name} holds bloodmnist.npz (train_images), chestmnist.npz (train_images), and it is "
@@ -176,11 +176,11 @@ def test_names_of_classes(tmp_path):
 
 
 @pytest.mark.parametrize("named, expected", [
-    ({"x": GREY, "y": LABELS[:5]}, "(x): 6 pictures and 5 labels: give each picture one"),
-    ({"x": GREY, "y": LABELS - 1}, "(x) has the label -1: labels must be 0 or more"),
-    ({"x": GREY, "y": LABELS / 2}, "(x) has labels that are missing or not whole: give each picture a whole number"),
-    ({"x": GREY, "y": [np.nan] * 6}, "(x) has labels that are missing or not whole: give each picture a whole number"),
-    ({"x": GREY, "y": ["a", "b", "", "a", "b", "c"]}, "(x) lacks the label of picture 3: add it"),
+    ({"x": GREY, "y": LABELS[:5]}, "(y): 6 pictures and 5 labels: give each picture one"),
+    ({"x": GREY, "y": LABELS - 1}, "(y) has the label -1: labels must be 0 or more"),
+    ({"x": GREY, "y": LABELS / 2}, "(y) has labels that are missing or not whole: give each picture a whole number"),
+    ({"x": GREY, "y": [np.nan] * 6}, "(y) has labels that are missing or not whole: give each picture a whole number"),
+    ({"x": GREY, "y": ["a", "b", "", "a", "b", "c"]}, "(y) lacks the label of picture 3: add it"),
     ({"x": GREY, "y": LABELS.astype(object)}, "is damaged or missing (Object arrays cannot be loaded when "
      "allow_pickle=False): fetch it again, or save plain numbers or text with numpy.savez or numpy.save"),
     ({"x_train": GREY, "x_test": GREY[:, :7, :7]},
@@ -272,6 +272,19 @@ def test_quickdraw(tmp_path, prefix):
     assert "has pictures of 8x8 and" in error(tmp_path, arrays) and "of 7x7: make all" in error(tmp_path, arrays)
 
 
+@pytest.mark.parametrize("shape, said", [
+    ((64, 64, 3), "img_0.npy has the shape (64, 64, 3), one picture's: put all into one (N, height, width, 3)"),
+    ((64, 64), "has a picture per file: put the pictures of each class into one (N, height, width)"),
+])  # fmt: skip
+def test_a_file_for_each_picture(tmp_path, shape, said):
+    """Not classes of 64 pictures, 64x3 or 8x8."""
+    for i in range(3):
+        np.save(tmp_path / f"img_{i}.npy", np.zeros(shape, np.uint8))
+    assert error(tmp_path, arrays).endswith(said)
+    if shape[2:]:
+        assert error(tmp_path / "img_0.npy", arrays).endswith(said)
+
+
 def test_tables_and_arrays_beside_pictures_are_none_of_pictures(tmp_path):
     for i in range(16):
         Image.fromarray(GREY[i % 6]).save(tmp_path / f"{i}.png")
@@ -312,7 +325,9 @@ def test_tables(tmp_path, name):
     (["file", "target", *HEADER], [[f"{i}.png", *row] for i, row in enumerate(labelled())], ("columns file not used",)),
     (["label", *range(64)], labelled(), ()),
     ([*range(1, 65), "label"], [[*row, label] for label, *row in labelled()], ()),
-    (["character", *HEADER], labelled(), ("labels in the first column",)),
+    (["character", *HEADER], labelled(), ()),
+    (["numeral", *HEADER], labelled(), ("labels in the first column",)),
+    (None, [[*row, ""] for row in labelled()], ("labels in the first column",)),  # each row ends in a comma
     (None, labelled(), ("labels in the first column",)),
     (range(65), labelled(), ("labels in the first column",)),  # as pandas writes what had no header
     (["", *range(65)], [[i, *row] for i, row in enumerate(labelled())], ("labels in the first column",)),
@@ -550,7 +565,7 @@ def test_errors_of_mat(tmp_path):
         "a.mat (faces) has no labels, which would show the axis that counts pictures: save it as .npy"
     )
     assert error(save_mat(tmp_path / "a.mat", X=GREY, y=LABELS[:5]), mat) == (
-        "a.mat (X): 6 pictures and 5 labels: give each picture one"
+        "a.mat (y): 6 pictures and 5 labels: give each picture one"
     )
 
 

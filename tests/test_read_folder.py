@@ -214,6 +214,20 @@ def test_classes_called_like_a_part(place, names):
     assert list(source.classes.values()) == sorted(names) and source.test is None and source.notes == ()
 
 
+def test_train_beside_a_part_of_another_name(place):
+    write(place, {f"{part}/{name}/1.png": picture(1) for part in ("train", "dev") for name in "ab"})
+    with pytest.raises(UserError, match="folders of the same classes in train and dev: call dev test or val"):
+        read(place)
+
+
+def test_lists_of_classes_under_another_name(place):
+    """The pictures are read without labels, and a note says what would be needed."""
+    files = {f"{i}.png": picture(i) for i in range(3)} | {"labels.csv": b"file_name,label\n1.png,a\n"}
+    source = read(write(place, files))
+    assert source.train.labels is None
+    assert source.notes == ("labels.csv not used: call it metadata.csv if it has columns file_name and label",)
+
+
 def test_train_alone(place):
     source = read(write(place, {"train/a/1.png": picture(1), "train/b/1.png": picture(2)}))
     assert understood(source) == [{"train/a/1.png": (1, "a"), "train/b/1.png": (2, "b")}]
@@ -222,7 +236,7 @@ def test_train_alone(place):
 
 def test_two_test_folders(place):
     write(place, {f"{name}/a/1.png": picture(1) for name in ("train", "test", "test_images")})
-    with pytest.raises(UserError, match=r"has two folders for one part \(test, test_images, train\): move or rename"):
+    with pytest.raises(UserError, match=r"has two folders for one part \(test, test_images\): move or rename"):
         read(place)
 
 
@@ -665,7 +679,9 @@ def test_opened_as_a_data_set(place, tmp_path, monkeypatch):
     assert data.test.images[:, 0, 8, 8].tolist() == [110, 110]  # each 10th but for the first two of a class
     assert images[1:, 0, 8, 8].tolist() == [*range(20, 101, 10), 255, *range(10, 101, 10)]
     assert images[0, 0, [0, 15], [0, 15]].tolist() == [0, 255]
-    assert "1 unreadable pictures left out (shapes/9/1.png)" in str(data) and "class folders" in str(data)
+    said = str(data)
+    assert "1 unreadable pictures left out (shapes/9/1.png: not a picture that Pillow can read)" in said
+    assert "class folders" in said and "no measures.csv" in said
     assert open_dataset(path, Preprocessing(size=16, channels=3)).spec.digest == data.spec.digest
 
 

@@ -191,7 +191,7 @@ def test_a_row_without_a_picture_is_left_out(tmp_path):
             pictures[i]
     data = open_dataset(place)
     assert [*data.train.images[:, 0, 0, 0], *data.test.images[:, 0, 0, 0]] == [1, 2, 3]
-    assert "2 unreadable pictures left out (1, 2)" in str(data)
+    assert "2 unreadable pictures left out (1, 2: no bytes)" in str(data)
 
 
 def test_measures_beside_it(tmp_path):
@@ -239,13 +239,15 @@ def test_two_data_sets(tmp_path):
 
 
 def test_parts_that_do_not_fit(tmp_path):
-    """Test pictures alone are trained on; a column that training pictures have, and test pictures have not."""
+    """Test pictures alone are trained on; beside training pictures with labels they are not used without labels."""
     write(tmp_path / "test.parquet", image=images([1]))
     assert greys(source(tmp_path).train.pictures) == [1]
     write(tmp_path / "validation.parquet", image=images([1]))
     assert "training pictures" in refused(tmp_path)
     write(tmp_path / "train.parquet", image=images([1]), label=[0])
-    assert refused(tmp_path).startswith("PLACE/test.parquet is damaged or missing (")
+    (tmp_path / "validation.parquet").unlink()
+    found = source(tmp_path)
+    assert greys(found.train.pictures) == [1] and found.test is None and found.notes == ("1 pictures of test not used",)
 
 
 STRUCT = "struct<bytes: binary, path: string>"

@@ -196,6 +196,9 @@ def test_an_unwritable_folder(untrained, tmp_path, name):
     (tmp_path / "file").write_text("")
     arguments = (*FAST, "--checkpoint", untrained / "ddpm.safetensors", "--out", tmp_path / "file" / "folder")
     assert_user_error(run_script(name, "tst_mnist_fid.py", *arguments), tmp_path / "file", "Not a directory")
+    arguments = "score", "--checkpoint", untrained / "ldm.safetensors", *arguments[-2:]
+    result = run_script(name, "edit_mnist.py", *arguments)  # at once, not after minutes of work
+    assert_user_error(result, tmp_path / "file", "Not a directory")
 
 
 OWN = [

@@ -10,6 +10,7 @@ from zipfile import is_zipfile
 
 import numpy as np
 
+from common.data.readers.folder import walk
 from common.data.source import open_zip
 from common.errors import UserError
 from common.files import catch_damage
@@ -33,7 +34,8 @@ def read_columns(place, order, count, names=None):
     files' names, if any. UserError if a row matches no picture, several, or one that has a row already; if it is too
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
-    in_zip = {normalize("NFC", name) for name in open_zip(place).namelist()} if is_zipfile(place) else ()
+    stored = open_zip(place).namelist() if is_zipfile(place) else walk(place) if names and place.is_dir() else ()
+    stored = {normalize("NFC", name) for name in stored}
     numbers = numbers_by_name(names or [str(i) for i in range(count)])
     form = f"names such as {names[0]}" if names else f"numbers from 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
@@ -41,12 +43,13 @@ def read_columns(place, order, count, names=None):
         name, *cells = row
         if len(cells) != len(columns):
             raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: write one per column")
-        path = normalize("NFC", name.replace("\\", "/").removeprefix("./"))
+        path = normalize("NFC", name.replace("\\", "/").removeprefix(f"{place.as_posix()}/").removeprefix("./"))
         number = numbers.get(path)
-        if number is None and names and ((place / name).is_file() or path in in_zip):
+        if number is None and path in stored:
             continue  # that picture is not used
         if number is None:
-            raise UserError(f"{where}: {name[:80]!r} matches no picture, or several: write {form}")
+            many = "several pictures" if path in numbers else "no picture"
+            raise UserError(f"{where}: {name[:80]!r} matches {many}: write {form}")
         if number in seen:
             raise UserError(f"{where}: {name[:80]!r} already has a row: keep one row per picture")
         seen.add(number)

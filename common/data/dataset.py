@@ -134,6 +134,11 @@ class Dataset:
             facts.append(f"{shape} if not square")
         if about["held_out"]:
             facts.append(f"no test part: every {HELD_OUT}th picture held out")
+        if columns := columns_of(self.place):
+            values = load_columns(self.train)
+            facts += [f"{name} of {np.isfinite(values[name]).sum():,} training images" for name in columns]
+        elif spec.source:
+            facts.append("no measures.csv")
         if train < FEW:
             facts.append("few pictures: a model may copy them, which training_distance in a score shows")
         return escaped(f"{self.place}: {', '.join([*facts, *about['notes']])}")

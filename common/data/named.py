@@ -89,7 +89,7 @@ def assemble(place, kind, arrays):
     used = [chosen[part] for part in used_of({part: labels is not None for part, (_, labels) in chosen.items()}, place)]
     left = [array for array in arrays if not any(array in pair for pair in used)]
     notes = [f"{few(dict.fromkeys(array.name if alone else array.path.name for array in left))} not used"]
-    read = [(as_pictures(pictures.read(), pictures), labels and labels.read(), pictures) for pictures, labels in used]
+    read = [(as_pictures(x.read(), x), labels and labels.read(), x, labels or x) for x, labels in used]
     return source_of(kind, read, notes=notes if left else ())
 
 
@@ -103,11 +103,11 @@ def used_of(labelled, place):
 
 
 def source_of(kind, parts, classes=None, notes=()):
-    """A Source of [(pictures, labels or None, origin, for messages)]: the training part, then the test part, if any.
-
-    Labels may be text. UserError if pictures differ in size."""
-    pictures, labels, wheres = zip(*parts)
+    """A Source of [(pictures, labels or None, their origin, for messages, and that of labels, if it is another)]: the
+    training part, then the test part, if any. Labels may be text. UserError if pictures differ in size."""
+    pictures, labels, wheres, *others = zip(*parts)
     check_sizes(pictures, wheres)
+    (wheres,) = others or [wheres]
     if labels[0] is None:
         return Source(kind, *map(Part, pictures), notes=tuple(notes))
     labels, texts = numbers_of(labels, wheres)

@@ -1,16 +1,18 @@
 """From pictures of any kind to uint8 of one size: decoding, value ranges, cropping and resizing."""
 import io
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 
 from common.files import DAMAGE
 from common.options.fields import options_class
 
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # twice as many pixels are an error
 RANGES = (0, 1), (-0.5, 0.5), (-1, 1), (0, 16), (0, 255), (-128, 127), (0, 1023), (0, 4095), (0, 16383), (0, 65535)
 
 
@@ -28,8 +30,8 @@ class Preprocessing:
 
 def value_range(low, high):
     """The value range of pixels that lie between low and high: the first of RANGES that contains them up to rounding,
-    else (low, high) itself, as for pictures divided by their standard deviation. If some are fractions, -128 to 127 is
-    not considered, nor a range beyond 0 or 1 of which they do not reach half (of 0 to 255: 16)."""
+    else (low, high) itself, as for pictures divided by their standard deviation. If there are fractions, -128 to 127 is
+    left out, and so is a range whose negative end, or whose end above 1, they do not reach half-way (255: up to 16)."""
 
     def likely(a, b):
         return a > -128 and (a == 0 or low < a / 2) and (b <= 1 or high > (16 if b == 255 else b / 2))
@@ -56,6 +58,8 @@ def decoded(encoded):
             image.load()
             with suppress(*DAMAGE):  # the picture may be whole although its EXIF data is not
                 image = ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:
+        raise OSError("not a picture that Pillow can read") from error
     except RuntimeError as error:  # by the AVIF decoder
         raise OSError(str(error)) from error
     if not image.mode.startswith(("I", "F")):

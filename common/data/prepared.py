@@ -16,7 +16,7 @@ from tqdm import tqdm
 from common.data.pictures import decoded, fitted, is_grey, opened, rescaled, value_range
 from common.data.readers import arrays, binary, folder, idx, mat, parquet, table
 from common.data.source import few
-from common.errors import Missing, UserError
+from common.errors import Missing, UserError, reason
 from common.files import DAMAGE, ROOT, catch_damage, os_errors_about, write_json, write_tensors
 
 PREPARED = Path(os.environ.get("SIMPLE_LDM_PREPARED") or ROOT / "data" / "prepared")
@@ -87,7 +87,8 @@ def make(folder, place, reader, files, preprocessing):
         writer, channels = write_parts(temporary, parts, dict(zip(parts, indices)), preprocessing, stored_in)
         kept = {name: np.array(indices, np.int64) for name, indices in writer.kept.items()}
         if empty := [name for name, indices in kept.items() if not len(indices)]:
-            raise UserError(f"{place}: none of its {empty[0]} pictures can be read: save them as PNG or JPEG")
+            named = f" ({few(sorted(writer.unreadable))})"
+            raise UserError(f"{place}: none of its {empty[0]} pictures can be read{named}: save them as PNG or JPEG")
         for name, part in parts.items():  # resized first: whole files are read faster in the order of their pictures
             order = mixed(np.arange(len(kept[name])), part.labels)
             reorder(temporary / f"{name}.bin", order)
@@ -123,7 +124,8 @@ def write_parts(folder, parts, chosen, preprocessing, stored_in):
 
 
 def hold_out(labels, count, place):
-    """(training, test) indices of `count` pictures. Without the first two of each class, every 10th is for testing."""
+    """(training, test) indices of `count` pictures. The first two of each class are for training; of the others every
+    10th is for testing, or one picture of the largest class if there are fewer than ten."""
     if count < 2:
         raise UserError(f"{place} holds {count} pictures: at least two are needed, one to train on and one to test")
     labels = np.zeros(count, int) if labels is None else labels
@@ -131,6 +133,8 @@ def hold_out(labels, count, place):
     for label in np.unique(labels):
         rank[labels == label] = np.arange((labels == label).sum())
     others = np.flatnonzero(rank >= 2)
+    if not len(others) and len(np.unique(labels)) > 1:
+        raise UserError(f"{place}: no class has more than two pictures: add a third one to a class, to test on")
     test = others[HELD_OUT - 1 :: HELD_OUT] if len(others) >= HELD_OUT else [rank.argmax()]
     return np.delete(np.arange(count), test), np.asarray(test)
 
@@ -195,6 +199,7 @@ class Writer:
     brightness: list = field(default_factory=list)  # the mean of each, 0..255
     brightest: int = 0  # the largest pixel value of all
     unreadable: list = field(default_factory=list)
+    why: str = ""  # the first of these could not be read
 
     def write(self, folder, name, part, indices, preprocessing, stored_in):
         """Write these pictures of a part, resized; record which could be read. False: it stopped at colour."""
@@ -206,7 +211,8 @@ class Writer:
                     picture = part.pictures[i]
                     encoded = isinstance(picture, bytes)
                     image = opened(picture, stored_in) if encoded else Image.fromarray(rescaled(picture, stored_in))
-                except DAMAGE:
+                except DAMAGE as error:
+                    self.why = self.why or reason(error)
                     self.unreadable.append(part.names[i] if part.names else str(i))
                     continue
                 if self.stops_at_colour and not is_grey(image):
@@ -228,7 +234,7 @@ class Writer:
             notes.append(f"nearly black, as no pixel is above {self.brightest} of 255: save them brighter")
         if self.unreadable:
             named = few(sorted(self.unreadable))
-            notes.append(f"{len(self.unreadable)} unreadable pictures left out ({named})")
+            notes.append(f"{len(self.unreadable)} unreadable pictures left out ({named}: {self.why})")
         return notes
 
 
@@ -240,14 +246,15 @@ def numbered(source, labels, kept, place):
         return {name: np.zeros(len(indices), np.int64) for name, indices in kept.items()}, ["picture"]
     labels = {name: labels[name][indices] for name, indices in kept.items()}
     found, counts = np.unique(labels["train"], return_counts=True)
-    names = [(source.classes or {}).get(label, str(label)) for label in found.tolist()]
+    known = source.classes or {}
+    names = [known.get(label, str(label)) for label in found.tolist()]
     if len(names) > MOST_CLASSES:
         raise UserError(f"{place} has {len(names):,} classes, but at most {MOST_CLASSES:,} are allowed: leave some out")
     if counts.min() == 1:
         lone = names[int(counts.argmin())]
         raise UserError(f"{place}: the class {lone} has only one training picture: add others, or leave it out")
     if unknown := set(labels["test"].tolist()) - set(found.tolist()):
-        name = (source.classes or {}).get(min(unknown), min(unknown))
+        name = known.get(min(unknown), min(unknown))
         raise UserError(f"{place}: test pictures have the label {name}, but no training picture has it: leave them out")
     return {name: np.searchsorted(found, part) for name, part in labels.items()}, names
 

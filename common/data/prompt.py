@@ -38,8 +38,8 @@ def parse(prompt, spec):
     ends = (LATIN_END if word.isascii() and word[-1].isalnum() else "" for word in known)
     any_word = re.compile("|".join(re.escape(word) + end for word, end in zip(known, ends)))
     meant, fillers, rest = {}, {}, " ".join(prompt.lower().split())
-    others = ", ".join(word for word, (name, _) in words.items() if name != "label")
-    known_words = f"use {others}, and the classes {spec.few_classes}"
+    others = [word for word, (name, _) in words.items() if name in spec.measures]
+    known_words = f"use {''.join(f'{word}, ' for word in others)}{'and ' * bool(others)}the classes {spec.few_classes}"
     while rest:
         match = any_word.match(rest)
         if not match:

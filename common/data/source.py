@@ -98,6 +98,8 @@ def as_pictures(array, where):
 
     UserError for any other array."""
     array = np.asarray(array)
+    if array.ndim == 3 and array.shape[2] in (3, 4) and min(array.shape[:2]) >= 16:
+        raise UserError(f"{where} has the shape {array.shape}, one picture's: put all into one (N, height, width, 3)")
     side = math.isqrt(array.shape[1]) if array.ndim == 2 else 0
     if side > 1 and side**2 == array.shape[1]:
         array = array.reshape(-1, side, side)

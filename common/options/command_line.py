@@ -50,7 +50,7 @@ def parse(kind, **settings):
     """The options on the command line. A surplus value is a UserError; tyro explains other mistakes, and exits."""
     options, others = tyro.cli(kind, return_unknown_args=True, **settings)
     if others and not others[0].startswith("-"):
-        cure = "write each value after its option, as in --epochs 3; a path with spaces needs quotes"
+        cure = "write each value after its option, as in --epochs 3; a value with spaces needs quotes"
         raise UserError(f"unexpected {others[0]!r}: {cure}")
     return tyro.cli(kind, **settings) if others else options
 

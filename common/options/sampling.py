@@ -58,7 +58,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Last call's time before the shift, over its usual one: below 1 keeps fine texture."""
+    """Time of the last network call before the shift, as a fraction of its usual one: below 1 keeps fine texture."""
     guidance: Finite | None = None
     """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None
@@ -76,6 +76,9 @@ class SamplerOptions:
 def read_values(words):
     """["age=40", ...] -> {"age": 40.0, ...}; ValueError if a word is not NAME=NUMBER, or a name repeats."""
     pairs = [word.partition("=") for word in words]
+    for name, _, value in pairs:
+        if not (name and value):
+            raise ValueError("write NAME=NUMBER, without spaces, as in age=40")
     values = {name: float(value) for name, _, value in pairs}
     if len(values) < len(pairs) or values.keys() & {"label", "digit"}:
         raise ValueError("give each measure once, and the class with --label")
@@ -102,7 +105,7 @@ class Ask:
     width: Finite | None = None
     """Width without the slant, in pixels."""
     ask: Annotated[dict[str, Finite], Values] = Field(default_factory=dict)
-    """Measures that the model learned, by name: age=40."""
+    """Measures that the model learned, all after one --ask: age=40 angle=-10."""
     prompt: str | None = None
     """Conditions in words: "a thick 7 leaning right"; "向右倾的粗7"."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from common.data.named import PARTS, Array, assemble, check_sizes, files_of, source_of
 from common.data.source import as_pictures, check_size
+from common.errors import UserError
 from common.files import catch_damage
 
 NAMES_COUNT = False
@@ -25,6 +26,9 @@ def read(place, files):
     named = any(array.is_labels for array in arrays) or all(array.words & {*PARTS} for array in arrays)
     if named or len(files) == 1 or kinds != [".npy"]:
         return assemble(place, f"arrays in {' and '.join(kinds)}", arrays)
+    shapes = [array.read().shape for array in arrays]
+    if all(len(shape) == 2 and shape[0] == shape[1] for shape in shapes):
+        raise UserError(f"{place} has a picture per file: put the pictures of each class into one (N, height, width)")
     pictures = [as_pictures(array.read(), array) for array in arrays]
     check_sizes(pictures, arrays)
     check_size(sum(part.size for part in pictures), pictures[0].itemsize, place)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import zipfile
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,13 @@ from common.files import catch_damage
 
 NAMES_COUNT = True  # a picture's folder is its class
 # a format that this Pillow cannot read, such as .heic, is reported as unreadable, not silently skipped
-SUFFIXES = ".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".heic"
+SUFFIXES = (
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
+    ".pbm", ".tga", ".avif", ".heic", ".heif",
+)  # fmt: skip
 HIDDEN = re.compile(r"(.*/)?(\.|__MACOSX(/|$)|@eaDir(/|$))")  # hidden files, and what systems put beside pictures
 TABLES = "metadata.csv", "metadata.jsonl", "dataset.json"
+LIST = re.compile(r"(?!(.*/)?(measures|metadata)\.).*\.(csv|tsv|jsonl)")  # other files that may name classes
 COLUMNS = "label", "labels", "class", "category"  # of a metadata file that may hold the class
 PART = re.compile(r"(?:.*[ _-])?(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images))?\d*", re.IGNORECASE)
 
@@ -46,6 +51,10 @@ def read(place, files):
     test = next((part for part in ("test", "val") if found["train"] & found.get(part, set())), None)
     notes += [f"{len(used[x]):,} pictures in {parts[x][0]}/ not used" for x in parts if x not in ("train", test)]
     labelled = None not in found["train"]
+    stored = root.root.namelist() if place.is_file() else walk(place)
+    lists = [x for x in stored if LIST.fullmatch(x.lower()) and not HIDDEN.match(x)]
+    if lists and not labelled:
+        notes.append(f"{few(lists)} not used: call it metadata.csv if it has columns file_name and label")
     classes = sorted(found["train"] | found.get(test, set())) if labelled else []
     with suppress(ValueError):
         classes.sort(key=float)
@@ -128,11 +137,17 @@ def divided(place, pictures):
     folders, or if train is one of several classes, all are for training. UserError if a part has two folders."""
     base, groups = grouped(pictures)
     found = {folder: match[1].lower() for folder in groups if (match := PART.fullmatch(folder))}
-    kinds = set(found.values())
-    if "train" not in kinds or (kinds == {"train"} and len(groups) > 1):
+    kinds = Counter(found.values())
+    if kinds.keys() == {"train"} and len(groups) > 1:
+        inside = {folder: {*grouped(names, join(base, folder))[1]} - {""} for folder, names in groups.items()}
+        same = [folder for folder in groups if folder not in found and inside[folder] & inside[next(iter(found))]]
+        if same:
+            cure = f"call {same[0]} test or val, or move it away"
+            raise UserError(f"{place / base} has folders of the same classes in {few(found)} and {few(same)}: {cure}")
+    if "train" not in kinds or (len(kinds) == 1 and len(groups) > 1):
         return {"train": ("", pictures)}
-    if len(kinds) < len(found):
-        raise UserError(f"{place / base} has two folders for one part ({few(found)}): move or rename one")
+    if two := [folder for folder, part in found.items() if kinds[part] > 1]:
+        raise UserError(f"{place / base} has two folders for one part ({few(two)}): move or rename one")
     return {found.get(folder, folder): (normpath(join(base, folder)), names) for folder, names in groups.items()}
 
 
