@@ -10,7 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 900  # seconds for the import, and for each run
-LIBRARIES = ("numpy", "PIL.Image", "matplotlib.figure", "tyro", "pydantic", "safetensors")
+LIBRARIES = (  # sklearn imports scipy
+    "numpy", "PIL.Image", "matplotlib.figure", "tyro", "pydantic", "safetensors", "sklearn.neighbors",
+)  # fmt: skip
 FRAMEWORKS = {"pytorch": ("torch", "accelerate"), "jittor": ("environment",)}  # which imports Jittor
 
 
