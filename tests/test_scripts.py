@@ -373,19 +373,27 @@ LINES_OF_HELP = {  # at 80 columns
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("script", LINES_OF_HELP)
-def test_help_is_short_and_loads_no_framework(script):
-    """The trees' scripts are the same: one of them is asked."""
+def test_help_is_short_and_loads_no_framework():
+    """Of every script, in one process; the trees' scripts are the same: one of them is asked."""
+    folder = ROOT / "pytorch" / "script"
+    assert {script.split()[0] for script in LINES_OF_HELP} == {path.stem for path in folder.glob("*_mnist*.py")}
+    code = f"""
+import io, json, runpy, sys
+from contextlib import redirect_stdout, suppress
+sys.path.insert(0, {str(folder)!r})  # as python does for a script
+told = {{}}
+for script in {[*LINES_OF_HELP]}:
     name, *subcommand = script.split()
-    command = [sys.executable, ROOT / "pytorch" / "script" / f"{name}.py", *subcommand, "--help"]
-    environment = {**os.environ, "COLUMNS": "80", "PYTHONPROFILEIMPORTTIME": "1"}  # a line on stderr per import
-    result = subprocess.run(command, capture_output=True, text=True, env=environment)
-    lines = result.stderr.splitlines()
-    assert result.returncode == 0 and all(line.startswith("import time:") for line in lines), result.stderr
-    assert not {line.rpartition("|")[2].strip() for line in lines} & {"torch", "jittor", "jittor_utils", "matplotlib"}
-    assert "--help" in result.stdout and len(result.stdout.splitlines()) <= LINES_OF_HELP[script]
-
-
-def test_the_help_of_every_script_is_asked_for():
-    scripts = {path.stem for path in (ROOT / "pytorch" / "script").glob("*_mnist*.py")}
-    assert {script.split()[0] for script in LINES_OF_HELP} == scripts
+    sys.argv = [f"{folder}/{{name}}.py", *subcommand, "--help"]
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as said, suppress(SystemExit):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    told[script] = said.buffer.getvalue().decode()
+print(json.dumps([told, [name for name in ("torch", "jittor", "jittor_utils", "matplotlib") if name in sys.modules]]))
+"""
+    environment = {**os.environ, "COLUMNS": "80"}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    told, loaded = json.loads(result.stdout)
+    assert loaded == []
+    for script, lines in LINES_OF_HELP.items():
+        assert "--help" in told[script] and len(told[script].splitlines()) <= lines, script
