@@ -161,21 +161,16 @@ subprocess.run(f"{jt.flags.python_path} -c 'import jittor_utils; print(jittor_ut
     assert not [*tmp_path.iterdir()]
 
 
-def test_onednn_that_is_there_stays():
-    result = run("""
-import os, tempfile
-os.chdir(tempfile.mkdtemp())
-import environment
-from pathlib import Path
-laid_out = Path("given") / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp" / "lib"
-laid_out.mkdir(parents=True)
-(laid_out / "libmkldnn.so").write_text("mine")
-environment.lay_out_onednn(Path("given"))
-assert (laid_out / "libmkldnn.so").read_text() == "mine"
-environment.lay_out_onednn(Path("new"))
-assert sorted(p.name for p in (Path("new") / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp").iterdir()) == ["include", "lib"]
-""")
-    assert result.returncode == 0, result.stderr
+def test_onednn_that_is_there_stays(jt, tmp_path):
+    from environment import lay_out_onednn
+
+    given, new = (tmp_path / name / "mkl" / "dnnl_lnx_2.2.0_cpu_gomp" for name in ("given", "new"))
+    (given / "lib").mkdir(parents=True)
+    (given / "lib" / "libmkldnn.so").write_text("mine")
+    lay_out_onednn(tmp_path / "given")
+    assert (given / "lib" / "libmkldnn.so").read_text() == "mine"
+    lay_out_onednn(tmp_path / "new")
+    assert sorted(path.name for path in new.iterdir()) == ["include", "lib"]
 
 
 @pytest.mark.slow  # two to five minutes: Jittor compiles itself
