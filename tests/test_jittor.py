@@ -356,23 +356,5 @@ def test_numbers_of_near_seeds_correlate(jt, trees):
     assert max(alike(trees["jittor"].cpu.seed)) < 0.05
 
 
-def test_load_state_dict_shares_variables(jt):
-    """Why Device copies weights through numpy: a shared variable is frozen with the averaged weights."""
-    a, b = jt.nn.Linear(2, 2), jt.nn.Linear(2, 2)
-    b.load_state_dict(a.state_dict())
-    b.weight.stop_grad()
-    assert a.weight.is_stop_grad()  # the fault
-    c = jt.nn.Linear(2, 2)
-    a = jt.nn.Linear(2, 2)
-    c.load_state_dict(a.state_dict(to="numpy"))
-    c.weight.stop_grad()
-    assert not a.weight.is_stop_grad()
-
-
-def test_load_state_dict_is_silent_about_missing_tensors(jt):
-    layer = jt.nn.Linear(2, 2)
-    layer.load_state_dict({"weight": np.ones((2, 2), np.float32)})  # the fault: no bias, no error
-
-
 def test_version_is_the_one_that_was_tested(jt):
     assert re.match(r"1\.3\.11", jt.__version__)
