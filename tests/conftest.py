@@ -46,6 +46,7 @@ MODULES = [
     "optimizer", "pipeline",
 ]  # fmt: skip
 FP32 = Where(device="cpu", precision="fp32")
+SMALL = ("--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16)  # of a UNet
 
 
 def pytest_collection_modifyitems(items):

@@ -5,10 +5,11 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, assert_picture, assert_user_error, read_metrics, run_script, run_scripts
+from conftest import ROOT, SMALL, assert_picture, assert_user_error, mostly, read_metrics, run_script, run_scripts
 from PIL import Image, ImageDraw
 from pydantic_core import to_jsonable_python
 
@@ -20,7 +21,9 @@ from common.data.prompt import FILLERS, parse, vocabulary
 from common.data.spec import PERCENTILES, Measure, Spec, measured
 from common.data.strokes import measure_piece, measure_strokes
 from common.diffusion.noise import StepNoise
+from common.draw import chosen_conditions
 from common.errors import UserError
+from common.options.sampling import Ask
 from scoring.score import following, print_control, requests
 
 NAN = np.nan
@@ -293,8 +296,7 @@ def trained(tmp_path_factory):
     """A small pixel model with attributes, from a few steps."""
     folder = tmp_path_factory.mktemp("trained") / "ddpm"
     steps = ("--limit", 640, "--epochs", 2, "--warmup", 0)
-    small = ("--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16)
-    result = run_script("pytorch", "train_mnist.py", *small, *steps, "--out", folder)
+    result = run_script("pytorch", "train_mnist.py", *SMALL, *steps, "--out", folder)
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -307,35 +309,37 @@ def test_a_checkpoint_remembers_the_percentiles_of_its_measures(trained):
         assert found == measured(MEASURES[name].unit, part.values[name], part.labels, classes=10)
 
 
-@pytest.mark.parametrize("name", ["pytorch", "jittor"])
+@pytest.mark.parametrize("name", mostly("jittor"))
 def test_drawing_what_is_asked_for(trained, tmp_path, name):
-    arguments = ("--checkpoint", trained, "--num", 20, "--steps", 2, "--out", tmp_path)
-
-    def draw(*options):
-        return run_script(name, "tst_mnist.py", *arguments, *options)
-
-    result = draw("--digit", 7, "--thickness", 40, "--slant", -20.5)
-    assert result.returncode == 0 and "warning: thickness" in result.stderr and "slant" not in result.stderr
-    assert_picture(tmp_path / "sweep.png", (684, 1644))
-    numbers = (tmp_path / "samples.png").read_bytes()
-    result = draw("--prompt", "thick 7 leaning left")
-    assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
-    words = (tmp_path / "samples.png").read_bytes()
     measures = load_checkpoint(trained).spec.measures
     values = measures["thickness"].at(95, 7), measures["slant"].at(5, 7)
-    result = draw("--label", 7, "--thickness", values[0], "--ask", f"slant={values[1]}")
-    assert result.returncode == 0 and "warning" not in result.stderr, result.stderr
-    assert (tmp_path / "samples.png").read_bytes() == words != numbers
-    assert_user_error(draw("--prompt", "a 7", "--label", 3), "--prompt and another option both set the label")
-    assert_user_error(draw("--ask", "width=9", "--width", 9), "--ask and another option both set the width")
-    assert_user_error(draw("--prompt", "a fat 7"), '"fat"', "thick", "leaning right", "粗")
+    asked = {
+        "unusual": ("--digit", 7, "--thickness", 40, "--slant", -20.5), "words": ("--prompt", "thick 7 leaning left"),
+        "numbers": ("--label", 7, "--thickness", values[0], "--ask", f"slant={values[1]}"),
+    }  # fmt: skip
+    arguments = ("tst_mnist.py", "--checkpoint", trained, "--num", 20, "--steps", 2)
+    result = run_scripts(name, *((*arguments, *options, "--out", tmp_path / out) for out, options in asked.items()))
+    assert result.returncode == 0 and "warning: thickness 40 is" in result.stderr, result.stderr
+    assert result.stderr.count("warning") == 1
+    assert_picture(tmp_path / "unusual" / "sweep.png", (684, 1644))
+    unusual, words, numbers = ((tmp_path / out / "samples.png").read_bytes() for out in asked)
+    assert unusual != words == numbers
+
+
+@pytest.mark.parametrize("ask, told", [
+    (Ask(prompt="a 7", label="3"), "--prompt and another option both set the label"),
+    (Ask(ask={"width": 9.0}, width=9.0), "--ask and another option both set the width"),
+    (Ask(prompt="a fat 7"), '"fat" is unknown'),
+])  # fmt: skip
+def test_what_cannot_be_asked_for(ask, told):
+    with pytest.raises(UserError, match=told):
+        chosen_conditions(SimpleNamespace(spec=MNIST.spec), ask)
 
 
 def test_label_dropout_reaches_training(tmp_path):
     """Without classes the network learns otherwise, from the second step on, when its last layer is no longer zero."""
     steps = ("--limit", 24, "--batch-size", 8, "--epochs", 1, "--warmup", 0, "--measures", "--precision", "fp32")
-    small = ("--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16)
-    run = lambda rate: ("train_mnist.py", *steps, *small, "--label-dropout", rate, "--out", tmp_path / str(rate))
+    run = lambda rate: ("train_mnist.py", *steps, *SMALL, "--label-dropout", rate, "--out", tmp_path / str(rate))
     assert run_scripts("pytorch", run(0), run(1)).returncode == 0
     never, always = (read_metrics(tmp_path / rate)["loss"] for rate in ("0", "1"))
     assert never[0] == always[0] and never[2] != always[2]
@@ -357,8 +361,10 @@ def test_a_model_without_attributes_says_so(untrained, tmp_path):
     """And draws what it can."""
     checkpoint = untrained / "ldm.safetensors"
     arguments = ("--checkpoint", checkpoint, "--steps", 2, "--out", tmp_path)
-    for asked in (("--width", 12), ("--prompt", "a wide 3")):
-        assert_user_error(run_script("jittor", "tst_mnist_ldm.py", *arguments, *asked), checkpoint, "not learn width")
+    model = SimpleNamespace(spec=open_dataset().spec, checkpoint=SimpleNamespace(path=checkpoint))
+    for ask in (Ask(width=12.0), Ask(prompt="a wide 3")):
+        with pytest.raises(UserError, match=f"{checkpoint} did not learn width: leave it out"):
+            chosen_conditions(model, ask)
     result = run_script("jittor", "tst_mnist_ldm_fid.py", *arguments, "--num", 20, "--labels", "test")
     assert_user_error(result, checkpoint, "did not learn measures", "--labels test")
     result = run_script("jittor", "tst_mnist_ldm.py", *arguments, "--prompt", "a 3")

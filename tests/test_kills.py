@@ -10,13 +10,12 @@ import time
 
 import psutil
 import pytest
-from conftest import ROOT, TREES, assert_same_run, begin_script, run_script, steps_of, wait_for
+from conftest import ROOT, SMALL, TREES, assert_same_run, begin_script, run_script, steps_of, wait_for
 from test_processes import ENVIRONMENT, command
 
 from common.checkpoint import load_checkpoint
 from publish.export import RUNTIME
 
-SMALL = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
 TRAINED = {  # a kind and options that make it small
     "train_mnist_vae.py": ("vae", "--vae.base-channels", 8),
     "train_mnist.py": ("ddpm", *SMALL),

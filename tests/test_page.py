@@ -18,7 +18,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from conftest import FP32, ROOT, run_scripts
+from conftest import FP32, ROOT, SMALL, run_scripts
 from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -38,7 +38,6 @@ from scoring.classifiers import classes
 
 WEB = ROOT / "web"
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-SMALL = "--unet.base-channels", 16, "--unet.head-dim", 8, "--unet.context-dim", 16
 THREE = ["python", "train_mnist_vae.py", "train_mnist_ldm.py", "publish.export"]  # of the README's commands
 DRAWN = "/^[0-9.]+ /.test(document.getElementById('status').textContent)"
 pytestmark = pytest.mark.skipif(

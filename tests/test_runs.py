@@ -13,6 +13,7 @@ import pytest
 from conftest import (
     FP32,
     ROOT,
+    SMALL,
     TREES,
     assert_picture,
     assert_same_run,
@@ -21,6 +22,7 @@ from conftest import (
     read_metrics,
     read_rows,
     run_script,
+    run_scripts,
     steps_of,
 )
 
@@ -39,7 +41,6 @@ from common.training.log import Log, drop_rows
 from common.training.run import Run
 from common.training.trainer import Trainer
 
-SMALL_UNET = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
 SMALL_VAE = ("--vae.base-channels", 8, "--limit", 64, "--batch-size", 32, "--warmup", 0, "--precision", "fp32")
 FEW_STEPS = ("--limit", 8, "--batch-size", 8, "--warmup", 0, "--precision", "fp32")
 
@@ -86,8 +87,13 @@ def test_columns_are_the_header_s(tmp_path):
     assert read_metrics(tmp_path)["loss"].tolist() == [1]  # with its header
     for clock.step in (100, 200, 300):  # of a long epoch
         clock.epoch_steps = 20_000
-        log.picture(clock, np.zeros((4, 4), np.uint8))
+        log.picture(clock, blank())
     assert len(list(tmp_path.glob("epoch-*.png"))) == 3
+
+
+def blank(module=None):
+    """A preview that shows nothing."""
+    return np.zeros((4, 4), np.uint8)
 
 
 def begin(tree, folder, players=("model",), recipe=TrainVAE, **options):
@@ -159,12 +165,12 @@ def test_what_a_run_that_did_little_says(tree, tmp_path, capsys, monkeypatch):
     sync, fitted = os.fsync, {"losses": picture_losses(tree, images, Training()), "count": 4}
     name_of = lambda file: os.path.basename(os.readlink(f"/proc/self/fd/{file}"))
     monkeypatch.setattr(os, "fsync", lambda file: (order.append(name_of(file)), sync(file)))
-    begin(tree, tmp_path, epochs=1, warmup=0).fit(**fitted, preview=lambda module: np.zeros((4, 4), np.uint8))
+    begin(tree, tmp_path, epochs=1, warmup=0).fit(**fitted, preview=blank)
     assert "2 steps are too few to learn from" in capsys.readouterr().err
     written = [name.partition(".")[0] for name in order]
     assert written.index("metrics") < written.index("checkpoint")
     again = begin(tree, tmp_path, epochs=1, warmup=0, resume=True)
-    again.fit(**fitted, preview=lambda module: np.zeros((4, 4), np.uint8))
+    again.fit(**fitted, preview=blank)
     said = capsys.readouterr()
     assert "no training was left to do: --epochs and --minutes count from" in said.out and "too few" not in said.err
 
@@ -179,22 +185,22 @@ def test_without_epochs_a_run_sees_as_many_images_as_its_recipe_s(tree, tmp_path
     """In whole epochs: of 7 images, where there are 4, two."""
     monkeypatch.setattr(TrainVAE, "images", 7)
     trainer, images = begin(tree, tmp_path), np.zeros((4, 1, 1, 2), np.uint8)
-    trainer.fit(picture_losses(tree, images, Training()), 4, lambda module: np.zeros((4, 4), np.uint8))
+    trainer.fit(picture_losses(tree, images, Training()), 4, blank)
     assert load_checkpoint(tmp_path).progress.step == 4 and load_checkpoint(tmp_path).progress.epoch == 2
 
 
 def test_a_run_that_begins_with_another_s_weights(tree, tmp_path):
     """Its first step is at a tiny rate: it still has them. A model of another size is refused in one line."""
-    images, preview = np.ones((6, 1, 1, 2), np.uint8), lambda module: np.zeros((4, 4), np.uint8)
+    images = np.ones((6, 1, 1, 2), np.uint8)
     losses = picture_losses(tree, images, Training())
     first = {"epochs": 1, "seed": 1}
-    begin(tree, tmp_path / "first", **first).fit(losses, 6, preview)
+    begin(tree, tmp_path / "first", **first).fit(losses, 6, blank)
     weights = {name: a for name, a in load_checkpoint(tmp_path / "first").tensors.items() if name.startswith("model.")}
     trainer = begin(tree, tmp_path / "next", init_from=tmp_path / "first", epochs=1, learning_rate=1e-9, weight_decay=0)
     for player in (trainer.modules["model"], trainer.ema):
         for name, array in tree.cpu.arrays(player).items():
             np.testing.assert_array_equal(array, weights[f"model.{name}"])
-    trainer.fit(losses, 6, preview)
+    trainer.fit(losses, 6, blank)
     for name, array in weights.items():
         np.testing.assert_allclose(load_checkpoint(tmp_path / "next").tensors[name], array, atol=1e-6)
     save_vae(tree, tmp_path / "vae.safetensors", seed=1)
@@ -218,16 +224,15 @@ def test_a_run_of_augmented_images_goes_on_bit_for_bit(tree, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (6, 1, 1, 2), np.uint8)
     options = {"epochs": 3, "warmup": 0, "save_every": 1, "mirror": True, "shift_pixels": 1}
     losses = picture_losses(tree, images, Training(mirror=True, shift_pixels=1))
-    preview = lambda module: np.zeros((4, 4), np.uint8)
-    begin(tree, tmp_path / "straight", **options).fit(losses, 6, preview)
-    steps = begin(tree, tmp_path / "ended", **options).steps(losses, 6, preview)
+    begin(tree, tmp_path / "straight", **options).fit(losses, 6, blank)
+    steps = begin(tree, tmp_path / "ended", **options).steps(losses, 6, blank)
     for _ in range(4):
         next(steps)
     steps.close()
-    begin(tree, tmp_path / "ended", resume=True, **options).fit(losses, 6, preview)
+    begin(tree, tmp_path / "ended", resume=True, **options).fit(losses, 6, blank)
     assert_same_run(tmp_path / "ended", tmp_path / "straight", steps=9)
     plain = begin(tree, tmp_path / "plain", epochs=3, warmup=0)
-    plain.fit(picture_losses(tree, images, Training()), 6, preview)
+    plain.fit(picture_losses(tree, images, Training()), 6, blank)
     assert (read_metrics(tmp_path / "plain")["loss"] != read_metrics(tmp_path / "straight")["loss"]).any()
 
 
@@ -249,7 +254,7 @@ def test_the_weights_after_six_steps(tree, tmp_path):
     trainer, options = begin(tree, tmp_path, **training), Training(**training)
     weights = average = tree.cpu.arrays(trainer.modules["model"])["weight"].astype(float)
     losses = lambda modules, batch, done: ({"model": weights_squared(modules["model"])}, {})
-    trainer.fit(losses, 4, lambda module: np.zeros((4, 4), np.uint8))
+    trainer.fit(losses, 4, blank)
     square = 0.0
     for step in range(6):
         grad = 2 * weights
@@ -284,7 +289,7 @@ def test_step_times_are_without_checkpoints_and_pictures(trees, tmp_path, monkey
 
     def slow_preview(module):
         clock.now += 100
-        return np.zeros((4, 4), np.uint8)
+        return blank()
 
     monkeypatch.setattr(trainer, "save", slow_save)
     trainer.fit(losses, 4, slow_preview)
@@ -338,7 +343,7 @@ def test_the_losses_of_a_distillation_come_in_any_order(trees, untrained, tmp_pa
             return (dict(order(part.items())) for part in found)
 
         trainer = Trainer(Run(options, teacher.spec, device), space, players)
-        trainer.fit(losses, 4, lambda unet: np.zeros((4, 4), np.uint8))
+        trainer.fit(losses, 4, blank)
         return read_rows(folder)
 
     straight, turned = train(tmp_path / "straight", order=list), train(tmp_path / "turned", order=reversed)
@@ -403,11 +408,12 @@ def test_a_decoder_is_trained_alone(tree, tmp_path):
     save_vae(tree, tmp_path / "vae.safetensors", seed=1)
     start = load_checkpoint(tmp_path / "vae.safetensors", "vae")
     command = ["train_mnist_vae.py", *SMALL_VAE, "--freeze-encoder", "--init-from", start.path, "--save-every", 1]
-    for name, *epochs in (("straight", 2), ("ended", 1, 2)):
-        for epoch in epochs:  # a rate that does not depend on the number of epochs
-            arguments = ("--epochs", epoch, "--hold", 0.999, "--resume", "auto", "--out", tmp_path / name)
-            result = run_script(tree.name, *command, *arguments)
-            assert result.returncode == 0, result.stderr
+    runs = [  # at a rate that does not depend on the number of epochs
+        (*command, "--epochs", epochs, "--hold", 0.999, "--resume", "auto", "--out", tmp_path / name)
+        for name, epochs in (("straight", 2), ("ended", 1), ("ended", 2))
+    ]
+    result = run_scripts(tree.name, *runs)
+    assert result.returncode == 0, result.stderr
     straight, ended = (load_checkpoint(tmp_path / name, "vae").tensors for name in ("straight", "ended"))
     assert straight.keys() == ended.keys()
     for name, array in straight.items():
@@ -467,7 +473,7 @@ def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
     """Its checkpoint carries it: the file may be renamed, moved or gone; another VAE, at any path, is refused."""
     out, vae, moved = tmp_path / "out", tmp_path / "vae.safetensors", tmp_path / "moved" / "renamed.safetensors"
     save_vae(trees["pytorch"], vae, seed=1)
-    command = ("train_mnist_ldm.py", *SMALL_UNET, *FEW_STEPS, "--out", out, "--resume", "auto")
+    command = ("train_mnist_ldm.py", *SMALL, *FEW_STEPS, "--out", out, "--resume", "auto")
     named = lambda path: ("--vae-checkpoint", path)
     for epochs, way in enumerate((named(vae), named(moved), named(vae)), start=1):
         result = run_script("pytorch", *command, "--epochs", epochs, *way)

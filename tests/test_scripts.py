@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, mostly, read_metrics, run_script
+from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, mostly, read_metrics, run_script, run_scripts
 from PIL import Image
 
 from common.checkpoint import load_checkpoint, save_checkpoint
@@ -36,15 +36,14 @@ SHORT = {
 
 @pytest.fixture(scope="module", params=TREES)
 def trained(request, tmp_path_factory):
-    """The three models after a short training each: its folder, and the outcome of its script."""
-    folder, results = tmp_path_factory.mktemp(request.param), {}
-    for kind, (script, *arguments) in SHORT.items():
-        if kind == "ldm":
-            arguments += ["--vae-checkpoint", folder / "vae"]
-        arguments += ["--warmup", 10, "--batch-size", 64, "--preview-every", 2, "--out", folder / kind]
-        results[kind] = run_script(request.param, script, *arguments)
-        assert results[kind].returncode == 0, results[kind].stderr
-    return SimpleNamespace(tree=request.param, folder=folder, results=results)
+    """The three models after a short training each: their folder, and the outcome of the scripts."""
+    folder = tmp_path_factory.mktemp(request.param)
+    usual = ("--warmup", 10, "--batch-size", 64, "--preview-every", 2)
+    own = {kind: ("--out", folder / kind) for kind in SHORT}
+    own["ldm"] += ("--vae-checkpoint", folder / "vae")
+    result = run_scripts(request.param, *((*command, *usual, *own[kind]) for kind, command in SHORT.items()))
+    assert result.returncode == 0, result.stderr
+    return SimpleNamespace(tree=request.param, folder=folder, result=result)
 
 
 def news(result):
@@ -104,7 +103,7 @@ def test_training_leaves_pictures_and_a_whole_checkpoint(trained, kind, rows):
 @pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
 def test_a_latent_training_tells_its_vae_and_refuses_one_of_other_data(trained, few, tmp_path):
     vae = trained.folder / "vae"
-    assert model_told(trained.results["ldm"], vae / CHECKPOINT)
+    assert model_told(trained.result, vae / CHECKPOINT)
     arguments = ("--data", few, "--measures", "--vae-checkpoint", vae, "--out", tmp_path / "run")
     result = run_script(trained.tree, "train_mnist_ldm.py", *arguments)
     assert_user_error(result, f"{vae / CHECKPOINT} was trained on mnist", few, "--vae-checkpoint")
@@ -148,12 +147,11 @@ def test_sampling_needs_the_checkpoint_alone(trained, few, tmp_path, script, kin
 def test_samplers_and_guidance(trained, tmp_path, arguments):
     folder = trained.folder / "ldm"
     # From inside the tree, with a relative script path, as the original was used.
-    arguments = ["--checkpoint", folder, "--num", 10, "--process-rows", 2, *arguments]
-    result = run_script(trained.tree, "tst_mnist_ldm.py", *arguments, "--out", tmp_path, cwd=ROOT / trained.tree)
+    command = ("tst_mnist_ldm.py", "--checkpoint", folder, "--num", 10, "--process-rows", 2, *arguments, "--out")
+    batches = (*command, tmp_path), (*command, tmp_path / "2", "--batch-size", 3)
+    result = run_scripts(trained.tree, *batches, cwd=ROOT / trained.tree)
     assert result.returncode == 0, result.stderr
     assert_picture(tmp_path / "samples.png", grid_shape(1, 10))
-    arguments += ["--out", tmp_path / "2", "--batch-size", 3]
-    assert run_script(trained.tree, "tst_mnist_ldm.py", *arguments, cwd=ROOT / trained.tree).returncode == 0
     again = np.asarray(Image.open(tmp_path / "2" / "samples.png")).astype(int)
     assert np.abs(again - np.asarray(Image.open(tmp_path / "samples.png"))).max() <= 3  # whatever the batch
 
