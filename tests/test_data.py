@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torchvision
-from conftest import TREES, assert_picture, run_scripts
+from conftest import SMALL, TREES, assert_picture, run_scripts
 from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint
@@ -71,45 +71,8 @@ def test_the_frameworks_read_the_same(trees, tmp_path, train):
     np.testing.assert_array_equal(labels, theirs.mnist["labels"][:500])
 
 
-@pytest.fixture
-def copy(few, tmp_path):
-    return shutil.copytree(few, tmp_path / "copy")
-
-
-def flip_byte(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("name", MD5)
-@pytest.mark.parametrize("damage", ["missing", "cut short", "altered", "another's"])
-def test_damaged_file(copy, name, damage):
-    path = copy / name
-    if damage == "missing":
-        path.unlink()
-    elif damage == "cut short":
-        path.write_bytes(path.read_bytes()[:-1])
-    elif damage == "altered":
-        flip_byte(path)
-    else:
-        path.write_bytes(gzip.compress(bytes([0, 0, 8, 2]) + bytes(100)))
-    with pytest.raises(UserError, match=rf"{name} is damaged or missing \(.+\): fetch it again"):
-        load("train" in name, copy)
-
-
 def idx(*shape, content):
     return gzip.compress(bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape) + content)
-
-
-@pytest.mark.parametrize("shape, content", [
-    ((10, 0, 0), b""), ((2**31, 28, 28), b""), ((2**22, 1, 1), bytes(2**22)), ((3, 2, 2), bytes(10**8)),
-])  # fmt: skip
-def test_headers_that_lie(copy, shape, content):
-    """No pixels, more than memory holds, read or resized, 100 MB of zeros where 12 bytes are told: not unpacked."""
-    (copy / "train-images-idx3-ubyte.gz").write_bytes(idx(*shape, content=content))
-    with pytest.raises(UserError, match=r"images-idx3-ubyte\.gz is damaged or missing \((its header |.*of size 13 )"):
-        load(True, copy)
 
 
 def test_of_images_that_are_not_square_the_centre_is_taken(tmp_path):
@@ -140,12 +103,6 @@ def test_without_measures_nothing_is_measured(few, monkeypatch):
     assert train.values == {} and train.conditions.shape == (400, 1)
 
 
-def test_files_of_two_data_sets(copy):
-    shutil.copy(copy / "t10k-labels-idx1-ubyte.gz", copy / "train-labels-idx1-ubyte.gz")
-    with pytest.raises(UserError, match="400 pictures and 200 labels"):
-        load(True, copy)
-
-
 def test_pixels_travel_without_loss():
     pixels = np.arange(256, dtype=np.uint8)
     floats = from_uint8(pixels)
@@ -166,7 +123,6 @@ def test_grid_places_images():
     assert stacked[4::6, 4::6].tolist() == [[0, 64, 128], [255, 191, 128], [191, 255, 0], [64, 0, 0]]
 
 
-SMALL = ("--unet.base-channels", 16, "--unet.context-dim", 16, "--unet.head-dim", 8)
 ONE_STEP = ("--limit", 8, "--batch-size", 8, "--epochs", 1, "--precision", "fp32")
 
 

@@ -2,6 +2,7 @@
 import gzip
 import pickle
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -184,9 +185,21 @@ def test_parts_that_are_missing(tmp_path):
 
 @pytest.mark.parametrize("name", ["train-images.idx3-ubyte", "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"])
 def test_a_file_that_is_gone_is_named_as_the_others_are(tmp_path, name):
+    """A link to nothing is no file either."""
     write_set(tmp_path, images="images.idx3-ubyte", labels="labels.idx1-ubyte")
+    gone = f"{name} is damaged or missing (No such file or directory): fetch it again"
     (tmp_path / name).unlink()
-    assert error(tmp_path) == f"{name} is damaged or missing (No such file or directory): fetch it again"
+    assert error(tmp_path) == gone
+    (tmp_path / name).symlink_to("nowhere")
+    assert error(tmp_path) == gone
+
+
+def test_a_folder_that_has_a_file_s_name(tmp_path):
+    path = write_set(tmp_path) / "train-labels-idx1-ubyte.gz"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match=rf"{path} is damaged or missing \(Is a directory\)"):
+        open_dataset(tmp_path)
 
 
 def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
@@ -209,6 +222,12 @@ def test_the_repository_s_files_come_back_by_git(tmp_path, monkeypatch):
     ("train-images-idx3-ubyte", head(14, 2**21, 33, 33), "its header claims 2097152 x 33 x 33 numbers"),
     ("train-images-idx3-ubyte", head(8, 2**21 + 1, 2, 2), "its header claims 2097153 x 2 x 2 numbers"),
     ("train-images-idx3-ubyte", head(8, 9, 0, 28), "its header claims 9 x 0 x 28 numbers"),
+    ("train-images-idx3-ubyte.gz", gzip.compress(packed(IMAGES))[:-1], "Compressed file ended before the end-of-stream"
+     " marker was reached"),
+    ("train-images-idx3-ubyte.gz", gzip.compress(packed(IMAGES))[:-8] + bytes(8), "CRC check failed 0x0 != "
+     + hex(zlib.crc32(packed(IMAGES)))),
+    ("train-images-idx3-ubyte.gz", gzip.compress(head(8, 3, 2, 2) + bytes(10**6)), "cannot reshape array of size 13 "
+     "into shape (3,2,2)"),  # not unpacked to its end
 ])  # fmt: skip
 def test_damage(tmp_path, name, content, problem):
     write(tmp_path / "train-images-idx3-ubyte", IMAGES)
@@ -376,7 +395,7 @@ def test_stl_10(tmp_path):
     ("mine", ["a.pkl", "b.pickle"], "a.pkl"),
     ("mine", ["cifar-10-python.tar.gz"], "cifar-10-python.tar.gz"),
 ])  # fmt: skip
-def test_nothing_is_unpickled(tmp_path, folder, names, told):
+def test_pickles_are_refused(tmp_path, folder, names, told):
     for name in names:
         (tmp_path / folder).mkdir(exist_ok=True)
         (tmp_path / folder / name).write_bytes(pickle.dumps({b"data": np.zeros((1, 3072), np.uint8)}, protocol=2))
