@@ -2,6 +2,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -12,7 +13,7 @@ from conftest import ROOT
 from pydantic_core import to_jsonable_python
 from safetensors.numpy import load_file, save
 
-from common.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_checkpoint
+from common.checkpoint import FORMAT, Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
 from common.data.spec import Spec, measured
@@ -20,6 +21,7 @@ from common.errors import UserError
 from common.files import CHECKPOINT, shipped_weights, write_tensors
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import RECIPES, TrainDDPM, Training, TrainLDM, TrainVAE
+from common.options.sampling import WhichDiffusion
 from common.training.clock import Progress
 from publish.ship import give_decoder
 
@@ -110,7 +112,7 @@ DAMAGED = {
     "no data": changed(spec=None),
     "no classes": changed(spec=OF_DATA | {"classes": []}),
     "huge images": changed(spec=OF_DATA | {"shape": [1, 10**6, 10**6]}),
-    "short percentiles": changed(spec=OF_DATA | {"measures": {"width": {"unit": "pixels", "rows": [[1, 2]]}}}),
+    "short percentiles": changed(spec=OF_DATA | {"measures": {"width": {"unit": "pixels", "rows": [[1, 2]] * 3}}}),
     "endless run": changed(progress={"seconds": float("inf")}),
     "path": changed(options={"training": {"out": ["../../etc"]}}),
     "unknown kind": changed(kind="../../gan"),
@@ -163,17 +165,29 @@ def test_missing_and_other_model(path, tmp_path):
         load_checkpoint(path, "vae")
 
 
+def test_the_checkpoint_of_the_last_run_else_the_shipped_one(tmp_path):
+    kind = WhichDiffusion(base="ldm", distilled=True).kind
+    told = f"{kind} holds no trained model yet: run `python {tmp_path.name}/script/distill_mnist_ldm.py` first"
+    with pytest.raises(UserError, match=told):
+        find_checkpoint(None, tmp_path, kind)
+    for path in (shipped_weights(tmp_path, "ldm-distilled"), tmp_path / "runs" / "ldm-distilled" / CHECKPOINT):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        assert find_checkpoint(None, tmp_path, kind) == path
+    assert find_checkpoint("given", tmp_path, kind) == "given"
+
+
 @pytest.mark.parametrize("change, problem", [
     ({"a": None}, "lacks the tensor model.a"),
-    ({"c": np.ones(1, np.float32)}, "the unexpected tensor model.c"),
-    ({"a": np.ones((3, 2), np.float32)}, r"model.a of shape \(3, 2\), not \(2, 3\)"),
-    ({"b": np.array([0, 1, np.nan, 2], np.float32)}, "a value in model.b that is not finite"),
+    ({"c": np.ones(1, np.float32)}, "has the unexpected tensor model.c"),
+    ({"a": np.ones((3, 2), np.float32)}, "has model.a of shape (3, 2), not (2, 3)"),
+    ({"b": np.array([0, 1, np.nan, 2], np.float32)}, "has a value in model.b that is not finite"),
 ])  # fmt: skip
 def test_tensors_are_checked(tmp_path, change, problem):
     tensors = TENSORS | {f"model.{name}": array for name, array in change.items()}
     path = tmp_path / "weights.safetensors"
     save_checkpoint(path, Checkpoint(TrainDDPM(), SPEC, {n: a for n, a in tensors.items() if a is not None}))
-    with pytest.raises(UserError, match=f"weights.safetensors (lacks|has) .*{problem.split(' ', 1)[1]}"):
+    with pytest.raises(UserError, match=f"^{re.escape(f'{path} {problem}: ')}"):
         load_checkpoint(path, "ddpm").take("model.", SHAPES)
 
 

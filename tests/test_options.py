@@ -11,7 +11,7 @@ from common.errors import UserError
 from common.options.command_line import run
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
-from common.options.sampling import Sample, SamplerOptions, Score, WhichDiffusion
+from common.options.sampling import Sample, SamplerOptions, Score, WhichDiffusion, read_values
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -92,6 +92,12 @@ def test_what_cannot_be_asked_for_is_refused(words, said, capsys):
     with pytest.raises((SystemExit, ValidationError)) as error:
         tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=["--ask", *words])
     assert said in f"{error.value} {' '.join(capsys.readouterr().err.replace('│', ' ').split())}"
+
+
+@pytest.mark.parametrize("words", ["age=1 age=2", "label=3", "age=1 digit=3"])
+def test_a_measure_is_asked_for_once_and_the_class_by_its_own_option(words):
+    with pytest.raises(ValueError, match="give each measure once, and the class with --label"):
+        read_values(words.split())
 
 
 @pytest.mark.parametrize("arguments, measures", [
@@ -183,6 +189,17 @@ def test_networks_larger_than_memory_are_refused(cls, sizes):
     """On the command line and in a checkpoint alike, before anything is built."""
     with pytest.raises(ValidationError, match=r"more than 3e\+08 parameters|at most 8 items|less than or equal to 64"):
         cls(**sizes)
+
+
+@pytest.mark.parametrize("sizes, problem", [
+    ({"attention_levels": (2,)}, "attention_levels: the levels are 0 to 1"),
+    ({"attention_levels": (-1,)}, "attention_levels: the levels are 0 to 1"),
+    ({"head_dim": 48}, "head_dim: it must divide the channels of every level with attention"),
+    ({"head_dim": 64, "base_channels": 32, "attention_levels": (0,)}, "head_dim: it must divide"),  # level 1, not 0
+])  # fmt: skip
+def test_attention_that_the_levels_cannot_have_is_refused(sizes, problem):
+    with pytest.raises(ValidationError, match=problem):
+        UNetConfig(channel_mults=(1, 2), **sizes)
 
 
 @pytest.mark.parametrize("sizes, classes", [
