@@ -1,8 +1,11 @@
-"""The page's networks compute what the frameworks do, from either tree's checkpoint."""
+"""The page's networks compute what the frameworks do, from either tree's checkpoint; what is not exported or served."""
 import functools
 import json
 import re
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +14,7 @@ import onnxruntime
 import pytest
 from conftest import FP32, ROOT
 
+from common.checkpoint import load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.spec import Measure, Spec
 from common.errors import UserError
@@ -121,7 +125,7 @@ def test_networks(tree, folders, session, kind):
         np.testing.assert_allclose(found, tree.cpu.array(compute()), atol=1e-4, rtol=0, err_msg=each)
 
 
-def test_nothing_enters_that_computes_something_else(folders):
+def test_no_onnx_operator_computes_something_else(folders):
     """What ONNX Runtime computes otherwise than PyTorch: logsigmoid (exported as Log of Sigmoid: -inf at -20),
     attention where a mask leaves nothing of a row, a maximum where a NaN is, resized uint8 (cut off, not rounded). And
     noise, of which other programs' optimizers make two draws one: it comes from outside."""
@@ -179,3 +183,31 @@ def test_the_workflow_uploads_what_an_export_has():
     """Of ONNX Runtime's files, which are 90 MB together."""
     kept = re.findall(r"! -name (\S+)", (ROOT / ".github" / "workflows" / "pages.yml").read_text())
     assert sorted(kept) == sorted(export.LOADED)
+
+
+def test_serve_says_what_is_missing(tmp_path):
+    for name in ("index.html", "package.json"):
+        (tmp_path / name).touch()
+    result = subprocess.run([sys.executable, export.WEB / "serve.py", tmp_path], capture_output=True, text=True)
+    assert result.returncode == 2 and "run npm ci --prefix web" in result.stderr
+
+
+@pytest.mark.skipif(not export.RUNTIME.is_dir(), reason="no `npm ci` in web/")
+@pytest.mark.parametrize("change, fragment", [
+    ({"checkpoint": "nowhere"}, "does not exist"), ({"checkpoint": "vae"}, "holds a VAE"),
+    ({"distilled": "others"}, "not distilled from"), ({"out": "full"}, "holds other files"),
+])  # fmt: skip
+def test_what_cannot_be_exported(tmp_path, change, fragment):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").touch()
+    path = lambda kind: shipped_weights(ROOT / "pytorch", kind)
+    other = load_checkpoint(path("ldm-distilled"))
+    others = tmp_path / "others.safetensors"
+    save_checkpoint(others, replace(other, spec=replace(other.spec, digest="0" * 16)))
+    paths = {
+        "nowhere": tmp_path / "nowhere", "full": tmp_path / "full", "vae": path("vae"), "others": others,
+    }  # fmt: skip
+    options = {"checkpoint": path("ldm"), "out": tmp_path / "site"} | {name: paths[w] for name, w in change.items()}
+    with pytest.raises(UserError, match=fragment):
+        export.main(export.Export(**options))
+    assert not (tmp_path / "site").exists()

@@ -416,13 +416,6 @@ def test_settings_change_the_pictures(page):
     assert not page.said
 
 
-def test_serve_says_what_is_missing(tmp_path):
-    for name in ("index.html", "package.json"):
-        (tmp_path / name).touch()
-    result = subprocess.run([sys.executable, WEB / "serve.py", tmp_path], capture_output=True, text=True)
-    assert result.returncode == 2 and "run npm ci --prefix web" in result.stderr
-
-
 def test_serve_sends_each_folder_anew_and_a_broken_download_says_nothing(tmp_path):
     """Though the browser has later files, of another folder that was served at this address before."""
     (tmp_path / "index.html").write_text("<p>hello</p>")
@@ -674,23 +667,3 @@ def noise_of(model, indices, count):
     """What sample after sample draws, as lists."""
     noise = SampleNoise(1, indices, model.space.shape)
     return [noise().ravel().tolist() for _ in range(count)]
-
-
-@pytest.mark.parametrize("change, fragment", [
-    ({"checkpoint": "nowhere"}, "does not exist"), ({"checkpoint": "vae"}, "holds a VAE"),
-    ({"distilled": "others"}, "not distilled from"), ({"out": "full"}, "holds other files"),
-])  # fmt: skip
-def test_what_cannot_be_exported(tmp_path, change, fragment):
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "letter.txt").touch()
-    path = lambda kind: shipped_weights(ROOT / "pytorch", kind)
-    other = load_checkpoint(path("ldm-distilled"))
-    others = tmp_path / "others.safetensors"
-    save_checkpoint(others, replace(other, spec=replace(other.spec, digest="0" * 16)))
-    paths = {
-        "nowhere": tmp_path / "nowhere", "full": tmp_path / "full", "vae": path("vae"), "others": others,
-    }  # fmt: skip
-    options = {"checkpoint": path("ldm"), "out": tmp_path / "site"} | {name: paths[w] for name, w in change.items()}
-    with pytest.raises(export.UserError, match=fragment):
-        export.main(export.Export(**options))
-    assert not (tmp_path / "site").exists()
