@@ -58,7 +58,7 @@ sys.path.insert(0, {str(ROOT)!r})
 from common.data import strokes
 from common.data.dataset import open_dataset
 print("begun")
-strokes.cores, strokes.PIECE = lambda: 2, 5
+strokes.PROCESSES, strokes.PIECE = 2, 5
 print(*strokes.measure_strokes(open_dataset().test.first(10).images)["width"].round())
 """)
     command = [sys.executable, str(tmp_path / "own.py")]

@@ -5,6 +5,7 @@ from tqdm import tqdm
 
 SCALE = 4  # enlargement of a picture before it is thresholded into stroke and background
 PIECE = 100  # pictures measured per call
+PROCESSES = -1  # that measure: as many as there are cores
 
 
 def strokes(image):
@@ -49,7 +50,7 @@ def measure_strokes(images, description="measuring"):
     from joblib import Parallel, delayed  # its processes do not run the main program again, as multiprocessing's do
 
     pieces = [images[i : i + PIECE] for i in range(0, len(images), PIECE)]
-    work = Parallel(-1, return_as="generator")(map(delayed(measure_piece), pieces))
+    work = Parallel(PROCESSES, return_as="generator")(map(delayed(measure_piece), pieces))
     bar = {"total": len(pieces), "desc": description, "unit_scale": PIECE, "unit": "img", "dynamic_ncols": True}
     found = list(tqdm(work, **bar))
     return {name: np.concatenate([piece[name] for piece in found]) for name in found[0]}
