@@ -16,9 +16,10 @@ from conftest import SMALL, TREES, assert_picture, run_scripts
 from PIL import Image
 
 from common.checkpoint import Checkpoint, load_checkpoint
+from common.data import __main__ as look
 from common.data import prepared
 from common.data.augment import augmented
-from common.data.dataset import TABLES, data_of, open_dataset, read_dataset
+from common.data.dataset import TABLES, class_names, data_of, open_dataset, read_dataset
 from common.data.pictures import Preprocessing
 from common.data.prepared import hold_out, mixed
 from common.data.spec import Spec
@@ -29,6 +30,7 @@ from common.files import DATA, ROOT
 from common.images import from_uint8, grid, pairs, to_uint8
 from common.options.recipes import Training, TrainVAE
 from common.training.batches import Batches
+from publish import beside
 
 MD5 = {  # as published with the data set
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -262,6 +264,27 @@ def test_classes_that_cannot_be_learned(tmp_path, train, test, problem):
         open_dataset(tmp_path)
 
 
+def test_names_of_classes_that_are_numbers(tmp_path, monkeypatch):
+    """From a classes.txt beside the pictures, which may be of Windows, else from the repository's for this digest."""
+    monkeypatch.setattr("common.data.dataset.CLASSES", tmp_path / "known")
+    about, names = {"classes": ["0", "7"], "digest": "0123"}, tmp_path / "classes.txt"
+    assert class_names(tmp_path, about) == ("0", "7")
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "0123.txt").write_text("a\nb\n")
+    assert class_names(tmp_path, about) == ("a", "b")
+    names.write_bytes("\ufeffcat\r\n\r\nnight heron \r\n".encode())
+    for place in (tmp_path, tmp_path / "pictures.npz"):
+        assert class_names(place, about) == ("cat", "night heron")
+    assert class_names(tmp_path, about | {"classes": ["0", "owl"]}) == ("0", "owl")
+    for content, told in (
+        (b"a", "has 1 names in 1 lines, for 2 classes: "), (b"a\na", "has 1 names in 2 lines, for 2 classes: "),
+        (b"a\n\xff", r"is damaged or missing \('utf-8' codec .*: save it as text in UTF-8"),
+    ):  # fmt: skip
+        names.write_bytes(content)
+        with pytest.raises(UserError, match=f"^{names} {told}"):
+            class_names(tmp_path, about)
+
+
 def test_classes_by_name_or_number():
     spec = Spec(name="cards", shape=(1, 32, 32), classes=("King", "king", "ace of spades"), digest="0" * 16)
     names = ("King", "king", "KING", "Ace of Spades", "2", "0", None)
@@ -393,13 +416,14 @@ def test_augmentation_is_a_function_of_seed_and_step():
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_pictures_of_your_own_in_every_script(name, birds, judged_birds, tmp_path):
+def test_pictures_of_your_own_in_every_script(name, birds, judged_birds, tmp_path, capsys):
     """In colour, 16x16, with measures: told at first, then known by the models. Small as they are, one process does."""
     folder = lambda kind: tmp_path / kind
     data, exact, out = ("--data", birds, "--size", 16), ("--precision", "fp32"), tmp_path / "out"
     step = (*exact, "--batch-size", 33, "--epochs", 1)
     few = (*exact, "--num", 4, "--steps", 2, "--process-rows", 2, "--out")
     edit = (*exact, "--checkpoint", folder("ldm"), "--index", 0, 1, "--num", 2, "--steps", 2, "--out", out)
+    real, pictures = {"pytorch": ("train", 12), "jittor": ("test", 3)}[name]
     score = (*exact, "--num", 12, "--no-fid", "--checkpoint", folder("student"), "--out", tmp_path / "score")
     result = run_scripts(
         name,
@@ -410,13 +434,13 @@ def test_pictures_of_your_own_in_every_script(name, birds, judged_birds, tmp_pat
         ("distill_mnist_ldm.py", *step, "--teacher", folder("ldm"), "--out", folder("student")),
         ("tst_mnist.py", *few, out / "ddpm", "--checkpoint", folder("ddpm"), "--label", "Night Heron"),
         ("tst_mnist_ldm.py", *few, out, "--checkpoint", folder("ldm"), "--prompt", "an owl of high age", "--ask",
-         "angle=-20"),
+         "angle=-20", "--gif"),
         ("tst_mnist_vae.py", *exact, "--checkpoint", folder("vae"), "--num", 4, "--out", out),
         ("edit_mnist.py", "repaint", *edit, "--resample", 1),
         ("edit_mnist.py", "vary", *edit, "--digit", "owl"),
         ("edit_mnist.py", "morph", *edit),
         ("edit_mnist.py", "score", *exact, "--checkpoint", folder("ldm"), "--num", 20, "--out", out),
-        ("tst_mnist_ldm_fid.py", *score),
+        ("tst_mnist_ldm_fid.py", *score, "--real", real, "--labels", "even"),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stdout.count(str(open_dataset(birds, Preprocessing(size=16)))) == 4  # when it is trained on
@@ -433,11 +457,21 @@ def test_pictures_of_your_own_in_every_script(name, birds, judged_birds, tmp_pat
     for picture, (height, width) in shapes.items():
         with Image.open(out / f"{picture}.png") as opened:
             assert (opened.mode, opened.size) == ("RGB", (2 * width, 2 * height)), picture
+    with Image.open(out / "process.gif") as opened:
+        assert (opened.n_frames, opened.size) == (3, (364, 40))
     assert 0 <= json.loads((out / "edits.json").read_text())["same_class_told"] <= 1
     found = json.loads((tmp_path / "score" / "result.json").read_text())
     assert (found["data"], found["label"], found["num"]) == (spec.digest, None, 12) and found["training_distance"] > 0
-    assert found["over_floor"] > 0 and found["floor"]["counts"] == [12, 3] and sum(found["classes"]) == 12
+    assert found["over_floor"] > 0 and sum(found["classes"]) == 12
+    assert found["floor"]["counts"] == [12, pictures] and (found["real"], found["labels"]) == (real, "even")
     assert "FD / floor " in result.stdout and "3 reconstructions: spectrum " in result.stdout
+    look.main(look.Look(data=birds, preprocessing=Preprocessing(size=16)))
+    beside.main(beside.Beside(checkpoint=folder("ldm"), out=out / "beside.png", each=2))
+    said = capsys.readouterr().out
+    assert said.startswith(f"{open_dataset(birds, Preprocessing(size=16))}; digest {spec.digest}\n")
+    assert said.endswith(f"{out / 'beside.png'}: duck, night heron, owl\n")
+    with Image.open(out / "beside.png") as opened:  # three rows of two pictures and two samples
+        assert (opened.mode, opened.size) == ("RGB", (74, 56))
 
 
 def test_the_list_of_emoji(tmp_path):
