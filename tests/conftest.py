@@ -55,8 +55,8 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
-def mostly(tree):
-    """Parameters: both trees, the other one in the slow tests alone, for what is tested stands in common/."""
+def quick_in(tree):
+    """Parametrize by tree: this one always, the other only with `-m slow`, as what is tested stands in common/."""
     return [name if name == tree else pytest.param(name, marks=pytest.mark.slow) for name in TREES]
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import ROOT, SMALL, assert_picture, assert_user_error, mostly, read_metrics, run_script, run_scripts
+from conftest import ROOT, SMALL, assert_picture, assert_user_error, quick_in, read_metrics, run_script, run_scripts
 from PIL import Image, ImageDraw
 from pydantic_core import to_jsonable_python
 
@@ -309,7 +309,7 @@ def test_a_checkpoint_remembers_the_percentiles_of_its_measures(trained):
         assert found == measured(MEASURES[name].unit, part.values[name], part.labels, classes=10)
 
 
-@pytest.mark.parametrize("name", mostly("jittor"))
+@pytest.mark.parametrize("name", quick_in("jittor"))
 def test_drawing_what_is_asked_for(trained, tmp_path, name):
     measures = load_checkpoint(trained).spec.measures
     values = measures["thickness"].at(95, 7), measures["slant"].at(5, 7)

@@ -18,7 +18,7 @@ from conftest import (
     assert_same_run,
     assert_user_error,
     begin_script,
-    mostly,
+    quick_in,
     read_metrics,
     run_on_disk,
     run_script,
@@ -277,7 +277,7 @@ def test_a_terminal_that_goes_away_stops_a_training(monkeypatch):
                 assert stopped.came == signal.SIGHUP
 
 
-@pytest.mark.parametrize("tree", mostly("jittor"))
+@pytest.mark.parametrize("tree", quick_in("jittor"))
 def test_out_names_a_file(tmp_path, tree):
     (tmp_path / "file").write_text("mine")
     assert_user_error(run_script(tree, "train_mnist_vae.py", *RUN, "--out", tmp_path / "file"), "file", "--out")
@@ -411,7 +411,7 @@ def test_a_batch_too_large_for_the_memory(tree, tmp_path):
     assert_user_error(result, "out of memory", "--batch-size")
 
 
-@pytest.mark.parametrize("tree", mostly("pytorch"))
+@pytest.mark.parametrize("tree", quick_in("pytorch"))
 def test_two_runs_into_one_folder(tree, tmp_path):
     first = begin(tree, tmp_path, "--epochs", "1000")
     wait_for(first, tmp_path / "checkpoint.safetensors")
@@ -429,7 +429,7 @@ def test_two_runs_into_one_folder(tree, tmp_path):
     third.communicate()
 
 
-@pytest.mark.parametrize("tree", mostly("jittor"))
+@pytest.mark.parametrize("tree", quick_in("jittor"))
 def test_a_folder_that_is_moved_while_its_run_goes_on(tree, tmp_path):
     process = begin(tree, tmp_path / "run", "--epochs", "1000")
     wait_for(process, tmp_path / "run" / "checkpoint.safetensors")
@@ -439,14 +439,14 @@ def test_a_folder_that_is_moved_while_its_run_goes_on(tree, tmp_path):
     assert load_checkpoint(tmp_path / "moved", "vae").progress.step >= 2
 
 
-@pytest.mark.parametrize("tree", mostly("pytorch"))
+@pytest.mark.parametrize("tree", quick_in("pytorch"))
 def test_a_full_disk_leaves_the_last_checkpoint(tree, tmp_path):
     result = run_on_disk(tmp_path, "size=600k", tree, "train_mnist_vae.py", *RUN)
     assert_user_error(result, "disk/out/", "No space left on device", "free some space")
     assert "checkpoint.safetensors\n" in result.stdout and ".tmp" not in result.stdout
 
 
-@pytest.mark.parametrize("tree", mostly("jittor"))
+@pytest.mark.parametrize("tree", quick_in("jittor"))
 def test_a_read_only_disk(tree, tmp_path):
     result = run_on_disk(tmp_path, "ro", tree, "train_mnist_vae.py", *RUN)
     assert_user_error(result, "disk/out", "Read-only file system", "--out")

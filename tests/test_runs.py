@@ -18,7 +18,7 @@ from conftest import (
     assert_picture,
     assert_same_run,
     assert_user_error,
-    mostly,
+    quick_in,
     read_metrics,
     read_rows,
     run_script,
@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_stops_training(tree_name, tmp_path):
     assert steps_of(tmp_path) == list(range(step))
 
 
-@pytest.mark.parametrize("tree_name", mostly("jittor"))
+@pytest.mark.parametrize("tree_name", quick_in("jittor"))
 def test_minutes_end_the_run_with_the_learning_rate_at_zero(tree_name, tmp_path):
     arguments = ("--limit", 2000, "--epochs", 1000, "--minutes", 0.05, "--warmup", 5, "--vae.base-channels", 8)
     arguments += ("--preview-every", 1000)  # none on the way: its kernels may have to be compiled

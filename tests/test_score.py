@@ -13,8 +13,8 @@ from conftest import (
     assert_user_error,
     begin_script,
     lend_classifiers,
-    mostly,
     of_data,
+    quick_in,
     run_on_disk,
     run_script,
     wait_for,
@@ -142,7 +142,7 @@ def test_labels_are_drawn_as_often_as_in_the_training_set():
     np.testing.assert_array_equal(labels_to_draw(label="4", num=3), [4, 4, 4])
 
 
-@pytest.mark.parametrize("name", mostly("jittor"))
+@pytest.mark.parametrize("name", quick_in("jittor"))
 def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
     arguments = (*FAST, "--num", 200, "--checkpoint", learned_few / "ldm.safetensors", "--out")
     assert run_script(name, "tst_mnist_ldm_fid.py", *arguments, tmp_path / "straight").returncode == 0
@@ -181,7 +181,7 @@ def test_pictures_of_unknown_origin_are_neither_scored_nor_overwritten(tmp_path)
     assert (tmp_path / "real" / "00000.png").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("name", mostly("pytorch"))
+@pytest.mark.parametrize("name", quick_in("pytorch"))
 def test_a_full_disk(untrained, tmp_path, name):
     """One line, and what was written stays."""
     arguments = (*FAST, "--num", 400, "--checkpoint", untrained / "ldm.safetensors")
@@ -191,7 +191,7 @@ def test_a_full_disk(untrained, tmp_path, name):
     assert ".tmp" not in result.stdout
 
 
-@pytest.mark.parametrize("name", mostly("pytorch"))
+@pytest.mark.parametrize("name", quick_in("pytorch"))
 def test_an_unwritable_folder(untrained, tmp_path, name):
     (tmp_path / "file").write_text("")
     arguments = (*FAST, "--checkpoint", untrained / "ddpm.safetensors", "--out", tmp_path / "file" / "folder")

@@ -10,7 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import FP32, ROOT, TREES, assert_picture, assert_user_error, mostly, read_metrics, run_script, run_scripts
+from conftest import (
+    FP32,
+    ROOT,
+    TREES,
+    assert_picture,
+    assert_user_error,
+    quick_in,
+    read_metrics,
+    run_script,
+    run_scripts,
+)
 from PIL import Image
 
 from common.checkpoint import load_checkpoint, save_checkpoint
@@ -100,7 +110,7 @@ def test_training_leaves_pictures_and_a_whole_checkpoint(trained, kind, rows):
     assert_spec_of_mnist(checkpoint)
 
 
-@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
+@pytest.mark.parametrize("trained", quick_in("pytorch"), indirect=True)
 def test_a_latent_training_tells_its_vae_and_refuses_one_of_other_data(trained, few, tmp_path):
     vae = trained.folder / "vae"
     assert model_told(trained.result, vae / CHECKPOINT)
@@ -156,7 +166,7 @@ def test_samplers_and_guidance(trained, tmp_path, arguments):
     assert np.abs(again - np.asarray(Image.open(tmp_path / "samples.png"))).max() <= 3  # whatever the batch
 
 
-@pytest.mark.parametrize("trained", mostly("jittor"), indirect=True)
+@pytest.mark.parametrize("trained", quick_in("jittor"), indirect=True)
 def test_the_other_tree_draws_the_same(trained, tmp_path):
     """A checkpoint trained here, sampled there: the same pixels but for rounding."""
     pictures = []
@@ -205,7 +215,7 @@ def test_distillation(trained, tmp_path):
     assert np.abs(four - one).mean() > 5
 
 
-@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
+@pytest.mark.parametrize("trained", quick_in("pytorch"), indirect=True)
 def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     """The teacher may move; another model at its path, or the tree's own, is refused by the digest."""
     path, moved, out = tmp_path / "teacher.safetensors", tmp_path / "moved.safetensors", tmp_path / "student"
@@ -231,7 +241,7 @@ def test_a_distillation_resumes_with_its_own_teacher_alone(trained, tmp_path):
     assert (out / "checkpoint.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("trained", mostly("jittor"), indirect=True)
+@pytest.mark.parametrize("trained", quick_in("jittor"), indirect=True)
 def test_shipping(trained, tmp_path):
     """A finished run becomes half-precision weights that draw alike, with its recipe and a short loss curve."""
     runs = tmp_path / trained.tree / "runs"
@@ -277,7 +287,7 @@ def test_shipping(trained, tmp_path):
         ship.main(ship.Ship(runs=(runs / "ldm",)))
 
 
-@pytest.mark.parametrize("trained", mostly("pytorch"), indirect=True)
+@pytest.mark.parametrize("trained", quick_in("pytorch"), indirect=True)
 def test_user_errors(trained, trees, tmp_path):
     """One of them as a user meets it, those of a run's folder where they are found."""
     cut, ddpm, other = tmp_path / "cut.safetensors", trained.folder / "ddpm", tmp_path / "other"
