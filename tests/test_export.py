@@ -3,8 +3,10 @@ import functools
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -211,3 +213,23 @@ def test_what_cannot_be_exported(tmp_path, change, fragment):
     with pytest.raises(UserError, match=fragment):
         export.main(export.Export(**options))
     assert not (tmp_path / "site").exists()
+
+
+def test_serve_sends_each_folder_anew_and_a_broken_download_says_nothing(tmp_path):
+    """Though the browser has later files, of another folder that was served at this address before."""
+    (tmp_path / "index.html").write_text("<p>hello</p>")
+    (tmp_path / "large.bin").write_bytes(bytes(20_000_000))
+    command = [sys.executable, export.WEB / "serve.py", tmp_path, "--port", "0"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    url = server.stdout.readline().strip()
+    later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    try:
+        with urllib.request.urlopen(f"{url}/large.bin"):
+            pass  # closed before it was read
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/index.html", headers=later)) as answer:
+            assert answer.status == 200 and answer.read() == b"<p>hello</p>"
+            assert answer.headers["Cache-Control"] == "no-cache"
+    finally:
+        server.send_signal(signal.SIGINT)
+        said = server.communicate(timeout=60)[1]
+    assert said == ""

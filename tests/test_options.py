@@ -11,7 +11,7 @@ from common.errors import UserError
 from common.options.command_line import run
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, Training, TrainLDM, TrainVAE
-from common.options.sampling import Sample, SamplerOptions, Score, WhichDiffusion, read_values
+from common.options.sampling import Sample, SamplerOptions, Score, WhichDiffusion
 
 
 @pytest.mark.parametrize("arguments, expected", [
@@ -86,18 +86,12 @@ def test_what_is_asked_for_is_read(arguments, label, asked):
     (["age"], "write NAME=NUMBER, without spaces, as in age=40"), (["age="], "write NAME=NUMBER"),
     (["age", "=", "4"], "write NAME=NUMBER"), (["=3"], "write NAME=NUMBER"), (["age=old"], "could not convert"),
     (["age=nan"], "finite"), (["age=inf"], "finite"), (["age=1", "age=2"], "give each measure once"),
-    (["label=3"], "the class with --label"),
+    (["label=3"], "the class with --label"), (["age=1", "digit=3"], "the class with --label"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_for_is_refused(words, said, capsys):
     with pytest.raises((SystemExit, ValidationError)) as error:
         tyro.cli(Sample, default=Sample(which=WhichDiffusion(base="ddpm")), args=["--ask", *words])
     assert said in f"{error.value} {' '.join(capsys.readouterr().err.replace('│', ' ').split())}"
-
-
-@pytest.mark.parametrize("words", ["age=1 age=2", "label=3", "age=1 digit=3"])
-def test_a_measure_is_asked_for_once_and_the_class_by_its_own_option(words):
-    with pytest.raises(ValueError, match="give each measure once, and the class with --label"):
-        read_values(words.split())
 
 
 @pytest.mark.parametrize("arguments, measures", [

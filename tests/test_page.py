@@ -7,11 +7,9 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
-import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -414,26 +412,6 @@ def test_settings_change_the_pictures(page):
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
     page.set_viewport_size({"width": 1280, "height": 720})
     assert not page.said
-
-
-def test_serve_sends_each_folder_anew_and_a_broken_download_says_nothing(tmp_path):
-    """Though the browser has later files, of another folder that was served at this address before."""
-    (tmp_path / "index.html").write_text("<p>hello</p>")
-    (tmp_path / "large.bin").write_bytes(bytes(20_000_000))
-    command = [sys.executable, WEB / "serve.py", tmp_path, "--port", "0"]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    url = server.stdout.readline().strip()
-    later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
-    try:
-        with urllib.request.urlopen(f"{url}/large.bin"):
-            pass  # closed before it was read
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/index.html", headers=later)) as answer:
-            assert answer.status == 200 and answer.read() == b"<p>hello</p>"
-            assert answer.headers["Cache-Control"] == "no-cache"
-    finally:
-        server.send_signal(signal.SIGINT)
-        said = server.communicate(timeout=60)[1]
-    assert said == ""
 
 
 def test_what_plays_by_itself(show):
