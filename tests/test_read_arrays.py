@@ -326,6 +326,7 @@ def test_tables(tmp_path, name):
     (["label", *range(64)], labelled(), ()),
     ([*range(1, 65), "label"], [[*row, label] for label, *row in labelled()], ()),
     (["character", *HEADER], labelled(), ()),
+    (["label", "character", *HEADER], [[row[0], "x", *row[1:]] for row in labelled()], ("columns character not used",)),
     (["numeral", *HEADER], labelled(), ("labels in the first column",)),
     (None, [[*row, ""] for row in labelled()], ("labels in the first column",)),  # each row ends in a comma
     (None, labelled(), ("labels in the first column",)),

@@ -220,12 +220,17 @@ def test_train_beside_a_part_of_another_name(place):
         read(place)
 
 
+def test_a_class_called_train_with_a_subfolder_as_the_others_have(place):
+    source = read(write(place, {f"{name}/images/1.png": picture(1) for name in ("train", "car", "bus")}))
+    assert list(source.classes.values()) == ["bus", "car", "train"] and source.test is None
+
+
 def test_lists_of_classes_under_another_name(place):
     """The pictures are read without labels, and a note says what would be needed."""
     files = {f"{i}.png": picture(i) for i in range(3)} | {"labels.csv": b"file_name,label\n1.png,a\n"}
     source = read(write(place, files))
     assert source.train.labels is None
-    assert source.notes == ("labels.csv not used: call it metadata.csv if it has columns file_name and label",)
+    assert source.notes == ("labels.csv not used: call the one with columns file_name and label metadata.csv",)
 
 
 def test_train_alone(place):

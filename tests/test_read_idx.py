@@ -183,7 +183,9 @@ def test_parts_that_are_missing(tmp_path):
     assert idx.find(tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["train-images.idx3-ubyte", "t10k-images.idx3-ubyte", "t10k-labels.idx1-ubyte"])
+@pytest.mark.parametrize("name", [
+    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images.idx3", "labels.idx1")
+])  # fmt: skip
 def test_a_file_that_is_gone_is_named_as_the_others_are(tmp_path, name):
     """A link to nothing is no file either."""
     write_set(tmp_path, images="images.idx3-ubyte", labels="labels.idx1-ubyte")
@@ -194,8 +196,9 @@ def test_a_file_that_is_gone_is_named_as_the_others_are(tmp_path, name):
     assert error(tmp_path) == gone
 
 
-def test_a_folder_that_has_a_file_s_name(tmp_path):
-    path = write_set(tmp_path) / "train-labels-idx1-ubyte.gz"
+@pytest.mark.parametrize("name", ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"])
+def test_a_folder_that_has_a_file_s_name(tmp_path, name):
+    path = write_set(tmp_path) / f"{name}-ubyte.gz"
     path.unlink()
     path.mkdir()
     with pytest.raises(UserError, match=rf"{path} is damaged or missing \(Is a directory\)"):

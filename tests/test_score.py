@@ -62,6 +62,8 @@ def learned_turned(untrained, trees, turned, tmp_path_factory):
 
 @pytest.mark.parametrize("name, script, kind", [
     ("pytorch", "tst_mnist_fid.py", "ddpm"), ("jittor", "tst_mnist_ldm_fid.py", "ldm"),
+    pytest.param("jittor", "tst_mnist_fid.py", "ddpm", marks=pytest.mark.slow),
+    pytest.param("pytorch", "tst_mnist_ldm_fid.py", "ldm", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_draws_exports_and_scores(learned_few, few, tmp_path, name, script, kind):
     checkpoint = learned_few / f"{kind}.safetensors"

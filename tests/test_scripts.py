@@ -387,14 +387,17 @@ def test_help_is_short_and_loads_no_framework():
     assert {script.split()[0] for script in LINES_OF_HELP} == {path.stem for path in folder.glob("*_mnist*.py")}
     code = f"""
 import io, json, runpy, sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 sys.path.insert(0, {str(folder)!r})  # as python does for a script
 told = {{}}
 for script in {[*LINES_OF_HELP]}:
     name, *subcommand = script.split()
     sys.argv = [f"{folder}/{{name}}.py", *subcommand, "--help"]
-    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as said, suppress(SystemExit):
-        runpy.run_path(sys.argv[0], run_name="__main__")
+    with redirect_stdout(io.TextIOWrapper(io.BytesIO(), "utf-8")) as said:
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as ended:
+            assert not ended.code, script
     told[script] = said.buffer.getvalue().decode()
 print(json.dumps([told, [name for name in ("torch", "jittor", "jittor_utils", "matplotlib") if name in sys.modules]]))
 """

@@ -68,6 +68,9 @@ def test_detail_is_compared_by_its_strength_not_by_its_place(tree):
     loss = losses(*(tree.cpu.tensor(np.float32(x)) for x in (3 * board, board / 2)))["detail"]  # clipped, 3 is as 1
     assert tree.cpu.array(loss).item() == pytest.approx(64, rel=1e-3)
     assert "detail" not in losses(*(tree.cpu.tensor(np.float32(x[..., :5])) for x in (board, board)))
+    pair = [np.random.default_rng(i).uniform(-1, 1, (400, 1, 32, 32)) for i in range(2)]
+    expected = ((strength(pair[0]) - strength(pair[1])) ** 2).mean(dtype="f8")  # jittor's full mean is 1e-4 from it
+    assert float(losses(*(tree.cpu.tensor(np.float32(x)) for x in pair))["detail"]) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("side", [7, 1])

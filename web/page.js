@@ -265,6 +265,7 @@ function buildEdits() {
     editPicture((pixels, y, draw) => vary(pipeline, pixels, +$("strength").value, y, draw, settings()));
   $("yoursHelp").dataset.word = strokes ? "drawHelp" : "uploadHelp";
   const forget = () => {
+    $("status").textContent = "";
     $("result").width = $("result").width; // clears it
     if (!edit) return;
     edit = null;
@@ -282,7 +283,6 @@ function buildEdits() {
       forget(); // what was made of the picture before
       fit($("pad"), 1, shape);
       paint($("pad"), pictured(picture, shape, model.known.fit), shape);
-      $("status").textContent = "";
     }, () => ($("status").textContent = say("noPicture"))); // prettier-ignore
     source = () => chosen() && pictured(chosen(), shape, model.known.fit);
   }

@@ -14,7 +14,7 @@ export const WORDS = {
     save: "Save as PNG", record: "Save as video",
     drawHelp: "Draw with mouse, finger, or Shift and the arrow keys. Then let the model repaint half of it, or vary all of it. Repainting takes its own number of network calls.",
     uploadHelp: "Choose a picture, drop it here or paste it; it does not leave this page. Then let the model repaint half of it, or vary all of it. Repainting takes its own number of network calls.",
-    upload: "Picture", clear: "Clear", right: "Repaint right half", bottom: "Repaint bottom half", vary: "Vary", strength: "Change in varying",
+    upload: "Picture", clear: "Clear", right: "Repaint right half", bottom: "Repaint bottom half", vary: "Vary", strength: "Strength of Vary",
     isClass: "Picture's class", unknown: "unspecified", nothingDrawn: "Draw something first.", nothingChosen: "Choose a picture first.",
     noPicture: "This browser cannot read that picture: save it as PNG or JPEG.",
     loading: "Loading the networks", seconds: "s to compute", working: "Computing",

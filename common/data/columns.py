@@ -2,6 +2,7 @@
 
 Its first line names the columns, as in `picture,age (years),angle`. The first column is a picture's file or number."""
 import csv
+import os
 import re
 from contextlib import suppress
 from posixpath import splitext
@@ -10,7 +11,6 @@ from zipfile import is_zipfile
 
 import numpy as np
 
-from common.data.readers.folder import walk
 from common.data.source import open_zip
 from common.errors import UserError
 from common.files import catch_damage
@@ -34,8 +34,7 @@ def read_columns(place, order, count, names=None):
     files' names, if any. UserError if a row matches no picture, several, or one that has a row already; if it is too
     short or long; or if a cell is not a finite number."""
     columns, rows = table_beside(place)
-    stored = open_zip(place).namelist() if is_zipfile(place) else walk(place) if names and place.is_dir() else ()
-    stored = {normalize("NFC", name) for name in stored}
+    in_zip = {normalize("NFC", name) for name in open_zip(place).namelist()} if is_zipfile(place) else ()
     numbers = numbers_by_name(names or [str(i) for i in range(count)])
     form = f"names such as {names[0]}" if names else f"numbers from 0 to {count - 1}"
     values, seen = np.full((count, len(columns)), np.nan, np.float32), set()
@@ -45,7 +44,7 @@ def read_columns(place, order, count, names=None):
             raise UserError(f"{where} has {len(row)} cells, the first line {1 + len(columns)}: write one per column")
         path = normalize("NFC", name.replace("\\", "/").removeprefix(f"{place.as_posix()}/").removeprefix("./"))
         number = numbers.get(path)
-        if number is None and path in stored:
+        if number is None and names and (path in in_zip or os.path.isfile(place / name)):
             continue  # that picture is not used
         if number is None:
             many = "several pictures" if path in numbers else "no picture"

@@ -134,11 +134,14 @@ class Dataset:
             facts.append(f"{shape} if not square")
         if about["held_out"]:
             facts.append(f"no test part: every {HELD_OUT}th picture held out")
-        if columns := columns_of(self.place):
-            values = load_columns(self.train)
-            facts += [f"{name} of {np.isfinite(values[name]).sum():,} training images" for name in columns]
-        elif spec.source:
-            facts.append("no measures.csv")
+        try:
+            if columns := columns_of(self.place):
+                values = load_columns(self.train)
+                facts += [f"{name} of {np.isfinite(values[name]).sum():,} training images" for name in columns]
+            elif spec.source:
+                facts.append("no measures.csv")
+        except UserError as error:  # what needs the table ends with it
+            facts.append(f"measures.csv cannot be used ({error})")
         if train < FEW:
             facts.append("few pictures: a model may copy them, which training_distance in a score shows")
         return escaped(f"{self.place}: {', '.join([*facts, *about['notes']])}")

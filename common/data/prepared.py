@@ -87,8 +87,8 @@ def make(folder, place, reader, files, preprocessing):
         writer, channels = write_parts(temporary, parts, dict(zip(parts, indices)), preprocessing, stored_in)
         kept = {name: np.array(indices, np.int64) for name, indices in writer.kept.items()}
         if empty := [name for name, indices in kept.items() if not len(indices)]:
-            named = f" ({few(sorted(writer.unreadable))})"
-            raise UserError(f"{place}: none of its {empty[0]} pictures can be read{named}: save them as PNG or JPEG")
+            what = f"none of its {empty[0]} pictures can be read ({writer.why})"
+            raise UserError(f"{place}: {what}: save them as PNG or JPEG")
         for name, part in parts.items():  # resized first: whole files are read faster in the order of their pictures
             order = mixed(np.arange(len(kept[name])), part.labels)
             reorder(temporary / f"{name}.bin", order)
@@ -124,8 +124,8 @@ def write_parts(folder, parts, chosen, preprocessing, stored_in):
 
 
 def hold_out(labels, count, place):
-    """(training, test) indices of `count` pictures. The first two of each class are for training; of the others every
-    10th is for testing, or one picture of the largest class if there are fewer than ten."""
+    """(training, test) indices of `count` pictures. The first two of each class are for training. Of the others every
+    10th is for testing; if they are fewer than ten, one of the largest class. UserError if there are none."""
     if count < 2:
         raise UserError(f"{place} holds {count} pictures: at least two are needed, one to train on and one to test")
     labels = np.zeros(count, int) if labels is None else labels

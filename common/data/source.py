@@ -75,10 +75,10 @@ def open_zip(path):
 
 
 def all_there(files, cure):
-    """The files themselves, if all exist; else UserError with this cure (None: git restores them)."""
+    """The files themselves, if all can be opened; else UserError with this cure (None: git restores them)."""
     for path in files:
         with catch_damage(path, cure):
-            path.stat()
+            path.open("rb").close()
     return files
 
 

@@ -45,7 +45,7 @@ class Training:
     minutes: Positive | None = None
     """Minutes to train, unless --epochs end first; the learning rate is 0 by then."""
     batch_size: Count | None = None
-    """Images per step over all processes (None: 256, or 64 if what is encoded or diffused is 64x64 or larger)."""
+    """Images per step over all processes (None: 256, or 64 if x_0 is 64x64 or larger)."""
     learning_rate: Positive = 3e-3
     """Peak rate, before a cosine decay."""
     hold: Annotated[float, Field(ge=0, lt=1)] = 0.0

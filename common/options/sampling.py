@@ -58,7 +58,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last network call before the shift, as a fraction of its usual one: below 1 keeps fine texture."""
+    """Last call's time before the shift, over the usual one: below 1 keeps fine texture."""
     guidance: Finite | None = None
     """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None
@@ -105,7 +105,7 @@ class Ask:
     width: Finite | None = None
     """Width without the slant, in pixels."""
     ask: Annotated[dict[str, Finite], Values] = Field(default_factory=dict)
-    """Measures that the model learned, all after one --ask: age=40 angle=-10."""
+    """Learned measures, all after one --ask: age=40 angle=-10."""
     prompt: str | None = None
     """Conditions in words: "a thick 7 leaning right"; "向右倾的粗7"."""
 

@@ -111,7 +111,7 @@ def vae_losses(vae, x, eps):
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
     losses = {"reconstruction": pixels.mean(), "edges": edges.mean(), "kl": kl.mean()}
     if min(x.shape[2:]) >= 6:
-        losses["detail"] = ((detail(decoded.clamp(-1, 1)) - detail(x)) ** 2).mean()
+        losses["detail"] = ((detail(decoded.clamp(-1, 1)) - detail(x)) ** 2).mean(dims=[1, 2, 3]).mean()
     if small is not None:
         half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # cropped if the latents' side is odd
         losses["half_scale"] = squared_errors(small, half)[0].mean()

@@ -27,7 +27,8 @@ SUFFIXES = (
 )  # fmt: skip
 HIDDEN = re.compile(r"(.*/)?(\.|__MACOSX(/|$)|@eaDir(/|$))")  # hidden files, and what systems put beside pictures
 TABLES = "metadata.csv", "metadata.jsonl", "dataset.json"
-LIST = re.compile(r"(?!(.*/)?(measures|metadata)\.).*\.(csv|tsv|jsonl)")  # other files that may name classes
+# other files than TABLES that may name classes
+LIST = re.compile(r"(?!(?:.*/)?(?:measures\.csv|metadata\.(?:csv|jsonl))$).*\.(?i:csv|tsv|jsonl)")
 COLUMNS = "label", "labels", "class", "category"  # of a metadata file that may hold the class
 PART = re.compile(r"(?:.*[ _-])?(train|test|val)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images))?\d*", re.IGNORECASE)
 
@@ -51,10 +52,10 @@ def read(place, files):
     test = next((part for part in ("test", "val") if found["train"] & found.get(part, set())), None)
     notes += [f"{len(used[x]):,} pictures in {parts[x][0]}/ not used" for x in parts if x not in ("train", test)]
     labelled = None not in found["train"]
-    stored = root.root.namelist() if place.is_file() else walk(place)
-    lists = [x for x in stored if LIST.fullmatch(x.lower()) and not HIDDEN.match(x)]
-    if lists and not labelled:
-        notes.append(f"{few(lists)} not used: call it metadata.csv if it has columns file_name and label")
+    if not labelled:
+        stored = root.root.namelist() if place.is_file() else walk(place)
+        if lists := sorted(x for x in stored if LIST.fullmatch(x) and not HIDDEN.match(x)):
+            notes.append(f"{few(lists)} not used: call the one with columns file_name and label metadata.csv")
     classes = sorted(found["train"] | found.get(test, set())) if labelled else []
     with suppress(ValueError):
         classes.sort(key=float)
@@ -140,7 +141,8 @@ def divided(place, pictures):
     kinds = Counter(found.values())
     if kinds.keys() == {"train"} and len(groups) > 1:
         inside = {folder: {*grouped(names, join(base, folder))[1]} - {""} for folder, names in groups.items()}
-        same = [folder for folder in groups if folder not in found and inside[folder] & inside[next(iter(found))]]
+        classes = set().union(*(inside[folder] for folder in found))
+        same = [folder for folder in groups if folder and folder not in found and len(inside[folder] & classes) > 1]
         if same:
             cure = f"call {same[0]} test or val, or move it away"
             raise UserError(f"{place / base} has folders of the same classes in {few(found)} and {few(same)}: {cure}")

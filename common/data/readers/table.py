@@ -22,7 +22,7 @@ LONGEST = 2**24  # characters of a row
 LABEL = 64  # characters that numpy keeps of a label: one of as many may have been cut off, and is refused
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|nan", re.IGNORECASE)
 KINDS = {"pixels": "pixels", "usage": "usage"}
-KINDS |= dict.fromkeys([*LABELS, "class", "character", "letter", "emotion"], "label")
+KINDS |= dict.fromkeys([*LABELS, "class", "emotion"], "label")
 KINDS |= dict.fromkeys(["", "id", "index", "unnamed: 0"], "ignored")
 EMOTIONS = "angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"  # FER2013's, in its order
 
@@ -90,11 +90,15 @@ def table_of(path):
         if len(numbers) >= len(names) / 2 and not invented:
             names, second = [], first
         cells = cells_of(second, names)
-    other = lambda cell: "ignored" if names or not cell else "label"  # a row may end in a comma
-    kinds = ["pixels" if NUMBER.fullmatch(cell) and "pixels" not in names else other(cell) for cell in cells]
+    other = "ignored" if names else "label"
+    kinds = ["pixels" if NUMBER.fullmatch(cell) and "pixels" not in names else other for cell in cells]
+    if not names and cells[-1:] == [""]:
+        kinds[-1] = "ignored"  # a row may end in a comma
     repeats = {"pixels": len(cells) - len(names) + 1}
     names = [name for name in names for _ in range(repeats.get(name, 1))]
     kinds = [KINDS.get(name, kind) for name, kind in zip(names, kinds)] if names else kinds
+    if names and "label" not in kinds:
+        kinds = ["label" if name in ("character", "letter") else kind for name, kind in zip(names, kinds)]
     count = kinds.count("pixels")
     guessed = "label" not in kinds and math.isqrt(max(0, count - 1)) ** 2 == count - 1
     return Table(path, tuple(names), tuple(kinds), guessed) if count >= LEAST else None
