@@ -276,6 +276,11 @@ def test_a_drawing(page):
         after(page, lambda button=button: page.click(f"#{button}"))
         assert (digits(page, "result", 10) == 7).sum() >= 6, button
         assert len(np.unique(pictures(page, "result", 10).reshape(10, -1), axis=0)) == 10
+    page.click("#clear")  # with what was made of the drawing
+    assert page.inner_text("#status") == "" and not pictures(page, "result", 10).any()
+    page.mouse.click(*place(0.5, 0.5), button="right")  # a menu, not a dot
+    page.click("#vary")
+    assert page.inner_text("#status") == "Draw something first."
     assert not page.said
 
 

@@ -75,10 +75,12 @@ def open_zip(path):
 
 
 def all_there(files, cure):
-    """The files themselves, if all can be opened; else UserError with this cure (None: git restores them)."""
+    """The files themselves, if all exist; else UserError with this cure (None: git restores them)."""
     for path in files:
         with catch_damage(path, cure):
-            path.open("rb").close()
+            path.stat()
+            if path.is_dir():
+                raise IsADirectoryError("Is a directory")
     return files
 
 
