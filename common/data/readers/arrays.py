@@ -26,10 +26,10 @@ def read(place, files):
     named = any(array.is_labels for array in arrays) or all(array.words & {*PARTS} for array in arrays)
     if named or len(files) == 1 or kinds != [".npy"]:
         return assemble(place, f"arrays in {' and '.join(kinds)}", arrays)
-    shapes = [array.read().shape for array in arrays]
-    if all(len(shape) == 2 and shape[0] == shape[1] for shape in shapes):
+    stored = [array.read() for array in arrays]
+    if all(each.ndim == 2 and each.shape[0] == each.shape[1] for each in stored):
         raise UserError(f"{place} has a picture per file: put the pictures of each class into one (N, height, width)")
-    pictures = [as_pictures(array.read(), array) for array in arrays]
+    pictures = [as_pictures(*each) for each in zip(stored, arrays)]
     check_sizes(pictures, arrays)
     check_size(sum(part.size for part in pictures), pictures[0].itemsize, place)
     labels = np.repeat(range(len(arrays)), [len(part) for part in pictures])

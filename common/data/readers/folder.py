@@ -146,7 +146,8 @@ def divided(place, pictures):
         if same:
             cure = f"call {same[0]} test or val, or move it away"
             raise UserError(f"{place / base} has folders of the same classes in {few(found)} and {few(same)}: {cure}")
-    if "train" not in kinds or (len(kinds) == 1 and len(groups) > 1):
+        return {"train": ("", pictures)}
+    if "train" not in kinds:
         return {"train": ("", pictures)}
     if two := [folder for folder, part in found.items() if kinds[part] > 1]:
         raise UserError(f"{place / base} has two folders for one part ({few(two)}): move or rename one")
