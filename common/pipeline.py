@@ -95,17 +95,17 @@ class Pipeline:
     def open_space(self, run, images):
         """(the space of a run's x_0; a function Batch -> x_0 for its images (N, C, H, W) uint8).
 
-        A resumed run keeps its own VAE; UserError if --vae-checkpoint names another."""
+        A resumed run keeps its own VAE and statistics; UserError if --vae-checkpoint names another."""
         device, options = run.device, run.options
         if options.pixels:
             space = Pixels(run.spec.shape)
             return space, space.batches(images, device, options.training)
         named = options.vae_checkpoint
         if run.resumed:
-            vae = self.load_space(run.resumed, device).vae
             if named and named.exists() and not carries(run.resumed, load_checkpoint(named, "vae")):
                 raise UserError(f"{run.checkpoint} has another VAE than {named}: leave out --vae-checkpoint")
-        else:
-            vae, _ = self.load_vae(named, device)
+            space = self.load_space(run.resumed, device)
+            return space, space.batches(images, device, options.training)
+        vae, _ = self.load_vae(named, device)
         options.unet.check_data(vae.latent_shape, len(run.spec.classes))  # before all images are encoded
         return fit_latents(vae, images, device, options.training)

@@ -71,19 +71,19 @@ class Device:
         own = int(np.random.default_rng(seed).integers(2, 2**31 - 1)) if seed else 1  # numbers of near seeds correlate
         jt.set_global_seed(own, different_seed_for_mpi=False)  # the same weights in every process
 
+    def autocast(self, exact=False):
+        """Context manager: layers multiply in the device's precision, or, if exact, in float32."""
+        return bf16.autocast(self.bf16 and not exact)  # Jittor's own bf16 soon gives NaN
+
     @contextmanager
     def inference(self, exact=False):
-        """Context manager: no gradients; networks compute in the device's precision, or, if exact, in float32."""
-        with jt.no_grad(), bf16.autocast(self.bf16 and not exact):
+        """Context manager: autocast() without gradients."""
+        with jt.no_grad(), self.autocast(exact):
             yield
 
     def total(self, numbers):
         """The element-wise sum of a list of numbers over all processes."""
         return self.reduce(jt.array(np.array(numbers, np.float32)), "sum").tolist()
-
-    def autocast(self):
-        """Context manager: layers multiply in this precision, by bf16.py, as Jittor's own bf16 soon gives NaN."""
-        return bf16.autocast(self.bf16)
 
     def prepare(self, model):
         """The model itself: its optimizer averages gradients over the processes."""

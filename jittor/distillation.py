@@ -17,22 +17,24 @@ CONSISTENCY_SHARE = 1 / 4  # of the batch, for consistency and gradient penalty 
 
 def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
     """Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, and
-    x_t, x_r have the same x_0 and eps (Song et al., equation 10; Geng et al., section 3).
+    x_t, x_r have the same x_0 and eps (Song et al., equation 10; Geng et al., section 3). x_0, eps (B, C, H, W), t, r
+    (B,), y (B, 1 + measures).
 
     f(x_r, r), the target, is clipped as in sampling; r = -1 is the clean image, where f is x_0."""
     x_t, x_r = diffusion.q_sample(x_0, t, eps), diffusion.q_sample(x_0, r, eps)
     alpha, sigma = diffusion.alpha_sigma(t, x_0)
     with jt.no_grad():
-        clean = diffusion.predict_x_0(unet(x_r, jt.array(r), y), x_r, r)
-    output = unet(x_t, jt.array(t), y)
-    squared = ((output - (alpha * x_t - clean) / sigma) ** 2).mean(dims=[1, 2, 3])
+        f_r = diffusion.predict_x_0(unet(x_r, jt.array(r), y), x_r, r)
+    f_t = alpha * x_t - sigma * unet(x_t, jt.array(t), y)
+    squared = (((f_t - f_r) / sigma) ** 2).mean(dims=[1, 2, 3])
     return ((squared + 1e-8) ** 0.5).mean()
 
 
 def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
     """({"model": loss, "discriminator": loss}, {"consistency": that loss}), scalars, of x_0 (B, C, H, W).
 
-    adversarial: whether the discriminator has joined; before, there is the consistency loss alone."""
+    y (B, 1 + measures); noise: a StepNoise; adversarial: whether the discriminator has joined; before, there is the
+    consistency loss alone."""
     generator, diffusion = modules["model"], teacher.diffusion
     normal = lambda: teacher.device.tensor(noise.normal(*x_0.shape[1:]))  # one random stream: order matters
     time_steps = lambda levels: lognormal_timesteps(noise.normal(), diffusion.alphas_cumprod, *levels)
@@ -45,11 +47,11 @@ def distillation_losses(teacher, modules, x_0, y, noise, adversarial):
         return {"model": consistency}, {"consistency": consistency}
     fake = diffusion.denoiser(generator, y)(normal(), teacher.timesteps - 1)
     s = time_steps(ADVERSARIAL_LEVELS)
-    eps = normal()
+    eps_s = normal()
 
     def features(images):
         n = len(images)  # the gradient penalty sees only the first ones
-        x_s = diffusion.q_sample(images, s[:n], eps[:n])
+        x_s = diffusion.q_sample(images, s[:n], eps_s[:n])
         return teacher.network.features(x_s, jt.array(s[:n]), y[:n])[:-1]
 
     g_loss, d_loss = adversarial_losses(modules["discriminator"], features, x_0, fake, normal()[:count])

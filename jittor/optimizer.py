@@ -14,8 +14,8 @@ def orthogonalize(x):
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (jt.sqrt(row_sums(x * x, x.shape[1]).sum()) + 1e-7)
-    gram, product = x @ x.permute(1, 0), jt.init.eye(len(x))
-    identity = product
+    gram, identity = x @ x.permute(1, 0), jt.init.eye(len(x))
+    product = identity
     for _ in range(5):
         factor = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
         gram, product = factor @ gram @ factor, product @ factor

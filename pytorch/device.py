@@ -12,12 +12,13 @@ from common.options.where import Where
 
 
 class Device(Accelerator):
-    """accelerate's device, autocast and rank of this process, and conversion between arrays and tensors."""
+    """accelerate's device and rank of this process, and conversion between arrays and tensors."""
 
     tree = Path(__file__).resolve().parent  # its runs/ and weights/
 
     def __init__(self, where: Where):
-        """auto: CUDA, MPS, then CPU; bf16 if the hardware multiplies it. UserError if there is no such device."""
+        """auto: CUDA, MPS, then CPU; bf16 on CUDA and x86 CPUs that multiply it. UserError if there is no such device.
+        All Devices of a process share the first one's device."""
         here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device, precision = where.device, where.precision
         if not here.get(device, True):
@@ -28,8 +29,9 @@ class Device(Accelerator):
             if here["cuda"] and device in ("auto", "cuda"):
                 bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
             precision = "bf16" if bf16 else "fp32"
+        self.bf16 = precision == "bf16"
         on_cpu = device == "cpu" or not any(here.values())  # cpu=True: accelerate counts CPU processes too
-        super().__init__(cpu=on_cpu, mixed_precision="no" if precision == "fp32" else precision)
+        super().__init__(cpu=on_cpu, mixed_precision="no")  # its autocast would stay on inside an inference(exact=True)
         torch.backends.cudnn.allow_tf32 = False  # it rounds convolutions in float32 to 10 bits
 
     def describe(self):
@@ -39,7 +41,7 @@ class Device(Accelerator):
             "framework": f"torch {torch.__version__}",
             "device": self.device.type,
             "hardware": torch.cuda.get_device_name() if on_cuda else cpu_name(),
-            "dtype": "fp32" if self.mixed_precision == "no" else self.mixed_precision,
+            "dtype": "bf16" if self.bf16 else "fp32",
             "threads": torch.get_num_threads(),
         }
 
@@ -70,11 +72,14 @@ class Device(Accelerator):
         """Seed the initial weights of modules."""
         torch.manual_seed(seed)
 
+    def autocast(self, exact=False):
+        """Context manager: layers multiply in the device's precision, or, if exact, in float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 and not exact)
+
     @contextmanager
     def inference(self, exact=False):
-        """Context manager: no gradients; networks compute in the device's precision, or, if exact, in float32."""
-        precision = torch.autocast(self.device.type, enabled=False) if exact else self.autocast()
-        with torch.no_grad(), precision:  # exact within an autocast of the training loop too
+        """Context manager: autocast() without gradients."""
+        with torch.no_grad(), self.autocast(exact):
             yield
 
     def total(self, numbers):

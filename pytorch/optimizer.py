@@ -13,8 +13,8 @@ def orthogonalize(x):
     if x.shape[0] > x.shape[1]:
         return orthogonalize(x.permute(1, 0)).permute(1, 0)
     x = x / (x.norm() + 1e-7)
-    gram, product = x @ x.permute(1, 0), torch.eye(len(x), device=x.device)
-    identity = product
+    gram, identity = x @ x.permute(1, 0), torch.eye(len(x), device=x.device)
+    product = identity
     for _ in range(5):
         factor = 3.4445 * identity - 4.7750 * gram + 2.0315 * gram @ gram
         gram, product = factor @ gram @ factor, product @ factor

@@ -483,12 +483,18 @@ def test_a_run_goes_on_with_its_own_vae_wherever_that_is(trees, tmp_path):
             moved.parent.mkdir()
             vae.rename(moved)
 
+    stored = load_checkpoint(out, "ldm")
+    stored.tensors["latent.std"] *= 2  # as on another device, but more: x_0 keeps the statistics that it had
+    save_checkpoint(stored.path, stored)
+    assert run_script("pytorch", *command, "--epochs", 4).returncode == 0
+    np.testing.assert_array_equal(load_checkpoint(out, "ldm").tensors["latent.std"], stored.tensors["latent.std"])
+
     save_vae(trees["pytorch"], moved, seed=2)
     assert not carries(load_checkpoint(out, "ldm"), load_checkpoint(moved, "vae"))
     save_vae(trees["pytorch"], moved, seed=1, channel_mults=(1, 2, 2))
-    result = run_script("pytorch", *command, "--epochs", 4, *named(moved))
+    result = run_script("pytorch", *command, "--epochs", 5, *named(moved))
     assert_user_error(result, out / "checkpoint.safetensors", f"has another VAE than {moved}")
-    assert load_checkpoint(out, "ldm").progress.step == 3 and steps_of(out) == list(range(3))
+    assert load_checkpoint(out, "ldm").progress.step == 4 and steps_of(out) == list(range(4))
 
 
 def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):

@@ -15,6 +15,7 @@ from common.images import from_uint8
 from common.options.networks import VAEConfig
 from common.options.recipes import Training
 from common.options.sampling import Drawing
+from common.options.where import Where
 from common.training.batches import Batch
 
 SHAPE = (1, 32, 32)
@@ -107,9 +108,17 @@ def pictures(count):
 
 
 def test_exact_inference_is_in_float32_everywhere(trees):
-    device = trees["pytorch"].cpu
-    with torch.autocast("cpu", torch.bfloat16), device.inference(exact=True):
-        assert not torch.is_autocast_enabled("cpu")
+    """Within autocast, in a prepared model, and beside a Device of another precision in the same process."""
+    exact, rounded = (trees["pytorch"].device.Device(Where(device="cpu", precision=p)) for p in ("fp32", "bf16"))
+    assert [device.describe()["dtype"] for device in (exact, rounded)] == ["fp32", "bf16"]
+    layer, x = torch.nn.Linear(64, 64), torch.rand(8, 64)
+    expected = layer(x)
+    for device, is_exact in ((exact, True), (rounded, False)):
+        prepared = device.prepare(layer)
+        with device.autocast():
+            assert torch.equal(prepared(x).float(), expected) == is_exact
+            with device.inference(exact=True):
+                assert torch.equal(prepared(x), expected)
 
 
 def test_latents_are_normalised_and_come_back(tree):

@@ -29,10 +29,10 @@ async function* sampleDDIM(denoise, x_t, abar, timesteps, noise, eta = 0) {
   for (let i = 1; i < timesteps.length; i++) {
     const [abar_t, abar_s] = [abar.at(timesteps[i - 1]), abar.at(timesteps[i])];
     const x_0 = await denoise(x_t, timesteps[i - 1]);
-    const std = eta * Math.sqrt(((1 - abar_s) / (1 - abar_t)) * (1 - abar_t / abar_s));
-    const ratio = Math.sqrt((1 - abar_s - std ** 2) / (1 - abar_t));
+    const variance = ((eta ** 2 * (1 - abar_s)) / (1 - abar_t)) * (1 - abar_t / abar_s);
+    const ratio = Math.sqrt((1 - abar_s - variance) / (1 - abar_t));
     x_t = mix(Math.sqrt(abar_s) - ratio * Math.sqrt(abar_t), x_0, ratio, x_t);
-    if (std > 0) x_t = mix(1, x_t, std, noise());
+    if (variance > 0) x_t = mix(1, x_t, Math.sqrt(variance), noise());
     yield [x_t, x_0];
   }
 }

@@ -37,10 +37,10 @@ def sample_ddim(denoise, x_t, alphas_cumprod, timesteps, noise, eta=0.0):
         abar_t, abar_s = float(alphas_cumprod[t]), float(alphas_cumprod[s])
         x_0 = denoise(x_t, t)
         eps = (x_t - math.sqrt(abar_t) * x_0) / math.sqrt(1 - abar_t)
-        std = eta and eta * math.sqrt((1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s))
-        x_t = math.sqrt(abar_s) * x_0 + math.sqrt(1 - abar_s - std**2) * eps
-        if std > 0:
-            x_t = x_t + std * noise()
+        variance = eta**2 * (1 - abar_s) / (1 - abar_t) * (1 - abar_t / abar_s)
+        x_t = math.sqrt(abar_s) * x_0 + math.sqrt(1 - abar_s - variance) * eps
+        if variance > 0:
+            x_t = x_t + math.sqrt(variance) * noise()
         yield x_t
 
 

@@ -16,4 +16,4 @@ class Where:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device to compute on; auto takes a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 if the hardware has it (Jittor: on CPUs)."""
+    """Arithmetic of the network; auto takes bf16 on CUDA (PyTorch) and x86 CPUs that have it."""

@@ -91,8 +91,8 @@ class VAE(nn.Module):
 
 def squared_errors(decoded, x):
     """Mean squared errors (B,) of decoded images against x (B, C, H, W): of pixels, and of differences of neighbouring
-    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3). Where x is black (white), decoding
-    it blacker (whiter) is no error: pictures are clipped."""
+    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3, but with their signs). Where x is black
+    (white), decoding it blacker (whiter) is no error: pictures are clipped."""
     error = decoded - x
     beyond = ((x <= -1) & (error < 0)) | ((x >= 1) & (error > 0))
     error = jt.where(beyond, jt.zeros_like(error), error)

@@ -44,7 +44,7 @@ class GaussianDiffusion:
         alpha, sigma = self.alpha_sigma(t, x_0)
         target = eps if self.config.prediction == "epsilon" else alpha * eps - sigma * x_0
         output = unet(self.q_sample(x_0, t, eps), torch.tensor(t, device=x_0.device), y)
-        return ((output.float() - target) ** 2).mean(dim=(1, 2, 3)).mean()
+        return ((output - target) ** 2).mean(dim=(1, 2, 3)).mean()
 
     def denoiser(self, unet, y, guidance=1.0):
         """A function denoise(x_t, t) -> estimate of x_0 under conditions y (B, 1 + measures); t is one integer or (B,).
@@ -56,9 +56,9 @@ class GaussianDiffusion:
         def denoise(x_t, t):
             t_batch = torch.tensor(np.broadcast_to(t, len(x_t)), device=x_t.device)
             if guidance in (0, 1):
-                output = unet(x_t, t_batch, y if guidance else null).float()
+                output = unet(x_t, t_batch, y if guidance else null)
             else:
-                both = unet(torch.cat([x_t, x_t]), torch.cat([t_batch, t_batch]), torch.cat([y, null])).float()
+                both = unet(torch.cat([x_t, x_t]), torch.cat([t_batch, t_batch]), torch.cat([y, null]))
                 conditional, unconditional = both.chunk(2)
                 output = unconditional + guidance * (conditional - unconditional)
             return self.predict_x_0(output, x_t, t)

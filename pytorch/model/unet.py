@@ -131,7 +131,7 @@ class ConditionalUNet(nn.Module):
         self.unet = UNet(config, shape[0])
 
     def forward(self, x, t, y):
-        return self.features(x, t, y)[-1]
+        return self.features(x, t, y)[-1].float()
 
     def features(self, x, t, y):
         return self.unet.features(x, t, self.tokens(y))

@@ -78,7 +78,7 @@ class VAE(nn.Module):
         return DiagonalGaussian(self.encoder(x))
 
     def decode(self, z):
-        return self.decoder(z)
+        return self.decoder(z).float()
 
     def forward(self, x, eps):
         """Encode images x, sample latents with noise eps (B, *latent_shape), and decode them.
@@ -93,9 +93,9 @@ class VAE(nn.Module):
 
 def squared_errors(decoded, x):
     """Mean squared errors (B,) of decoded images against x (B, C, H, W): of pixels, and of differences of neighbouring
-    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3). Where x is black (white), decoding
-    it blacker (whiter) is no error: pictures are clipped."""
-    error = decoded.float() - x
+    pixels (Mathieu et al. 2016, Deep Multi-Scale Video Prediction, section 3.3, but with their signs). Where x is black
+    (white), decoding it blacker (whiter) is no error: pictures are clipped."""
+    error = decoded - x
     beyond = ((x <= -1) & (error < 0)) | ((x >= 1) & (error > 0))
     error = torch.where(beyond, torch.zeros_like(error), error)
     down, right = error[:, :, 1:] - error[:, :, :-1], error[:, :, :, 1:] - error[:, :, :, :-1]
@@ -113,7 +113,7 @@ def vae_losses(vae, x, eps):
     kl = posterior.kl() / math.prod(posterior.mean.shape[1:])
     losses = {"reconstruction": pixels.mean(), "edges": edges.mean(), "kl": kl.mean()}
     if min(x.shape[2:]) >= 6:
-        losses["detail"] = ((detail(decoded.float().clamp(-1, 1)) - detail(x)) ** 2).mean(dim=(1, 2, 3)).mean()
+        losses["detail"] = ((detail(decoded.clamp(-1, 1)) - detail(x)) ** 2).mean(dim=(1, 2, 3)).mean()
     if small is not None:
         half = halved(x[: len(small)])[:, :, : small.shape[2], : small.shape[3]]  # cropped if the latents' side is odd
         losses["half_scale"] = squared_errors(small, half)[0].mean()
