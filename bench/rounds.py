@@ -20,6 +20,7 @@ from publish import spread  # noqa: E402
 from publish.speed import cells  # noqa: E402
 
 RESULTS = ROOT / "asset" / "bench.json"
+LEAST = 7  # rounds of a result that is written down
 WORKS = {}  # {name: work} of the contestant whose process this is
 
 
@@ -64,10 +65,10 @@ def compete(contestants, works, rounds, ratio=lambda first, other: other / first
     return results
 
 
-def write(part, options, results, least=7, **about):
+def write(part, options, results, **about):
     """Write one script's results to asset/bench.json, from which `python -m publish.report` makes the tables."""
-    if options.rounds < least:
-        return print(f"fewer than {least} rounds: {RESULTS} stays as it is")
+    if options.rounds < LEAST:
+        return print(f"fewer than {LEAST} rounds: {RESULTS} stays as it is")
     before = read_json(RESULTS) if RESULTS.is_file() else {}
     device = getattr(options, "device", "cpu")
     hardware = f"{cpu_name()}, {cores()} cores" if device == "cpu" else device

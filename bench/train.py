@@ -8,9 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import DirectoryPath, Field
-from rounds import ROOT, write
+from rounds import ROOT
 
 from common.data.dataset import open_dataset
 from common.images import read_images
@@ -57,7 +56,7 @@ def drawn(repository, options, seed):
 
 
 def main(options):
-    """Train, sample and compare, print a line per run, and write the results down."""
+    """Train, sample and compare, and print a line per run."""
     data = open_dataset()
     split, picks = real_picks(options.num, data, "train")
     real = split.images[picks]
@@ -66,12 +65,9 @@ def main(options):
         for place, results in found.items():
             results.append(offline_metric(drawn(place, options, seed), real, data, part="train"))
             print(f"{place}, seed {seed}: {results[-1]['over_floor']:.2f}, {texture_text(results[-1])}", flush=True)
-    spreads = {place: spread([result["over_floor"] for result in results]) for place, results in found.items()}
-    for place, numbers in spreads.items():
-        print(f"{place}: MNIST-FD / floor {spread_text(numbers)} after {options.minutes:g} minutes")
-    spectrum = np.mean([result["spectrum"] for result in found[str(ROOT)]], axis=0).tolist()
-    about = {"minutes": options.minutes, "share": options.share, "num": options.num, "tree": options.tree}
-    write("train", options, {"over_floor": spreads[str(ROOT)], "spectrum": spectrum}, least=3, **about)
+    for place, results in found.items():
+        distances = spread_text(spread([result["over_floor"] for result in results]))
+        print(f"{place}: MNIST-FD / floor {distances} after {options.minutes:g} minutes")
 
 
 if __name__ == "__main__":

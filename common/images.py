@@ -79,9 +79,9 @@ def write_images(folder, indices, images):
 def read_images(folder, shape):
     """Read the PNGs of a folder in the order of their names: (N, *shape) uint8, shape (channels, height, width).
 
-    UserError if there are fewer than 2, or pictures of another kind; if one has another size, more than 8 bits, or
-    colours although shape is grey; if all are grey although shape is in colour. If shape is grey, a PNG in colour may
-    have grey pixels.
+    UserError if there are fewer than 2, or pictures of another kind; if one has another size, more than 8 bits,
+    transparent pixels, or colours although shape is grey; if all are grey although shape is in colour. If shape is
+    grey, a PNG in colour may have grey pixels.
     """
     channels, height, width = shape
     if not folder.is_dir():
@@ -99,6 +99,8 @@ def read_images(folder, shape):
                 raise UserError(f"{file} is {opened.width}x{opened.height}: {expected}")
             if opened.mode.startswith("I"):  # Pillow would cut its values off at 255
                 raise UserError(f"{file} has 16 bits per pixel: save it with 8 bits")
+            if opened.has_transparency_data and opened.convert("RGBA").getextrema()[3][0] < 255:  # FID ignores it
+                raise UserError(f"{file} is transparent in places: save it on white, as data sets are read")
             modes.add(opened.mode)
             pixels = np.asarray(opened.convert("L" if opened.mode in ("1", "L") else "RGB"))
         if channels == 1 and not is_grey(pixels):

@@ -11,7 +11,7 @@ from common.files import ROOT, digest, run_folder, shipped_weights
 from common.options.command_line import run
 from common.options.fields import Count, options_class
 from publish import FRAMEWORKS, MODELS, export, report
-from publish.report import ASSET
+from publish.results import ASSET
 
 PICTURES = {  # {kind: (script that draws them, their names)}
     "ddpm": ("tst_mnist", "samples", "sweep", "process"),

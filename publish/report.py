@@ -12,18 +12,16 @@ from tyro.conf import Positional
 
 from common.data.measures import MEASURES
 from common.errors import UserError
-from common.files import ROOT, digest, read_json, shipped_weights, write_json
+from common.files import ROOT, read_json, shipped_weights
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import undistilled
-from publish import FRAMEWORKS, MODELS, SAMPLERS, spread, spread_text, table
+from publish import FRAMEWORKS, MODELS, SAMPLERS, spread_text, table
 from publish.plot import quality_against_time, spectra
-from publish.speed import speeds, timed
+from publish.results import ASSET, PLACES, USUAL_NUM, file_stem, gather, measured
+from publish.speed import speeds
 from scoring.classifiers import NAMES
 
-ASSET = ROOT / "asset"
-USUAL_NUM, ENOUGH = 10_000, 1_000  # images of a usual result, and the fewest of a result that is shown
-PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
 SHOWN = ("samples", "sweep", "process", "reconstructions", "prior", "loss")  # a model's pictures
 ORIGINAL = {  # the project that this one began from, on an RTX 4090: (seconds for 10,000 images, FID)
     ("ddpm", "pytorch"): (1597, 32.66),
@@ -61,72 +59,6 @@ levels: distance between the histograms, 0 to 1; pieces: the fraction of digits 
 BANDS = "1-3", "3-6", "6-11", "11-16", "16-23"  # of scoring.texture's, at 32x32
 OTHERS = "\n`weights 012345`: an earlier file than the repository's, by its hash.\n"
 FEWER = "\n`num 1000`: 1,000 images, against as many real ones; comparable only with each other.\n"
-
-
-def weights_of(result):
-    """The file of the shipped weights for a result's tree and kind."""
-    return shipped_weights(ROOT / result["tree"], result["model"])
-
-
-def described(result):
-    """A result with `unusual`, words for the settings (without sampler and calls) that differ from its model's own,
-    and `headline`, whether all settings, sampler and calls too, are the model's own."""
-    weights = weights_of(result)
-    usual = {"num": USUAL_NUM, **read_json(weights.with_suffix(".json"))["recipe"]["sampler"]}
-    usual |= {"label": None, "labels": "train", "real": "test"}
-    own = usual.pop("name"), usual.pop("steps")
-    words = [f"{setting} {result[setting]}" for setting, value in usual.items() if result[setting] != value]
-    if digest(weights) != result["checkpoint"]:
-        words.append(f"weights {result['checkpoint'][:6]}")
-    headline = not words and (result["sampler"], result["steps"]) == own
-    return {**result, "unusual": words, "headline": headline}
-
-
-def file_stem(result):
-    """The stem of a result's file in asset/results/: its tree, kind and setting."""
-    parts = [result["tree"], result["model"], result["sampler"], str(result["steps"]), *result["unusual"]]
-    parts += [result["device"]] if result["device"] != "cpu" else []
-    return "-".join(parts).replace(" ", "")
-
-
-def summary(results):
-    """Combine results that differ in seeds: the one of median distance, with the spread of `over_floor`, and the fewest
-    seconds, which other work on the machine disturbed least."""
-    results = sorted(results, key=lambda r: r["over_floor"])
-    distances = spread([r["over_floor"] for r in results])
-    whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # an interrupted one timed only a part
-    seconds, seeds = min(whole, default=None), sorted(r["seed"] for r in results)
-    return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
-
-
-def gather(folders):
-    """Copy the results below these folders to asset/results/, a file per setting for all its seeds."""
-    for name in ("results", "edits"):
-        (ASSET / name).mkdir(parents=True, exist_ok=True)
-    for path in list((ASSET / "results").glob("*.json")):  # renamed if its weights are not shipped any more
-        path.rename(path.with_name(f"{file_stem(described(read_json(path)))}.json"))
-    found = {}
-    for path in sorted(path for folder in folders for path in Path(folder).rglob("*.json")):
-        if path.name not in ("result.json", "edits.json"):
-            continue
-        result = read_json(path, "delete it")
-        shipped = weights_of(result).is_file() and not result.get("data")
-        if shipped and path.name == "result.json" and result["num"] >= ENOUGH:
-            found.setdefault(file_stem(described(result)), {})[result["seed"]] = result
-        elif shipped and path.name == "edits.json" and result["checkpoint"] == digest(weights_of(result)):
-            write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
-        else:
-            print(f"{path} is left out: few images, other data or a model that is not shipped")
-    for stem, results in found.items():
-        write_json(ASSET / "results" / f"{stem}.json", summary(results.values()))
-
-
-def measured():
-    """The results in asset/results/, in the order of the tables."""
-    results = [described(read_json(path)) for path in (ASSET / "results").glob("*.json")]
-    results = [timed(result, results) for result in results]
-    place = lambda r: PLACES.index((r["model"], r["tree"]))
-    return sorted(results, key=lambda r: (place(r), -r["num"], r["sampler"], r["steps"], file_stem(r)))
 
 
 def names(result, words):

@@ -22,9 +22,9 @@ from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.where import Flat, Where
 from publish import table
-from publish.report import ASSET
+from publish.results import ASSET
 from scoring.classifiers import NAMES, classes
-from scoring.metric import distances, floor, moments_by, over_floor, real_picks
+from scoring.metric import distances, floor, moments_by, over_floor, real_picks, some
 from scoring.texture import texture
 
 COUNT, SEED = 10_000, 100  # training images to damage; their seed is not one of the floor
@@ -76,29 +76,30 @@ def replaced(images, chosen, share, others=None):
     return result
 
 
-def without(images, share, data):
+def without(images, share, data, exclude):
     """Images with a share of the middle class (for digits the 5) replaced by training images of other classes."""
-    seen, others = classes(images, data), data.train.sample(COUNT, SEED + SAMPLES)
+    others = data.train.images[data.train.picks(COUNT, SEED + SAMPLES, exclude=exclude)]
+    seen = classes(images, data)
     middle = (seen.max() + 1) // 2
     return replaced(images, np.flatnonzero(seen == middle), share, others[classes(others, data) != middle])
 
 
-DAMAGES = {  # {name: (function(images, strength, data), strengths)}
-    "blurred, sigma {} pixels": (lambda x, sigma, data: blurred(x, sigma), 0.4, 0.6),
-    "sharpened by {}": (lambda x, s, data: x + s * (x.astype(np.float32) - blurred(x, 1)), 0.1, 0.2, 0.4),
-    "black raised by {} levels": (lambda x, level, data: np.maximum(x, level), 2),
-    "strokes {} pixels wider": (lambda x, width, data: thickened(x, width), 0.25, 0.5, 1.0),
-    "strokes {} pixels narrower": (lambda x, width, data: thickened(x, -width), 0.25, 0.5, 1.0),
-    "{} pixels to the right": (lambda x, right, data: moved(x, right), 0.5, 1.0, 2.0),
-    "noise of {} grey levels": (lambda x, s, data: x + np.random.default_rng(SEED).normal(0, s, x.shape), 4, 8, 16),
+DAMAGES = {  # {name: (function(images, strength, data, exclude), strengths)}
+    "blurred, sigma {} pixels": (lambda x, sigma, *_: blurred(x, sigma), 0.4, 0.6),
+    "sharpened by {}": (lambda x, s, *_: x + s * (x.astype(np.float32) - blurred(x, 1)), 0.1, 0.2, 0.4),
+    "black raised by {} levels": (lambda x, level, *_: np.maximum(x, level), 2),
+    "strokes {} pixels wider": (lambda x, width, *_: thickened(x, width), 0.25, 0.5, 1.0),
+    "strokes {} pixels narrower": (lambda x, width, *_: thickened(x, -width), 0.25, 0.5, 1.0),
+    "{} pixels to the right": (lambda x, right, *_: moved(x, right), 0.5, 1.0, 2.0),
+    "noise of {} grey levels": (lambda x, s, *_: x + np.random.default_rng(SEED).normal(0, s, x.shape), 4, 8, 16),
     "of one class, {} missing": (without, 0.25, 0.5, 1.0),
-    "{} of them copies of others": (lambda x, share, data: replaced(x, np.arange(len(x)), share), 0.1, 0.2, 0.5),
+    "{} of them copies of others": (lambda x, share, *_: replaced(x, np.arange(len(x)), share), 0.1, 0.2, 0.5),
 }
 
 
-def damaged(images, damage, strength, data):
+def damaged(images, damage, strength, data, exclude=()):
     """Apply a damage to images (N, C, H, W) uint8; returns uint8."""
-    return np.round(np.clip(damage(images, strength, data), 0, 255)).astype(np.uint8)
+    return np.round(np.clip(damage(images, strength, data, exclude), 0, 255)).astype(np.uint8)
 
 
 def through_vae(images, path):
@@ -120,7 +121,7 @@ def damaged_sets(data, count, exclude, vae):
         yield "through the VAE", through_vae(images, vae)
     for text, (damage, *strengths) in DAMAGES.items():
         for strength in strengths:
-            yield text.format(strength), damaged(images, damage, strength, data)
+            yield text.format(strength), damaged(images, damage, strength, data, exclude)
 
 
 @options_class
@@ -144,7 +145,7 @@ def measured(sets, real, data, part):
     rows, each, of_real = [], [], moments_by(real, data)
     for text, images in sets:
         floors = floor((len(images), COUNT), data, part)
-        images, floors = images[: floors["counts"][0]], floors["fd"]  # distances of other counts cannot be compared
+        images, floors = some(images, floors["counts"][0]), floors["fd"]  # distances of other counts cannot be compared
         found, seen = distances(moments_by(images, data), of_real), texture(images, real)
         each.append([found[name] / floors[name] for name in NAMES])
         cells = (f"{distance:.2f}" for distance in (*each[-1], over_floor(found, floors)))
@@ -157,7 +158,8 @@ def measured(sets, real, data, part):
 
 def main(options: Trust):
     data = open_dataset(options.data, options.preprocessing)
-    count = min(COUNT, len(data.train.labels) // 2)
+    parts = 2 if options.part == "test" else 4  # with 2, all samples would be the half that `real` is not from
+    count = min(COUNT, len(data.train.labels) // parts)
     split, picks = real_picks(COUNT, data, options.part)
     real, exclude = split.images[picks], picks if options.part == "train" else ()
     vae = options.vae or (None if options.data else shipped_weights(ROOT / "pytorch", "vae"))

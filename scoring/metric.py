@@ -2,6 +2,7 @@
 
     python -m scoring.metric FAKE REAL    # any two folders of PNGs; torch is imported where it is needed"""
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -70,12 +71,17 @@ def fraction_in_manifold(points, centres):
     return float((pairwise_distances_argmin_min(points, moved, metric="sqeuclidean")[1] <= largest).mean())
 
 
+def some(images, most):
+    """At most so many images, chosen at random: a folder may be sorted by class."""
+    return images if len(images) <= most else images[np.random.default_rng(0).permutation(len(images))[:most]]
+
+
 def distance_to_training(images, data):
-    """Mean Euclidean distance, in grey levels, from the first 2,000 images to their nearest training images."""
+    """Mean Euclidean distance, in grey levels, from 2,000 random images to their nearest training images."""
     from sklearn.metrics import pairwise_distances_argmin_min
 
     flat = lambda images: images.reshape(len(images), -1).astype(np.float32)
-    points, training = flat(images[:MEMORY_SAMPLE]), data.train.images
+    points, training = flat(some(images, MEMORY_SAMPLE)), data.train.images
     rows = max(1, 30_000_000 // points.shape[1])  # of 120 MB
     pieces = (flat(training[start : start + rows]) for start in range(0, len(training), rows))
     return float(np.min([pairwise_distances_argmin_min(points, x)[1] for x in pieces], axis=0).mean())
@@ -107,13 +113,15 @@ def compare(fake, real, data):
 def real_picks(count, data, part, label=None):
     """(part, indices) of `count` real images to compare fake ones with: of "test" or "train", of one class (an index)
     or of all. Of training images at most half are taken, as the others set the floor. UserError if there are fewer than
-    two."""
+    two, or fewer than two training images."""
     split = data.train if part == "train" else data.test
-    most = len(split.picks(None, label=label)) // (2 if part == "train" else 1)
-    if most < 2:
-        what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
-        raise UserError(f"{data.place} has {most} {part} images {what}: a score needs two, so add pictures")
-    return split, split.picks(min(count, most), label=label)
+    most = {name: len(getattr(data, name).picks(None, label=label)) for name in ("train", part)}
+    most[part] //= 2 if part == "train" else 1
+    for name, images in most.items():
+        if images < 2:
+            what = f"of the class {data.spec.classes[label]}" if label is not None else "in all"
+            raise UserError(f"{data.place} has {images} {name} images {what}: a score needs two, so add pictures")
+    return split, split.picks(min(count, most[part]), label=label)
 
 
 def mean(parts):
@@ -145,6 +153,8 @@ def floor(counts, data, part="test", label=None):
         few = min(counts[0], MEMORY_SAMPLE)
         test = data.test.sample(few, label=label if label in data.test.labels else None)
         measured = {"counts": counts, **mean(found), "training_distance": distance_to_training(test, data)}
+        if min(measured["fd"].values()) < 1e-6:
+            raise UserError(f"{data.place}: the {part} images are the training images, so there is nothing to compare")
         measured["classifiers"] = digests(data)  # the floor is theirs
         with prepared.locked(own_folder(data)):
             write_json(path, kept() | {key: measured})
@@ -166,9 +176,7 @@ def offline_metric(fake, real, data, part="test", label=None):
     to the nearest training image over that of test images (far below 1: memorised); `floor`: the scores of real
     images, and their training_distance in grey levels."""
     floors = floor((len(fake), len(real)), data, part, label)
-    some = lambda images, most: images[np.random.default_rng(0).permutation(len(images))[:most]]
-    pairs = zip((fake, real), floors["counts"])  # distances of other counts cannot be compared
-    fake, real = (some(images, most) if most < len(images) else images for images, most in pairs)
+    fake, real = map(some, (fake, real), floors["counts"])  # distances of other counts cannot be compared
     measures, probabilities = compare(fake, real, data)
     return {
         "over_floor": over_floor(measures["fd"], floors["fd"]), **measures,
@@ -275,8 +283,9 @@ class Metric:
 def main(options: Metric):
     if options.json and not os.access(options.json.resolve().parent, os.W_OK):
         raise UserError(f"{options.json.parent} is not a folder that can be written: choose another one with --json")
-    if options.inception_weights:
-        cache_inception_weights(options.inception_weights)  # before minutes of work, if they are others
+    if options.fid:
+        with suppress(NotMeasured):
+            cache_inception_weights(options.inception_weights)  # before minutes of work, if they are others
     data = open_dataset(options.data, options.preprocessing)
     label = class_number(options.label, data.spec)
     weights = options.inception_weights

@@ -1,8 +1,10 @@
 """What the tst_*_fid scripts do, in either framework: sample fake/, export real/, compare them, write result.json."""
 import platform
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from hashlib import sha256
 from itertools import zip_longest
 
 import numpy as np
@@ -19,13 +21,14 @@ from common.errors import UserError
 from common.files import digest, lock, read_json, remove_left, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from scoring.classifiers import classes, features, labelled
-from scoring.metric import cache_inception_weights, real_picks, score_folders
+from scoring.metric import NotMeasured, cache_inception_weights, real_picks, score_folders
 
 LEAST = 20  # images from which correlations are computed
 
 
-def settings(model, sampler, options):
-    """All that determines the sampled images, and the hardware; an interrupted run must resume with the same."""
+def settings(model, sampler, options, y):
+    """All that determines the sampled images, of conditions y, and the hardware; an interrupted run must resume with
+    the same."""
     checkpoint, named = model.checkpoint, dict(vars(sampler))
     return {
         "tree": model.device.tree.name,
@@ -39,6 +42,7 @@ def settings(model, sampler, options):
         **named,
         "seed": options.drawing.seed,
         **{name: getattr(options, name) for name in ("num", "label", "labels", "real")},
+        "conditions": sha256(y.astype("<f4").tobytes()).hexdigest()[:16],
     }
 
 
@@ -112,7 +116,7 @@ def following(labels, wanted, measured):
 
     `r`: Pearson's correlation; `error`: mean absolute error over the standard deviation of the requested values;
     `partial`: partial correlations, a row per requested measure, controlling for class and other requests, over images
-    that have all measures; [] if fewer than LEAST of these are left after one per class and request."""
+    that have all measures; [] unless these outnumber the classes and requests together by LEAST."""
     r, error, partial = {}, {}, []
     for name in wanted:
         pair = np.array([wanted[name], measured[name]], np.float64)
@@ -134,7 +138,7 @@ def following(labels, wanted, measured):
 def measuring(data):
     """A function: images (N, C, H, W) uint8 -> their measures, {name: (N,)}. Stroke measures are computed; columns of
     measures.csv are predicted from features() by ridge regression on training images, or left out if the data has no
-    labels."""
+    labels or fewer than LEAST of these images a value."""
     from sklearn.linear_model import RidgeCV  # slow to import
 
     names, columns, train = data.spec.measures, columns_of(data.place), data.train
@@ -145,12 +149,13 @@ def measuring(data):
     for name in others:
         values = train.values[name][picks]
         given = np.isfinite(values)
-        fits[name] = RidgeCV(np.logspace(-1, 5, 7)).fit(known[given], values[given])
+        if given.sum() >= LEAST:
+            fits[name] = RidgeCV(np.logspace(-1, 5, 7)).fit(known[given], values[given])
 
     def measured(images):
         found = measure_strokes(images) if strokes else {}
-        seen = features(images, data) if others else None
-        return {name: found[name] for name in strokes} | {name: fits[name].predict(seen) for name in others}
+        seen = features(images, data) if fits else None
+        return {name: found[name] for name in strokes} | {name: fit.predict(seen) for name, fit in fits.items()}
 
     return measured
 
@@ -186,19 +191,20 @@ def print_control(found, measures):
         print(f"{name:9} r {r}, error {error}; partial r {partial}")
     for name in measures:
         if name not in found["r"]:
-            print(f"{name:9} not scored: too few test values, all alike, or no labels to predict it by")
+            print(f"{name:9} not scored: too few values, all alike, or no labels to predict it by")
         elif not found["ceiling"]["r"][name] >= 0.5:
             print(f"{name:9} can hardly be predicted from images: compare its scores with the ceiling")
 
 
 def score(model, options):
     """Sample, export, score, and write result.json; an interrupted run continues from the images that exist."""
-    if options.inception_weights:
-        cache_inception_weights(options.inception_weights)  # before hours of work, if they are others
+    if options.fid and model.device.is_main_process:
+        with suppress(NotMeasured):
+            cache_inception_weights(options.inception_weights)  # before hours of work, if they are others
     data = data_of(model.checkpoint, options.data)
     sampler = model.choose_sampler(options.sampler)
-    about = settings(model, sampler, options)
     y = conditions_to_draw(model, data, options)
+    about = settings(model, sampler, options, y)
     label = class_number(options.label, model.spec)
     split, picks = real_picks(options.num, data, options.real, label)
     folder = output_folder(options.which.out, model.device.tree, f"{about['model']}-{sampler.name}-{sampler.steps}")

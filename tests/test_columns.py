@@ -130,7 +130,7 @@ def refused(place, *arguments, **named):
     return str(error.value).replace(f"{place / 'measures.csv'}", "PATH").removeprefix("PATH, ")
 
 
-ADVICE = "its first line must name the columns, for example: picture,age (years),angle"
+ADVICE = "its first line must name the columns, separated by commas, for example: picture,age (years),angle"
 BAD = "(use letters, digits, _, - and .)"
 
 

@@ -26,7 +26,7 @@ from publish.trust import DAMAGES, damaged
 from scoring import classifiers, metric, networks
 from scoring.classifiers import NAMES, WEIGHTS, classes, classify, own_folder, rescaling
 from scoring.networks import load_classifier
-from scoring.score import measuring
+from scoring.score import LEAST, measuring
 from scoring.texture import in_pieces, texture
 
 COUNT = 1000
@@ -206,6 +206,8 @@ def test_real_digits_score_the_floor(real):
         assert found["floor"][name] > 0.75
     assert sum(found["classes"]) == COUNT and min(found["classes"]) > 60
     assert found["training_distance"] == 0  # they are training images
+    by_class = MNIST.test.images[np.argsort(MNIST.test.labels, kind="stable")]
+    assert metric.distance_to_training(by_class, MNIST) == pytest.approx(found["floor"]["training_distance"], rel=0.02)
     assert abs(found["texture"]) < 0.15 and found["levels"] < 0.02 and found["pieces"] == pytest.approx(0.02, abs=0.01)
 
 
@@ -306,6 +308,8 @@ def test_measures_of_your_own_are_told_from_pictures(judged_birds):
     data = open_dataset(judged_birds).measured()
     found = measuring(data)(data.train.images)
     assert list(found) == ["age", "angle"]
+    data.train.values["angle"][LEAST - 1 :] = np.nan  # a few values more, and it is predicted
+    assert list(measuring(data)(data.train.images)) == ["age"]
     assert np.corrcoef(found["age"], data.train.values["age"])[0, 1] > 0.8
 
 
@@ -342,7 +346,7 @@ def folders(tmp_path):
 
 def test_a_strangers_folders(folders):
     fake, real = folders
-    Image.open(fake / "00003.png").convert("RGB").save(fake / "00003.png")  # colours, as other programs write
+    Image.open(fake / "00003.png").convert("RGBA").save(fake / "00003.png")  # colours, as other programs write
     (fake / "notes.txt").write_text("not a picture, and not in the way")
     np.testing.assert_array_equal(read_images(fake, MNIST.spec.shape), MNIST.train.sample(12))
     result = run_metric(fake, real, "--no-fid", "--json", fake / "result.json")
@@ -357,7 +361,7 @@ def test_a_strangers_folders(folders):
 @pytest.mark.parametrize("case, problem", [
     ("empty", "holds 0 PNGs"), ("one", "holds 1 PNGs"), ("mixed sizes", r"00005\.png is 28x28: .*--size"),
     ("cut short", r"00005\.png is damaged or missing"), ("16 bits", r"00005\.png has 16 bits per pixel: save it "),
-    ("colours", r"00005\.png is in colour, but the data is grey: "),
+    ("colours", r"00005\.png is in colour, but the data is grey: "), ("holes", r"00005\.png is transparent in places"),
     ("900 million pixels", r"00005\.png is damaged or missing \(Image size"),
 ])  # fmt: skip
 def test_wrong_folders(folders, case, problem):
@@ -370,6 +374,8 @@ def test_wrong_folders(folders, case, problem):
         Image.new("L", (28, 28)).save(file)
     if case == "colours":
         Image.new("RGB", (32, 32), "red").save(file)
+    if case == "holes":
+        Image.new("LA", (32, 32), (0, 200)).save(file)
     if case == "16 bits":
         Image.fromarray(np.full((32, 32), 1000, np.uint16)).save(file)
     if case == "900 million pixels":

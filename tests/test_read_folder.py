@@ -305,7 +305,7 @@ def test_captions_are_no_classes(place):
     tables = {"metadata.csv": "file_name,text\n1.png,a cat\n", "metadata.jsonl": '{"label": 1}'}
     source = read(write(place, {"1.png": picture(1), "2.png": picture(2)} | tables))
     assert understood(source) == [{"1.png": (1, None), "2.png": (2, None)}]
-    by = "it needs columns file_name and label or labels or class or category"
+    by = "it needs columns file_name and label or labels or class or category, separated by commas"
     assert source.notes == (f"no classes in metadata.csv ({by})", f"no classes in metadata.jsonl ({by})")
 
 

@@ -10,7 +10,8 @@ import pytest
 from conftest import ROOT, TREES
 from PIL import Image
 
-from publish.report import ASSET, measured, texts
+from publish.report import texts
+from publish.results import ASSET, measured
 
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
 DOCS = [[path, path.with_suffix(".zh.md")] for path in sorted(ROOT.glob("docs/*.md")) if ".zh" not in path.name]

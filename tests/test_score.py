@@ -5,6 +5,8 @@ import json
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -32,8 +34,9 @@ from common.options.networks import SamplerConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
 from common.options.sampling import Drawing, Sample, SamplerOptions, Score, WhichDiffusion
 from publish import report
+from publish import results as gathered
 from scoring.classifiers import NAMES
-from scoring.score import claim, conditions_to_draw
+from scoring.score import claim, conditions_to_draw, settings
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 MNIST = open_dataset()
@@ -174,6 +177,20 @@ def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
         claim(killed, json.loads((killed / "settings.json").read_text()) | {"seed": 1})
 
 
+def test_samples_of_other_conditions_are_not_kept(tmp_path):
+    """Such as those of a measures.csv that was corrected meanwhile."""
+    (tmp_path / "weights").write_text("")
+    device = SimpleNamespace(tree=Path("pytorch"), describe=dict)
+    checkpoint = SimpleNamespace(path=tmp_path / "weights", progress=SimpleNamespace(epoch=1, seconds=60))
+    model = SimpleNamespace(device=device, checkpoint=checkpoint, recipe=TrainLDM(), spec=MNIST.spec)
+    options = Score(which=WhichDiffusion(base="ldm"))
+    first, second = (settings(model, SamplerConfig(), options, np.full((2, 4), x, "f4")) for x in (0.1, 0.2))
+    claim(tmp_path, first).release()
+    claim(tmp_path, first).release()
+    with pytest.raises(UserError, match="holds images drawn with conditions="):
+        claim(tmp_path, second)
+
+
 def test_pictures_of_unknown_origin_are_neither_scored_nor_overwritten(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "00000.png").write_bytes(b"mine")
@@ -284,7 +301,7 @@ CONTROL["ceiling"] = {**CONTROL, "error": {"slant": 0.01, "thickness": 0.08, "wi
 
 
 EDITS = {
-    "tree": "jittor", "model": "ddpm", "checkpoint": RESULT["checkpoint"], "same_class_told": 0.97,
+    "tree": "jittor", "model": "ddpm", "checkpoint": RESULT["checkpoint"], "num": 200, "same_class_told": 0.97,
     "same_class_untold": 0.812, "completions_apart": 0.352, "test_digits_apart": 0.77, "inversion_error": 0.0408,
     "vae_error": 0.029, "largest_over_mean_step": 2.63,
 }  # fmt: skip
@@ -309,8 +326,9 @@ BENCHES = {
 
 
 def test_report(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    monkeypatch.setattr(report, "ASSET", tmp_path / "asset")
+    for module in (report, gathered):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+        monkeypatch.setattr(module, "ASSET", tmp_path / "asset")
     for name in ("README.md", "README.zh.md"):
         (tmp_path / name).write_text("above\n<!-- results -->\nold\n<!-- /results -->\nbelow\n")
     for tree, kind, recipe in (("pytorch", "ldm", TrainLDM()), ("jittor", "ddpm", TrainDDPM())):
@@ -326,22 +344,27 @@ def test_report(tmp_path, monkeypatch):
          "device": "cuda"},
         {**RESULT, "guidance": 1.5, "processes": 2}, {**RESULT, "guidance": 0},
         {**RESULT, "labels": "even", "dtype": "fp32", "fd": dict.fromkeys(NAMES, 0.4)},
-        {**RESULT, "labels": "test", "control": CONTROL}, {**OLDER, "steps": 3, "checkpoint": "f" * 16},
+        {**RESULT, "labels": "test", "control": CONTROL},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
         {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
-        {**RESULT, "steps": 5, "data": "fashion"}, {**RESULT, "steps": 6, "model": "ldm-distilled"},  # left out
+        {**RESULT, "steps": 5, "checkpoint": "a" * 16}, {**RESULT, "steps": 6, "model": "ldm-distilled"},  # left out
+        {**RESULT, "steps": 8, "over_floor": 9.0},  # of one seed, for two
     ]  # fmt: skip
     with pytest.raises(UserError, match="no result of 10000 images"):
         report.main(report.Report(folders=(tmp_path,)))
     for i, result in enumerate(results):
         (tmp_path / "runs" / str(i)).mkdir(parents=True)
         (tmp_path / "runs" / str(i) / "result.json").write_text(json.dumps(result))
-    for i, edits in enumerate([EDITS, {**EDITS, "model": "ldm"}, {**EDITS, "checkpoint": "e" * 16, "vae_error": 9}]):
+    others = {**EDITS, "checkpoint": "e" * 16, "vae_error": 9}, {**EDITS, "num": 20, "vae_error": 9}
+    for i, edits in enumerate([EDITS, {**EDITS, "model": "ldm"}, *others]):
         (tmp_path / "runs" / str(i) / "edits.json").write_text(json.dumps(edits))
-    before = {**RESULT, "over_floor": {"median": 3.0}, "seeds": [1], "steps": 9, "checkpoint": "d" * 16}
-    (tmp_path / "asset" / "results" / "pytorch-ldm-dpmpp_2m-9.json").write_text(json.dumps(before))  # once shipped
+    before = {**RESULT, "over_floor": {"median": 3.0, "min": 2.9, "max": 3.1}, "seeds": [1, 2]}
+    spread = {name: before[name] for name in ("over_floor", "seeds")}
+    once = {**before, "steps": 9, "checkpoint": "d" * 16}, {**OLDER, **spread, "steps": 3, "checkpoint": "f" * 16}
+    for result in ({**before, "steps": 8}, *once):  # that of 8 steps is still shipped
+        (tmp_path / "asset" / "results" / f"pytorch-ldm-dpmpp_2m-{result['steps']}.json").write_text(json.dumps(result))
     report.main(report.Report(folders=(tmp_path / "runs",)))
-    names = {"pytorch-ldm-dpmpp_2m-9-weightsdddddd.json"}
+    names = {"pytorch-ldm-dpmpp_2m-9-weightsdddddd.json", "pytorch-ldm-dpmpp_2m-8.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-guidance0.json", "pytorch-ldm-dpmpp_2m-7-guidance1.5.json"}
     names |= {"pytorch-ldm-ddpm-1000-num1000.json"}
@@ -355,7 +378,7 @@ def test_report(tmp_path, monkeypatch):
     assert readme.count("| LDM") == 1  # other settings are in the tables alone
     earlier = "| LDM | PyTorch | DPM-Solver++, 3, weights ffffff |"
     assert earlier in tables and earlier not in readme
-    assert "DPM-Solver++, 9, weights dddddd |" in tables
+    assert "DPM-Solver++, 9, weights dddddd |" in tables and "DPM-Solver++, 8 | 21.0 | not measured | 3.00 (2" in tables
     guided = "| LDM | PyTorch | DPM-Solver++, 7, guidance 1.5 |"
     assert guided in tables and guided not in readme
     assert "7, labels even, in fp32 | 20.0 |" in tables and "7, guidance 0 | 20.0 |" in tables  # as the fastest

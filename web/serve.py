@@ -46,5 +46,5 @@ if __name__ == "__main__":
     except (OSError, OverflowError) as error:
         parser.error(f"port {port}: {error}: choose another with --port")
     with contextlib.suppress(KeyboardInterrupt), server:
-        print(f"http://localhost:{server.server_port}", flush=True)
+        print(f"http://127.0.0.1:{server.server_port}", flush=True)
         server.serve_forever()

@@ -64,7 +64,7 @@ def table_beside(place):
         return columns, ()
     rows = rows_of(path)
     _, (_, *cells) = next(rows, (path, [""]))
-    advice = "its first line must name the columns, for example: picture,age (years),angle"
+    advice = "its first line must name the columns, separated by commas, for example: picture,age (years),angle"
     if not 0 < len(cells) <= MOST:
         raise UserError(f"{path} has {len(cells)} columns of measures, but 1 to {MOST} are allowed: {advice}")
     for cell in cells:

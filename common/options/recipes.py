@@ -31,7 +31,8 @@ class Training:
     resume: Annotated[bool | Literal["auto"], OneOptionalWord] = False
     """Continue from the run's last checkpoint; with `auto`, begin if there is none."""
     data: Path | None = None
-    """Data set: folders or a zip of pictures, or a file of arrays (None: the teacher's, the VAE's, else MNIST)."""
+    """Data set: folders or a zip of pictures, or a file of arrays (None: the teacher's; in latents the VAE's; else
+    MNIST)."""
     init_from: Path | None = None
     """Run folder or checkpoint file to take the initial weights from (None: random weights)."""
     limit: Count | None = None

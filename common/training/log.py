@@ -25,7 +25,8 @@ class Log:
             from common.training.events import Events  # imported only where it is on
 
             self.events = Events(self.folder / "tensorboard", clock.step)
-        bar = {"desc": self.title, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
+        limit = f", {clock.minutes:g} minutes" if clock.minutes else ""
+        bar = {"desc": self.title + limit, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
         self.bar = tqdm(total=clock.total, initial=clock.step, **bar)
 
     def __enter__(self):

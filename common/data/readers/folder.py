@@ -177,7 +177,8 @@ def labels_of_tables(root, names, parts, notes):
         with catch_damage(path, "correct or delete it"):
             found = read_table(table, path.read_text("utf-8-sig"))
         if found is None:
-            notes.append(f"no classes in {table} (it needs columns file_name and {' or '.join(COLUMNS)})")
+            needed = f"columns file_name and {' or '.join(COLUMNS)}, separated by commas"
+            notes.append(f"no classes in {table} (it needs {needed})")
             continue
         if any(isinstance(label, (list, dict)) for label in found.values()):
             raise UserError(f"{path} has several labels for one picture: give each picture one label")
@@ -190,7 +191,7 @@ def labels_of_tables(root, names, parts, notes):
             missed = [name for name in pictures if name not in labels]
             if missed and (part == "train" or len(missed) < len(pictures)):
                 reason = f"{len(missed):,} pictures lack a label in {few(tables)} ({few(missed)})"
-                raise UserError(f"{root}: {reason}: add it")
+                raise UserError(f"{root}: {reason}: add it, with the file's whole name")
     return labels
 
 
