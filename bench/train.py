@@ -28,6 +28,10 @@ class Train:
     """Fraction of the minutes that the VAE gets."""
     rounds: Count = 3
     """Number of seeds, 1, 2, 3 and so on."""
+    batch_size: Count = 256
+    """The latent model's --batch-size."""
+    base_channels: Count = 64
+    """The latent model's --unet.base-channels."""
     num: Annotated[int, Field(ge=2)] = 10_000
     """Digits to sample."""
     tree: Literal[*FRAMEWORKS] = "pytorch"
@@ -43,9 +47,11 @@ def drawn(repository, options, seed):
     with TemporaryDirectory() as folder:
         vae, ldm, score = (f"{folder}/{name}" for name in ("vae", "ldm", "score"))
         minutes = options.share * options.minutes, (1 - options.share) * options.minutes
+        latent = "--vae-checkpoint", vae, "--batch-size", options.batch_size
+        latent += "--unet.base-channels", options.base_channels
         commands = [
             ["train_mnist_vae.py", "--out", vae, "--minutes", minutes[0], "--seed", seed],
-            ["train_mnist_ldm.py", "--out", ldm, "--minutes", minutes[1], "--seed", seed, "--vae-checkpoint", vae],
+            ["train_mnist_ldm.py", "--out", ldm, "--minutes", minutes[1], "--seed", seed, *latent],
             ["tst_mnist_ldm_fid.py", "--out", score, "--num", options.num, "--checkpoint", ldm, "--no-fid"],
         ]
         for script, *arguments in commands:
