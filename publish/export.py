@@ -151,13 +151,18 @@ def same_data(a, b):
     return known(a) == known(b) and same_names and all(equal(n, x, tensors[1][n]) for n, x in tensors[0].items())
 
 
+def copied():
+    """The page's files that are copied as they are."""
+    return [*WEB.glob("*.js"), WEB / "style.css", WEB / "serve.py"]
+
+
 def check(out):
     """UserError if a package or file for the page is missing, or the folder holds other files."""
     if absent := [name for name in ("onnx", "onnxruntime", "onnxscript") if not find_spec(name)]:
         raise UserError(f"{absent[0]} is not installed: pip install -r requirements-dev.txt")
     if missing := [name for name in LOADED if not (RUNTIME / name).is_file()]:
         raise UserError(f"{RUNTIME / missing[0]} is missing: run `npm ci --prefix web` first")
-    ours = {"model", "onnxruntime", "index.html", "style.css", *(path.name for path in WEB.glob("*.js"))}
+    ours = {"model", "onnxruntime", "index.html", *(path.name for path in copied())}
     begun = (out / "model").is_dir() and {path.name for path in out.iterdir() if path.suffix != ".tmp"} <= ours
     if out.is_dir() and any(out.iterdir()) and not begun and not (out / "model" / "model.json").is_file():
         raise UserError(f"{out} holds other files: choose another folder with --out")
@@ -170,7 +175,7 @@ def copy_page(out, title):
         remove_left(folder)
     for name in LOADED:
         write_atomically(out / "onnxruntime" / name, (RUNTIME / name).read_bytes())
-    for path in (*WEB.glob("*.js"), WEB / "style.css"):
+    for path in copied():
         write_atomically(out / path.name, path.read_bytes())
     page = (WEB / "index.html").read_text().replace("node_modules/onnxruntime-web/dist", "onnxruntime")
     option = f'<option value="model">{html.escape(title)}</option>'

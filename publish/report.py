@@ -1,7 +1,8 @@
 """Make the READMEs' tables and asset/ from every result.json and asset/bench.json: python -m publish.report
 
-Results of 1,000 images or more are copied to asset/results/, from which results.md, pictures.md, the plots in
-asset/ and the READMEs' tables (between their markers) are made. A number that was not measured is in no table."""
+Results of the shipped weights, of 1,000 images or more, are copied to asset/results/, from which results.md,
+pictures.md, the plots in asset/ and the READMEs' tables (between their markers) are made. A number that was not
+measured is in no table."""
 from itertools import combinations, product
 from operator import itemgetter
 from pathlib import Path

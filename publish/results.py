@@ -64,8 +64,9 @@ def gather(folders):
         elif shipped and path.name == "edits.json" and result["num"] == EDITED:
             write_json(ASSET / "edits" / f"{result['tree']}-{result['model']}.json", result)
         else:
-            print(f"{path} is left out: few images, or a model that is not shipped")
-    for stem, new in ((stem, summary(each.values())) for stem, each in found.items()):
+            print(f"{path} is left out: another number of images, or other weights than the shipped ones")
+    for stem, each in found.items():
+        new = summary(each.values())
         if len(new["seeds"]) >= len(results.get(stem, new)["seeds"]):
             results[stem] = new
         else:

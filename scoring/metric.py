@@ -2,7 +2,6 @@
 
     python -m scoring.metric FAKE REAL    # any two folders of PNGs; torch is imported where it is needed"""
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -153,7 +152,7 @@ def floor(counts, data, part="test", label=None):
         few = min(counts[0], MEMORY_SAMPLE)
         test = data.test.sample(few, label=label if label in data.test.labels else None)
         measured = {"counts": counts, **mean(found), "training_distance": distance_to_training(test, data)}
-        if min(measured["fd"].values()) < 1e-6:
+        if min(measured["fd"].values()) < 1e-4:  # rounding, where real pictures are at 0.1 and more
             raise UserError(f"{data.place}: the {part} images are the training images, so there is nothing to compare")
         measured["classifiers"] = digests(data)  # the floor is theirs
         with prepared.locked(own_folder(data)):
@@ -283,9 +282,8 @@ class Metric:
 def main(options: Metric):
     if options.json and not os.access(options.json.resolve().parent, os.W_OK):
         raise UserError(f"{options.json.parent} is not a folder that can be written: choose another one with --json")
-    if options.fid:
-        with suppress(NotMeasured):
-            cache_inception_weights(options.inception_weights)  # before minutes of work, if they are others
+    if options.inception_weights:
+        cache_inception_weights(options.inception_weights)  # before minutes of work, if they are others
     data = open_dataset(options.data, options.preprocessing)
     label = class_number(options.label, data.spec)
     weights = options.inception_weights

@@ -1,7 +1,6 @@
 """What the tst_*_fid scripts do, in either framework: sample fake/, export real/, compare them, write result.json."""
 import platform
 import time
-from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
@@ -21,14 +20,14 @@ from common.errors import UserError
 from common.files import digest, lock, read_json, remove_left, write_json
 from common.images import image_path, read_images, to_uint8, write_images
 from scoring.classifiers import classes, features, labelled
-from scoring.metric import NotMeasured, cache_inception_weights, real_picks, score_folders
+from scoring.metric import cache_inception_weights, real_picks, score_folders
 
 LEAST = 20  # images from which correlations are computed
 
 
 def settings(model, sampler, options, y):
-    """All that determines the sampled images, of conditions y, and the hardware; an interrupted run must resume with
-    the same."""
+    """All that determines the sampled images, their conditions y too, and the hardware; an interrupted run must resume
+    with the same."""
     checkpoint, named = model.checkpoint, dict(vars(sampler))
     return {
         "tree": model.device.tree.name,
@@ -52,9 +51,9 @@ def claim(folder, settings):
     folder_lock = lock(folder)
     path = folder / "settings.json"
     before = read_json(path, f"delete {folder}, or choose another --out") if path.exists() else settings
-    known = settings | before
-    if changed := [f"{name}={before.get(name)}" for name in known if before.get(name) != settings.get(name)]:
-        raise UserError(f"{folder} holds images drawn with {', '.join(changed)}: delete it, or choose another --out")
+    if changed := [name for name in settings | before if before.get(name) != settings.get(name)]:
+        words = [f"{name}={before.get(name)}" for name in changed if name != "conditions"] or ["other conditions"]
+        raise UserError(f"{folder} holds images drawn with {', '.join(words)}: delete it, or choose another --out")
     for name in ("fake", "real"):
         (folder / name).mkdir(exist_ok=True)
         remove_left(folder / name)
@@ -137,8 +136,8 @@ def following(labels, wanted, measured):
 
 def measuring(data):
     """A function: images (N, C, H, W) uint8 -> their measures, {name: (N,)}. Stroke measures are computed; columns of
-    measures.csv are predicted from features() by ridge regression on training images, or left out if the data has no
-    labels or fewer than LEAST of these images a value."""
+    measures.csv are predicted from features() by ridge regression on training images; they are left out if the data has
+    no labels, or if fewer than LEAST of these images have a value."""
     from sklearn.linear_model import RidgeCV  # slow to import
 
     names, columns, train = data.spec.measures, columns_of(data.place), data.train
@@ -198,9 +197,8 @@ def print_control(found, measures):
 
 def score(model, options):
     """Sample, export, score, and write result.json; an interrupted run continues from the images that exist."""
-    if options.fid and model.device.is_main_process:
-        with suppress(NotMeasured):
-            cache_inception_weights(options.inception_weights)  # before hours of work, if they are others
+    if options.inception_weights:
+        cache_inception_weights(options.inception_weights)  # before hours of work, if they are others
     data = data_of(model.checkpoint, options.data)
     sampler = model.choose_sampler(options.sampler)
     y = conditions_to_draw(model, data, options)

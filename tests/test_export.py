@@ -219,7 +219,8 @@ def test_serve_sends_each_folder_anew_and_a_broken_download_says_nothing(tmp_pat
     """Though the browser has later files, of another folder that was served at this address before."""
     (tmp_path / "index.html").write_text("<p>hello</p>")
     (tmp_path / "large.bin").write_bytes(bytes(20_000_000))
-    command = [sys.executable, export.WEB / "serve.py", tmp_path, "--port", "0"]
+    shutil.copy(export.WEB / "serve.py", tmp_path)  # as an export does
+    command = [sys.executable, tmp_path / "serve.py", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = server.stdout.readline().strip()
     later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}

@@ -189,6 +189,15 @@ def test_a_floor_of_all_images_is_measured_once(judges, monkeypatch):
     assert metric.floor((1000, 80), data)["counts"] == [50, 80] and compared == [50]
 
 
+def test_too_few_images_and_the_same_twice(judges, monkeypatch):
+    one = SimpleNamespace(place="birds", spec=MNIST.spec, train=MNIST.train.first(1), test=MNIST.test)
+    with pytest.raises(UserError, match="birds has 1 train images in all: a score needs two"):
+        metric.real_picks(10, one, "test")
+    monkeypatch.setattr(metric, "compare", lambda *_: ({"fd": dict.fromkeys(NAMES, 3e-6)}, None))
+    with pytest.raises(UserError, match="the test images are the training images"):
+        metric.floor((90, 80), MNIST, "test", 7)
+
+
 def test_a_classifier_of_many_pictures_sees_only_so_many(monkeypatch):
     seen, loss = [], networks.cross_entropy
     monkeypatch.setattr(networks, "cross_entropy", lambda y, targets: seen.append(len(y)) or loss(y, targets))

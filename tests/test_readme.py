@@ -54,6 +54,13 @@ def test_both_languages_say_the_same(paths):
 LINKED = [*READMES, *chain(*DOCS), ASSET / "pictures.md", ROOT / "findings" / "README.md"]
 
 
+def test_diffs_are_of_the_files():
+    for side, name in (("-", "pytorch/model/ddpm.py"), ("+", "jittor/model/ddpm.py")):
+        (block,) = re.findall(r"```diff\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        shown = [line[1:] for line in block.splitlines() if line[0] == side and line[1] == " "]
+        assert len(shown) == 2 and set(shown) <= set((ROOT / name).read_text().splitlines())
+
+
 @pytest.mark.parametrize("path", LINKED, ids=lambda path: path.name)
 def test_links_lead_somewhere(path):
     links = re.findall(r"\]\((?!http)(.*?)(?:#.*)?\)", path.read_text())

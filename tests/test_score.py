@@ -187,7 +187,7 @@ def test_samples_of_other_conditions_are_not_kept(tmp_path):
     first, second = (settings(model, SamplerConfig(), options, np.full((2, 4), x, "f4")) for x in (0.1, 0.2))
     claim(tmp_path, first).release()
     claim(tmp_path, first).release()
-    with pytest.raises(UserError, match="holds images drawn with conditions="):
+    with pytest.raises(UserError, match="holds images drawn with other conditions: delete it"):
         claim(tmp_path, second)
 
 

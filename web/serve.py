@@ -1,4 +1,4 @@
-"""Serve the page in web/ or another folder: python web/serve.py [FOLDER] [--port PORT]
+"""Serve the page beside this file or in another folder: python web/serve.py [FOLDER] [--port PORT]
 
 Sends the two headers without which browsers allow only one thread, and has browsers load every file anew."""
 import argparse
