@@ -25,7 +25,7 @@ class Log:
             from common.training.events import Events  # imported only where it is on
 
             self.events = Events(self.folder / "tensorboard", clock.step)
-        limit = f", {clock.minutes:g} minutes" if clock.minutes else ""
+        limit = f", {clock.minutes:.3g} minutes" if clock.minutes else ""
         bar = {"desc": self.title + limit, "unit": "step", "dynamic_ncols": True, "disable": not self.active}
         self.bar = tqdm(total=clock.total, initial=clock.step, **bar)
 
