@@ -58,7 +58,8 @@ def gather(folders):
         if path.name not in ("result.json", "edits.json"):
             continue
         result = read_json(path, "delete it")
-        shipped = weights_of(result).is_file() and result["checkpoint"] == digest(weights_of(result))
+        weights = weights_of(result)
+        shipped = weights.is_file() and result["checkpoint"] == digest(weights)
         if shipped and path.name == "result.json" and result["num"] >= ENOUGH:
             found.setdefault(file_stem(described(result)), {})[result["seed"]] = result
         elif shipped and path.name == "edits.json" and result["num"] == EDITED:

@@ -78,8 +78,7 @@ def replaced(images, chosen, share, others=None):
 
 def without(images, share, data, exclude):
     """Images with a share of the middle class (for digits the 5) replaced by training images of other classes."""
-    others = data.train.images[data.train.picks(COUNT, SEED + SAMPLES, exclude=exclude)]
-    seen = classes(images, data)
+    seen, others = classes(images, data), data.train.sample(COUNT, SEED + SAMPLES, exclude=exclude)
     middle = (seen.max() + 1) // 2
     return replaced(images, np.flatnonzero(seen == middle), share, others[classes(others, data) != middle])
 
@@ -114,7 +113,7 @@ def through_vae(images, path):
 
 def damaged_sets(data, count, exclude, vae):
     """Yield (name of a damage, `count` training images with it, (N, C, H, W) uint8); never images in `exclude`."""
-    images, *others = (data.train.images[data.train.picks(count, SEED + i, exclude=exclude)] for i in range(SAMPLES))
+    images, *others = (data.train.sample(count, SEED + i, exclude=exclude) for i in range(SAMPLES))
     for i, sample in enumerate((images, *others)):
         yield f"none, sample {i + 1}", sample
     if vae:

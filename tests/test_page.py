@@ -75,6 +75,7 @@ def birds_site(birds, clone):
     result = subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "site: " in result.stdout and "web/serve.py site" in result.stdout
+    assert (clone / "site" / "serve.py").is_file()  # for whoever is given the folder
     return clone / "site"
 
 

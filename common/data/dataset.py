@@ -74,9 +74,9 @@ class Split:
         pool = np.arange(len(self.images)) if label is None else np.flatnonzero(self.labels == label)
         return np.sort(np.random.default_rng(seed).permutation(np.setdiff1d(pool, exclude))[:count])
 
-    def sample(self, count, seed=0, label=None):
+    def sample(self, count, seed=0, label=None, exclude=()):
         """The images that picks() chooses."""
-        chosen = self.picks(count, seed, label)
+        chosen = self.picks(count, seed, label, exclude)
         return self.images[chosen] if len(chosen) < len(self.images) else self.images
 
 
