@@ -74,6 +74,7 @@ def build_peer(make, where):
         optimizer.step()
         optimizer.zero_grad()
         average.update_parameters(network)
+        value.item()  # waits for a GPU, as our training does
         return BATCH
 
     def sampling():

@@ -67,11 +67,10 @@ def compete(contestants, works, rounds, ratio=lambda first, other: other / first
 
 def write(part, options, results, **about):
     """Write one script's results to asset/bench.json, from which `python -m publish.report` makes the tables."""
-    if options.rounds < LEAST:
-        return print(f"fewer than {LEAST} rounds: {RESULTS} stays as it is")
+    if options.rounds < LEAST or getattr(options, "device", "cpu") != "cpu":
+        return print(f"fewer than {LEAST} rounds, or not on the CPU: {RESULTS} stays as it is")
     before = read_json(RESULTS) if RESULTS.is_file() else {}
-    device = getattr(options, "device", "cpu")
-    hardware = f"{cpu_name()}, {cores()} cores" if device == "cpu" else device
-    about |= {"hardware": hardware, "rounds": options.rounds, "date": date.today().isoformat(), "results": results}
+    about |= {"hardware": f"{cpu_name()}, {cores()} cores", "rounds": options.rounds, "results": results}
+    about["date"] = date.today().isoformat()
     write_json(RESULTS, before | {part: about})
     return print(RESULTS)

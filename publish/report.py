@@ -13,7 +13,7 @@ from tyro.conf import Positional
 
 from common.data.measures import MEASURES
 from common.errors import UserError
-from common.files import ROOT, read_json, shipped_weights
+from common.files import ROOT, digest, read_json, shipped_weights
 from common.options.command_line import run
 from common.options.fields import options_class
 from common.options.recipes import undistilled
@@ -37,7 +37,7 @@ Seconds: sampling 10,000 images, without writing them; the fastest run with the 
 `in fp32`: the images that were scored were sampled in that precision; the time is of the run in the last column.
 MNIST-FD / floor: Frechet distance of classifiers' features to the 10,000 test images, over that of 10,000 training
 images; for several seeds the median (min-max). Precision and recall: Kynkäänniemi et al. 2019.
-FID is not measured where Inception's weights could not be downloaded.
+FID is not measured where it was left out (`--no-fid`) or Inception's weights could not be downloaded.
 """
 LEGEND = """\
 Right halves of the first 200 test digits, repainted: the fraction that classifiers assign to the original class, given
@@ -159,9 +159,9 @@ def edits():
     """The scores of repainting, inversion and morphing, as Markdown."""
     rows = []
     for kind, tree in PLACES:
-        path = ASSET / "edits" / f"{tree}-{kind}.json"
-        if path.is_file():
-            r = read_json(path)
+        path, weights = ASSET / "edits" / f"{tree}-{kind}.json", shipped_weights(ROOT / tree, kind)
+        r = read_json(path) if path.is_file() and weights.is_file() else {}
+        if r and r["checkpoint"] == digest(weights):  # not those of earlier weights
             rows.append((
                 MODELS[kind], FRAMEWORKS[tree], f"{100 * r['same_class_told']:.1f} %",
                 f"{100 * r['same_class_untold']:.1f} %", f"{r['completions_apart']:.2f} ({r['test_digits_apart']:.2f})",

@@ -8,6 +8,7 @@ from publish.speed import timed
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH, EDITED = 10_000, 1_000, 200  # images of a usual result, the fewest of any, and those edited
+MACHINE = "hardware", "threads", "processes", "dtype"  # what a result's seconds depend on
 PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
 
 
@@ -39,17 +40,18 @@ def file_stem(result):
 
 def summary(results):
     """Combine results that differ in seeds: the one of median distance, with the spread of `over_floor`, and the fewest
-    seconds, which other work on the machine disturbed least."""
+    seconds on a machine like its own, which other work there disturbed least."""
     results = sorted(results, key=lambda r: r["over_floor"])
-    distances = spread([r["over_floor"] for r in results])
-    whole = [r["seconds"] for r in results if r["drawn"] == r["num"]]  # an interrupted one timed only a part
-    seconds, seeds = min(whole, default=None), sorted(r["seed"] for r in results)
-    return {**results[len(results) // 2], "over_floor": distances, "seconds": seconds, "seeds": seeds}
+    distances, middle = spread([r["over_floor"] for r in results]), results[len(results) // 2]
+    whole = [r for r in results if r["drawn"] == r["num"]]  # an interrupted one timed only a part
+    alike = [r["seconds"] for r in whole if all(r[name] == middle[name] for name in MACHINE)]
+    seconds, seeds = min(alike, default=None), sorted(r["seed"] for r in results)
+    return {**middle, "over_floor": distances, "seconds": seconds, "seeds": seeds}
 
 
 def gather(folders):
     """Copy the results below these folders to asset/results/, a file per setting for all its seeds, unless the one
-    there has more seeds."""
+    there has more seeds, or a FID or seconds where the new one has none."""
     for name in ("results", "edits"):
         (ASSET / name).mkdir(parents=True, exist_ok=True)
     found, before = {}, [*(ASSET / "results").glob("*.json")]
@@ -68,10 +70,12 @@ def gather(folders):
             print(f"{path} is left out: another number of images, or other weights than the shipped ones")
     for stem, each in found.items():
         new = summary(each.values())
-        if len(new["seeds"]) >= len(results.get(stem, new)["seeds"]):
-            results[stem] = new
+        old = results.get(stem, new)
+        lost = [name for name in ("fid", "seconds") if new[name] is None and old[name] is not None]
+        if len(new["seeds"]) < len(old["seeds"]) or lost:
+            print(f"{stem} is left out: the result in asset/ has {' and '.join(lost) or 'more seeds'}")
         else:
-            print(f"{stem} is left out: there are results of more seeds")
+            results[stem] = new
     for stem, result in results.items():
         write_json(ASSET / "results" / f"{stem}.json", result)
     for path in before:

@@ -21,6 +21,7 @@ from common.options.command_line import run
 from common.options.fields import options_class
 
 ROWS = 500
+CHANGED = "epochs", "minutes", "resume", "save_every", "preview_every", "tensorboard"  # by --resume, perhaps
 
 
 def thin(source, target):
@@ -81,7 +82,8 @@ def training_of(checkpoint):
     about = (ROOT / start).with_suffix(".json") if start else None
     if about and about.stem == checkpoint.options.kind and about.is_file():
         known = read_json(about)
-        again = "before" in known and known["recipe"] == recipe  # this run, which is shipped again
+        plan = lambda recipe: recipe | {"training": {**recipe["training"], **dict.fromkeys(CHANGED)}}
+        again = "before" in known and plan(known["recipe"]) == plan(recipe)  # this run, which is shipped again
         before = known["before"] if again else {name: known[name] for name in before}
     epochs, hours = progress.epoch + before["epochs"], progress.seconds / 3600 + before["hours"]
     today = date.today().isoformat()

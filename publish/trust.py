@@ -16,7 +16,7 @@ from tqdm import tqdm
 from common.data.dataset import open_dataset
 from common.data.pictures import Preprocessing
 from common.diffusion.space import Latents, reconstruct
-from common.files import ROOT, shipped_weights
+from common.files import ROOT, digest, shipped_weights
 from common.images import read_images, to_uint8
 from common.options.command_line import run
 from common.options.fields import options_class
@@ -102,13 +102,15 @@ def damaged(images, damage, strength, data, exclude=()):
 
 
 def through_vae(images, path):
-    """Encode and decode images by the VAE of a PyTorch checkpoint; returns uint8."""
+    """(what it is, with the hash of the checkpoint; images encoded and decoded by this PyTorch VAE, uint8)."""
     sys.path.insert(0, str(ROOT / "pytorch"))
     from device import Device
     from pipeline import pipeline
 
     device = Device(Where())
-    return to_uint8(reconstruct(Latents(pipeline.load_vae(path, device)[0]), images, device))
+    vae, checkpoint = pipeline.load_vae(path, device)
+    decoded = reconstruct(Latents(vae), images, device, convert=to_uint8)
+    return f"through the VAE {digest(checkpoint.path)[:6]}", decoded
 
 
 def damaged_sets(data, count, exclude, vae):
@@ -117,7 +119,7 @@ def damaged_sets(data, count, exclude, vae):
     for i, sample in enumerate((images, *others)):
         yield f"none, sample {i + 1}", sample
     if vae:
-        yield "through the VAE", through_vae(images, vae)
+        yield through_vae(images, vae)
     for text, (damage, *strengths) in DAMAGES.items():
         for strength in strengths:
             yield text.format(strength), damaged(images, damage, strength, data, exclude)

@@ -164,7 +164,7 @@ def control(model, images, data, batch_size):
     class; `ceiling`: following() for test images, encoded and decoded; `shuffled`: for requests in random order.
     Measures of fewer than LEAST of these test images are left out, and those that are all alike."""
     labels, wanted = requests(len(images), data.test)
-    best = to_uint8(reconstruct(model.space, data.test.images[: len(images)], model.device, batch_size))
+    best = reconstruct(model.space, data.test.images[: len(images)], model.device, batch_size, to_uint8)
     measured, of_best = map(measuring(data), (images, best))
     given = {name: data.test.values[name][: len(best)] for name in measured}
     given = {name: values[np.isfinite(values)] for name, values in given.items()}

@@ -20,11 +20,16 @@ from common.data.measures import MEASURES
 from common.data.prompt import FILLERS, parse, vocabulary
 from common.data.spec import PERCENTILES, Measure, Spec, measured
 from common.data.strokes import measure_piece, measure_strokes
+from common.diffusion.model import Model
 from common.diffusion.noise import StepNoise
+from common.diffusion.space import Pixels
 from common.draw import chosen_conditions
+from common.edit import edited
 from common.errors import UserError
-from common.options.sampling import Ask
-from scoring.score import following, print_control, requests
+from common.options.editing import EditSampling, Vary
+from common.options.recipes import TrainLDM
+from common.options.sampling import Ask, Score, WhichDiffusion
+from scoring.score import conditions_to_draw, control, following, print_control, requests
 
 NAN = np.nan
 MNIST = open_dataset().measured(MEASURES)
@@ -316,14 +321,30 @@ def test_drawing_what_is_asked_for(trained, tmp_path, name):
     asked = {
         "unusual": ("--digit", 7, "--thickness", 40, "--slant", -20.5), "words": ("--prompt", "thick 7 leaning left"),
         "numbers": ("--label", 7, "--thickness", values[0], "--ask", f"slant={values[1]}"),
+        "threes": ("--label", 3, "--thickness", values[0], "--ask", f"slant={values[1]}"),
     }  # fmt: skip
     arguments = ("tst_mnist.py", "--checkpoint", trained, "--num", 20, "--steps", 2)
     result = run_scripts(name, *((*arguments, *options, "--out", tmp_path / out) for out, options in asked.items()))
     assert result.returncode == 0 and "warning: thickness 40 is" in result.stderr, result.stderr
     assert result.stderr.count("warning") == 1
     assert_picture(tmp_path / "unusual" / "sweep.png", (684, 1644))
-    unusual, words, numbers = ((tmp_path / out / "samples.png").read_bytes() for out in asked)
-    assert unusual != words == numbers
+    unusual, words, numbers, threes = ((tmp_path / out / "samples.png").read_bytes() for out in asked)
+    assert unusual != words == numbers != threes
+
+
+def test_edits_are_drawn_under_the_conditions_given():
+    """The class and the measures that are asked for, else the picture's own class."""
+    model, seen = Model(None, None, None, None, MNIST.spec, TrainLDM()), []
+    images, labels = MNIST.test.images[:2], MNIST.test.labels[:2].astype(np.float32)
+
+    def draw(x, seed, indices, y):
+        seen.append(y)
+        return np.zeros(x.shape, np.float32)
+
+    for ask in (Ask(label="3", thickness=4.0), Ask()):
+        edited(model, draw, images, labels, Vary(drawing=EditSampling(num=2), ask=ask))
+    np.testing.assert_array_equal(seen[0], model.conditions(np.full(4, 3), {"thickness": 4.0}))
+    np.testing.assert_array_equal(seen[1], model.conditions(np.repeat(labels, 2)))
 
 
 @pytest.mark.parametrize("ask, told", [
@@ -343,6 +364,16 @@ def test_label_dropout_reaches_training(tmp_path):
     assert run_scripts("pytorch", run(0), run(1)).returncode == 0
     never, always = (read_metrics(tmp_path / rate)["loss"] for rate in ("0", "1"))
     assert never[0] == always[0] and never[2] != always[2]
+
+
+def test_real_digits_follow_their_own_measures(trees):
+    """Those whose classes and measures --labels test asks for."""
+    model = Model(trees["pytorch"].cpu, None, None, Pixels(MNIST.spec.shape), MNIST.spec, TrainLDM())
+    found = control(model, MNIST.test.images[:300], MNIST, 100)
+    assert found["accuracy"] > 0.99 and found["r"] == pytest.approx(dict.fromkeys(MEASURES, 1), abs=1e-6)
+    assert found["r"] == found["ceiling"]["r"] and max(found["error"].values()) < 1e-6
+    y = conditions_to_draw(model, MNIST, Score(which=WhichDiffusion(base="ldm"), num=300, labels="test"))
+    np.testing.assert_array_equal(y, model.conditions(*requests(300, MNIST.test)))
 
 
 def test_control_is_measured(trained, tmp_path):

@@ -402,6 +402,7 @@ def test_scores_of_an_untrained_model(untrained, tmp_path):
     found = json.loads((tmp_path / "edits.json").read_text())
     assert all(name in result.stdout for name in found) and found["num"] == 20
     assert len(found) == 11 and np.isfinite([value for value in found.values() if isinstance(value, float)]).all()
+    assert found["completions_apart"] > 0.05  # of the half that is repainted
 
 
 @pytest.mark.slow  # most of a minute

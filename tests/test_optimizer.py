@@ -34,12 +34,12 @@ def test_steps(tree, muon, betas):
     others = [torch.optim.AdamW(rest, lr=0.01, betas=betas, weight_decay=0.1)]
     if muon:
         others += [torch.optim.Muon(flat.values(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")]
-    ours = tree.optimizer.Muon(network, weight_decay=0.1, betas=betas, matrices=muon)
+    ours = tree.optimizer.Muon(network, weight_decay=0.1, betas=betas, matrices=muon, scale=2)
     for step in range(5):
         weights = network.named_parameters()
         loss = sum(((step + 1) * tree.cpu.tensor(pulls[name]) * weight).sum() for name, weight in weights)
         ours.backward(loss, tree.cpu)
-        ours.step(0.01)
+        ours.step(0.005)  # at twice the rate, by its scale
         for name, weight in (theirs | flat).items():
             weight.grad = torch.tensor((step + 1) * pulls[name]).reshape(weight.shape)
         for other in others:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tyro
 from conftest import (
+    FP32,
     assert_user_error,
     begin_script,
     lend_classifiers,
@@ -28,7 +29,7 @@ from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.diffusion.model import Model
 from common.errors import UserError
-from common.images import read_images
+from common.images import read_images, write_images
 from common.machine import multiplies_bf16
 from common.options.networks import SamplerConfig, VAEConfig
 from common.options.recipes import DistillLDM, TrainDDPM, TrainLDM, TrainVAE
@@ -36,7 +37,7 @@ from common.options.sampling import Drawing, Sample, SamplerOptions, Score, Whic
 from publish import report
 from publish import results as gathered
 from scoring.classifiers import NAMES
-from scoring.score import claim, conditions_to_draw, settings
+from scoring.score import claim, conditions_to_draw, draw_fake, score, settings
 
 FAST = ("--no-fid", "--num", 40, "--batch-size", 8, "--steps", 2)
 MNIST = open_dataset()
@@ -147,6 +148,44 @@ def test_labels_are_drawn_as_often_as_in_the_training_set():
     np.testing.assert_array_equal(labels_to_draw(label="4", num=3), [4, 4, 4])
 
 
+def test_seconds_are_those_of_all_batches(tmp_path, monkeypatch):
+    """By a clock that goes on by 1 second in a step and 100 in writing: without a warm-up of 3 steps, and PNGs."""
+    clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr("scoring.score.time", clock)
+
+    def sample(sampler, seed, batch, y):
+        clock.now += sampler.steps
+        return np.zeros((len(batch), *MNIST.spec.shape), np.float32)
+
+    def write(folder, batch, images):
+        clock.now += 100
+
+    monkeypatch.setattr("scoring.score.write_images", write)
+    device = SimpleNamespace(process_index=0, num_processes=1, is_main_process=True, wait_for_everyone=lambda: None)
+    options = SimpleNamespace(num=25, drawing=Drawing(batch_size=10))
+    model = SimpleNamespace(device=device, sample=sample)
+    spent = draw_fake(model, SamplerConfig(steps=7), options, tmp_path, np.zeros((25, 1)))
+    assert spent == {"drawn": 25, "seconds": 21, "warm_up_seconds": 3, "png_seconds": 300, "processes": 1}
+
+
+def test_one_class_is_compared_with_itself(learned_few, few, trees, tmp_path, monkeypatch):
+    """With --label 3 only threes are drawn, and compared with real threes alone."""
+    asked = {}
+
+    def draw(model, sampler, options, folder, y):
+        asked["labels"] = y[:, 0].tolist()
+        write_images(folder, range(len(y)), np.zeros((len(y), *MNIST.spec.shape), np.uint8))
+        return {"drawn": 0}
+
+    monkeypatch.setattr("scoring.score.draw_fake", draw)
+    monkeypatch.setattr("scoring.score.score_folders", lambda *arguments: asked.update(label=arguments[-1]) or {})
+    model = trees["pytorch"].pipeline.load_model(learned_few / "ldm.safetensors", None, FP32)
+    score(model, Score(which=WhichDiffusion(base="ldm", out=tmp_path), num=8, label="3"))
+    assert asked == {"labels": [3] * 8, "label": 3}
+    real, threes = read_images(tmp_path / "real", MNIST.spec.shape), open_dataset(few).test.sample(8, label=3)
+    np.testing.assert_array_equal(real, threes)
+
+
 @pytest.mark.parametrize("name", quick_in("jittor"))
 def test_a_killed_run_goes_on_to_the_same_images(learned_few, tmp_path, name):
     arguments = (*FAST, "--num", 200, "--checkpoint", learned_few / "ldm.safetensors", "--out")
@@ -229,11 +268,10 @@ OWN = [
 
 @pytest.mark.parametrize("recipe, own", OWN)
 @pytest.mark.parametrize("cls", [Sample, Score])
-@pytest.mark.parametrize("base", ["ddpm", "ldm"])
-def test_a_model_draws_by_its_own_sampler(recipe, own, cls, base):
+def test_a_model_draws_by_its_own_sampler(recipe, own, cls):
     """What is named on the command line wins; the rest stays the model's own."""
     assert recipe().sampler == own
-    default = cls(which=WhichDiffusion(base=base))
+    default = cls(which=WhichDiffusion(base="ldm"))
 
     def chosen(named):
         arguments = [word for name, value in named.items() for word in (f"--{name}", str(value))]
@@ -346,7 +384,9 @@ def test_report(tmp_path, monkeypatch):
         {**RESULT, "labels": "even", "dtype": "fp32", "fd": dict.fromkeys(NAMES, 0.4)},
         {**RESULT, "labels": "test", "control": CONTROL},
         {**RESULT, "sampler": "ddpm", "steps": 1000, "num": 1000, "drawn": 1000, "over_floor": 2.5},
-        {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 30}, {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20},
+        {**RESULT, "seed": 2, "over_floor": 2.75, "seconds": 1, "dtype": "fp32", "precision": 0.5},  # another machine's
+        {**RESULT, "seed": 3, "over_floor": 4, "seconds": 20, "precision": 0.6},
+        {**RESULT, "steps": 12},  # without the FID that it had
         {**RESULT, "steps": 5, "checkpoint": "a" * 16}, {**RESULT, "steps": 6, "model": "ldm-distilled"},  # left out
         {**RESULT, "steps": 8, "over_floor": 9.0},  # of one seed, for two
     ]  # fmt: skip
@@ -361,13 +401,16 @@ def test_report(tmp_path, monkeypatch):
     before = {**RESULT, "over_floor": {"median": 3.0, "min": 2.9, "max": 3.1}, "seeds": [1, 2]}
     spread = {name: before[name] for name in ("over_floor", "seeds")}
     once = {**before, "steps": 9, "checkpoint": "d" * 16}, {**OLDER, **spread, "steps": 3, "checkpoint": "f" * 16}
-    for result in ({**before, "steps": 8}, *once):  # that of 8 steps is still shipped
+    known = {**before, "steps": 12, "seeds": [1], "fid": 5.551}
+    (tmp_path / "asset" / "edits").mkdir()
+    (tmp_path / "asset" / "edits" / "jittor-ddpm-distilled.json").write_text(json.dumps(EDITS))  # its model is gone
+    for result in ({**before, "steps": 8}, known, *once):  # those of 8 and 12 steps are still shipped
         (tmp_path / "asset" / "results" / f"pytorch-ldm-dpmpp_2m-{result['steps']}.json").write_text(json.dumps(result))
     report.main(report.Report(folders=(tmp_path / "runs",)))
     names = {"pytorch-ldm-dpmpp_2m-9-weightsdddddd.json", "pytorch-ldm-dpmpp_2m-8.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7.json", "pytorch-ldm-dpmpp_2m-4.json", "jittor-ddpm-dpmpp_2m-10-cuda.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-guidance0.json", "pytorch-ldm-dpmpp_2m-7-guidance1.5.json"}
-    names |= {"pytorch-ldm-ddpm-1000-num1000.json"}
+    names |= {"pytorch-ldm-ddpm-1000-num1000.json", "pytorch-ldm-dpmpp_2m-12.json"}
     names |= {"pytorch-ldm-dpmpp_2m-7-labelseven.json", "pytorch-ldm-dpmpp_2m-7-labelstest.json"}
     names |= {"pytorch-ldm-dpmpp_2m-3-weightsffffff.json"}
     assert set(os.listdir(tmp_path / "asset" / "results")) == names
@@ -386,6 +429,7 @@ def test_report(tmp_path, monkeypatch):
     fewer = "| LDM | PyTorch | ancestral, 1000, num 1000 | 21.0 | not measured | 2.50 | 0.900 |"
     assert fewer in tables and fewer not in readme
     assert "3.22" in tables and "32.66" in tables and "1597" in tables  # measured; published
+    assert "DPM-Solver++, 12 | 21.0 | 5.55 |" in tables
     assert "A CPU, 4 threads in 2 processes" in tables
     assert "DPM-Solver++, 4 | not measured | not measured | 3.00 |" in tables  # an interrupted run has no time
     assert "7.8" not in tables and "DDIM" not in tables

@@ -264,6 +264,10 @@ def test_shipping(trained, tmp_path):
         half.with_suffix(".json").rename(half.with_name(f"{name}.json"))
         assert ship.training_of(begun)["epochs"] == pytest.approx(times * spent["epochs"])
         assert ship.training_of(begun)["hours"] == pytest.approx(times * spent["hours"])
+    shipped = {**spent, "before": {"epochs": 3.0, "hours": 1.0}, "recipe": ship.training_of(begun)["recipe"]}
+    half.with_name("ldm.json").write_text(json.dumps(shipped))
+    begun.options = replace(begun.options, training=replace(begun.options.training, epochs=9, resume=True))
+    assert ship.training_of(begun)["epochs"] == pytest.approx(3 + spent["epochs"])  # trained further, and shipped again
     losses = read_metrics(runs / "ldm")["loss"]
     (weights / "ldm.csv").rename(weights / "metrics.csv")
     assert read_metrics(weights)["loss"].mean() == pytest.approx(losses.mean(), rel=0.01)
