@@ -16,7 +16,7 @@ import numpy as np
 from pydantic_core import to_jsonable_python
 
 from common.data.measures import MEASURES
-from common.data.spec import PERCENTILES
+from common.data.spec import MNIST, PERCENTILES
 from common.errors import UserError
 from common.files import ROOT, remove_left, write_atomically
 from common.options.command_line import run
@@ -88,6 +88,7 @@ def files_of(model, distilled, title=None, guidance=None, strokes=None):
         "measures": {name: {"unit": m.unit, "at": dict(zip(PERCENTILES, m.rows[-1]))} for name, m in measures},
         "fit": spec.preprocessing.fit,
         "strokes": has_strokes(spec) if strokes is None else strokes,
+        "mnist": spec.digest == MNIST,  # whether drawings are preprocessed like MNIST
         "x_0": space.shape,
         "latent": bool(space.vae),
         "diffusion": model.diffusion.config,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.errors import UserError
 from publish.winograd import use_winograd
 
 HALVED = 64  # tensors with as many numbers or more are stored in half precision
@@ -51,7 +52,10 @@ def to_files(place, *function):
     large = [x for x in model.graph.initializer if x.data_type == TensorProto.FLOAT and np.prod(x.dims) >= HALVED]
     pieces, sizes, offset = [], [0], 0
     for tensor in sorted(large, key=lambda tensor: tensor.name in taps):
-        pieces.append(taps.get(tensor.name, numpy_helper.to_array(tensor)).astype(np.float16).ravel())
+        with np.errstate(over="ignore"):
+            pieces.append(taps.get(tensor.name, numpy_helper.to_array(tensor)).astype(np.float16).ravel())
+        if not np.isfinite(pieces[-1]).all():
+            raise UserError("the model has weights that are not finite in half precision: export an earlier checkpoint")
         if tensor.name in taps:
             sizes.append(taps[tensor.name].shape[1])
         else:

@@ -22,11 +22,13 @@ from PIL import Image
 from common.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from common.data.dataset import open_dataset
 from common.data.spec import Spec
+from common.diffusion import edit
 from common.diffusion.noise import SampleNoise
-from common.diffusion.schedule import alphas_cumprod
+from common.diffusion.schedule import alphas_cumprod, resampled, sampler_timesteps
 from common.diffusion.space import Pixels
+from common.edit import read_mask
 from common.files import shipped_weights
-from common.images import to_uint8
+from common.images import from_uint8, to_uint8
 from common.options.networks import DiffusionConfig, SamplerConfig, UNetConfig
 from common.options.recipes import TrainDDPM
 from common.options.sampling import SamplerOptions
@@ -295,6 +297,17 @@ def test_a_download_that_fails_is_tried_again(page):
     after(page, lambda: tab(page, "watch"))
     assert page.is_visible("#noised") and page.said
     page.said.clear()
+
+
+def test_a_download_that_fails_ends_the_animation(show):
+    page = show(WEB)
+    drawn(page)
+    asked = []
+    page.route("**/unet.onnx*", lambda route: (asked.append(route), route.abort()))
+    page.goto(page.url_of + "?view=watch")
+    page.wait_for_function("/fetch/.test(document.getElementById('status').textContent)")
+    page.wait_for_timeout(1500)
+    assert page.get_attribute("[data-play=time]", "data-word") == "play" and len(asked) <= 4
 
 
 def test_a_host_that_sends_modules_as_text_is_told(page):
@@ -569,6 +582,7 @@ def test_many_classes(many, show):
     page = show(many)
     drawn(page)
     assert page.locator("#class input").count() == 1 and page.input_value("#guidance") == "1.125"  # the model's own
+    assert page.evaluate("getComputedStyle(document.querySelector('#class input')).opacity") == "1"
     first = pictures(page, "pictures", side=20)
     after(page, lambda: page.fill("#class input", "stamp 4095"))
     assert page.inner_text("#class output") == "stamp 4095" and page.url.endswith("class=4095")
@@ -605,9 +619,7 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
         path = shipped_weights(tree.cpu.tree, ("ldm", "ldm-distilled")[network])
     else:
         path = site.parent / ("pytorch/runs/ldm" if name == "birds_site" else "stamps.safetensors")
-    checkpoint = load_checkpoint(path)  # a run's weights are in single precision, those of its page in half
-    save_checkpoint(tmp_path / "half.safetensors", replace(checkpoint, tensors=half_precision(checkpoint.tensors)))
-    model = tree.pipeline.load_model(tmp_path / "half.safetensors", None, FP32)
+    model = halved(tree, path, tmp_path)
     chosen = model.choose_sampler(SamplerOptions(sampler=sampler, steps=steps, guidance=guidance))
     measures = {measure: values.at(95) for measure, values in model.spec.measures.items()}
     indices = np.arange(3)
@@ -638,6 +650,55 @@ def test_numbers(request, show, trees, name, network, sampler, steps, guidance, 
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+def test_numbers_of_edits(page, trees, tmp_path):
+    """From the same noise the page repaints and varies to PyTorch's pictures."""
+    tree = trees["pytorch"]
+    model = halved(tree, shipped_weights(tree.cpu.tree, "ldm"), tmp_path)
+    test = open_dataset().test
+    images, indices, y = test.images[:2], np.arange(2), model.conditions(test.labels[:2])
+    theirs = page.evaluate(
+        """async ([pixels, mask, classes, noise]) => {
+            const { openModels } = await import("./pipeline.js");
+            const { repaint, vary } = await import("./editing.js");
+            const [pipeline] = await openModels("model/mnist");
+            const draw = () => {
+                const draws = noise.map((x) => Float32Array.from(x));
+                return () => draws.shift();
+            };
+            const [x, y] = [Float32Array.from(pixels), pipeline.conditions(classes)];
+            const settings = { ...pipeline.sampler, name: "ddpm", steps: 6 };
+            const results = [await repaint(pipeline, x, mask, { y }, draw(), 1.5)];
+            results.push(await vary(pipeline, x, 0.6, { y }, draw(), settings));
+            return results.map((pixels) => Array.from(pixels));
+        }""",
+        [from_uint8(images).ravel().tolist(), read_mask("right", images.shape[1:]).ravel().tolist(),
+         test.labels[:2].tolist(), noise_of(model, indices, 64)],  # as many as repainting takes
+    )  # fmt: skip
+    sampler = SamplerConfig(name="ddpm", steps=10, shift=1.0, guidance=1.5)
+    timesteps = resampled(sampler_timesteps(model.timesteps, sampler), 4)
+    kept = read_mask("right", images.shape[1:])
+    repainted = edit.repaint(model, sampler, images, kept, timesteps, 1, indices, y)
+    varied = edit.vary(model, replace(model.sampler, name="ddpm", steps=6), images, 0.6, 1, indices, y)
+    for found, expected in zip(theirs, (repainted, varied)):
+        np.testing.assert_allclose(np.reshape(found, images.shape).clip(-1, 1), expected.clip(-1, 1), atol=5e-3, rtol=0)
+
+
+def test_a_drawing_is_not_cut_off(page):
+    """Not even one with its centre of mass far from its middle: a T stays within the picture."""
+    lowest = page.evaluate("""async () => {
+        const { fitted } = await import(new URL("editing.js", location));
+        const context = new OffscreenCanvas(264, 264).getContext("2d");
+        context.fillRect(0, 0, 264, 264);
+        context.fillStyle = "#fff";
+        context.fillRect(32, 32, 200, 40);
+        context.fillRect(130, 32, 4, 200);
+        const pixels = fitted(context.canvas, [1, 32, 32]);
+        const rows = Array.from({ length: 32 }, (_, y) => Math.max(...pixels.subarray(32 * y, 32 * y + 32)));
+        return [rows.indexOf(rows.find((value) => value > 0)), rows.findLastIndex((value) => value > -0.8)];
+    }""")
+    assert lowest[1] - lowest[0] >= 21 and lowest[1] <= 31  # 20 of 28 pixels, scaled to 32, are 23
+
+
 def test_schedules(page):
     """alpha_bar of every schedule is numpy's."""
     script = "config => import('./schedule.js').then(({alphasCumprod}) => alphasCumprod(config))"
@@ -645,6 +706,13 @@ def test_schedules(page):
         config = {"timesteps": 100, "schedule": schedule}
         expected = alphas_cumprod(DiffusionConfig(**config))
         np.testing.assert_allclose(page.evaluate(script, config), expected, rtol=1e-9)
+
+
+def halved(tree, path, folder):
+    """The model of a checkpoint with its weights in half precision, as the page has them."""
+    checkpoint = load_checkpoint(path)
+    save_checkpoint(folder / "half.safetensors", replace(checkpoint, tensors=half_precision(checkpoint.tensors)))
+    return tree.pipeline.load_model(folder / "half.safetensors", None, FP32)
 
 
 def noise_of(model, indices, count):

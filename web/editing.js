@@ -16,7 +16,7 @@ export async function repaint(pipeline, pixels, mask, conditions, noise, guidanc
   return withKnown(await pipeline.decode(x_0));
 }
 
-/** Add the noise of time step strength * timesteps to pixels, then denoise (Meng et al. 2022, SDEdit, algorithm 1). */
+/** Add the noise of time step strength * timesteps to pixels, then denoise (Meng et al. 2022, SDEdit, section 3). */
 export async function vary(pipeline, pixels, strength, conditions, noise, settings) {
   const start = Math.round(strength * pipeline.known.diffusion.timesteps) - 1;
   if (start < 0) return pipeline.decode(await pipeline.encode(pixels));
@@ -46,7 +46,9 @@ export function fitted(canvas, [channels, side]) {
   const small = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
   small.imageSmoothingQuality = "high";
   const centre = (14.5 / 28) * side; // centre of pixel 14, scaled
-  const [x, y] = [centre - scale * (mean(xs) + 0.5), centre - scale * (mean(ys) + 0.5)];
+  const within = (values, [low, high]) =>
+    Math.min(Math.max(centre - scale * (mean(values) + 0.5), -scale * low), side - scale * (high + 1));
+  const [x, y] = [within(xs, [left, right]), within(ys, [top, bottom])];
   small.fillRect(0, 0, side, side);
   small.drawImage(canvas, x, y, scale * width, scale * height);
   const fitted = small.getImageData(0, 0, side, side).data;

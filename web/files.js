@@ -63,10 +63,12 @@ export class Files {
     return this.once(name, async () => {
       const [ort, graph, halves] = await Promise.all([runtime(), this.bytes(`${name}.onnx`), this.bytes(`${name}.f16`)]);
       const data = new Uint8Array(unpacked(halves, this.sizes[name]).buffer);
-      return ort.InferenceSession.create(graph, {
+      const session = await ort.InferenceSession.create(graph, {
         externalData: [{ path: name, data }],
         graphOptimizationLevel: "disabled", // publish/graph.py optimized it
       });
+      for (const end of ["onnx", "f16"]) this.kept[`${name}.${end}`] = Promise.resolve(); // no longer needed
+      return session;
     });
   }
 }

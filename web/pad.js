@@ -42,10 +42,8 @@ export function buildPad(canvas, mark, clear) {
   clear.onclick();
 }
 
-/** Let visitors choose a picture: by file input, drop or paste. Calls show(picture) or fail(); returns a function that
- * returns the picture, an ImageBitmap, or null. */
+/** Let visitors choose a picture: by file input, drop or paste. Calls show(picture), an ImageBitmap, or fail(). */
 export function buildUpload(canvas, input, show, fail) {
-  let picture = null;
   let last; // a large file takes longer to decode than one that is chosen after it
   const take = async (file) => {
     if (!file) return;
@@ -57,8 +55,7 @@ export function buildUpload(canvas, input, show, fail) {
       return fail();
     }
     if (input.files[0] !== file) input.value = ""; // another was dropped or pasted
-    picture = found;
-    show(picture);
+    show(found);
   };
   canvas.role = "img";
   canvas.dataset.label = "canvasChosen";
@@ -70,5 +67,4 @@ export function buildUpload(canvas, input, show, fail) {
     take(event.dataTransfer.files[0]);
   };
   document.onpaste = ({ clipboardData }) => take(clipboardData.files[0]);
-  return () => picture;
 }

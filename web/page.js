@@ -145,11 +145,14 @@ const VIEWS = {
       const indices = first(quick() ? COUNT : FEW);
       const noise = seeded(indices);
       const x_t = noise();
-      trajectory = states = { noised: [x_t], estimate: [] }; // null again when the controls change
+      states = trajectory = { noised: [x_t], estimate: [] }; // null again when the controls change
       const y = pipeline.conditions(classesOf(indices), controls.measures());
       for await (const [x_s, x_0] of pipeline.trajectory(noise, { y }, settings(), { x_t })) {
         states.noised.push(x_s);
         states.estimate.push(x_0);
+        await shown(); // lets the page answer
+        if (view !== "watch") trajectory = null;
+        if (trajectory !== states) return;
       }
       states.estimate.push(states.noised.at(-1));
       const last = states.estimate.length - 1;
@@ -215,18 +218,26 @@ function failure({ message, cause }) {
   return `${say("failed")}: ${message}${cause ? "" : ` (${say("again")})`}`;
 }
 
+/** Load the networks of the view's pipeline. */
+async function loaded(editing) {
+  await pipeline.load(editing).catch((error) => {
+    throw new Error(failure(error));
+  });
+}
+
 /** Run work() and show how long it took, or its error. */
 async function timed(work) {
-  const [start, started] = [performance.now(), edit];
+  const started = edit;
+  const slow = setTimeout(() => ($("status").textContent = `${say("loading")} …`), 300);
   try {
-    await pipeline.load(view === "yours" && edit).catch((error) => {
-      throw new Error(failure(error));
-    });
+    await loaded(view === "yours" && edit).finally(() => clearTimeout(slow));
     if (again) return; // the view may have changed meanwhile
+    const start = performance.now();
     const nothing = (await work()) === null;
     if (again) return;
     $("status").textContent = nothing ? "" : `${((performance.now() - start) / 1000).toFixed(2)} ${say("seconds")}`;
   } catch (error) {
+    stop(); // or it would be tried again and again
     $("status").textContent = error.message;
     trajectory = null; // it may be incomplete
     if (!again && edit === started) edit = null; // unless another one has been started
@@ -246,7 +257,7 @@ async function editPicture(change) {
     inParts($("result"), indices.length, (part) => {
       const pixels = Float32Array.from({ length: part.length * picture.length }, (_, i) => picture[i % picture.length]);
       const label = controls.class("isClass");
-      const y = pipeline.conditions(part.map(() => label), controls.measures()); // prettier-ignore
+      const y = pipeline.conditions(part.map(() => label), controls.measures());
       return change(pixels, { y }, seeded(part));
     });
   await shown();
@@ -254,7 +265,7 @@ async function editPicture(change) {
 }
 
 function buildEdits() {
-  const { shape, strokes } = model.known;
+  const { shape, strokes, mnist } = model.known;
   const [, height, width] = shape;
   const keep = (where) => Array.from({ length: height * width }, (_, i) => where(i % width, Math.floor(i / width)));
   const anew = (mask) => () =>
@@ -275,16 +286,22 @@ function buildEdits() {
     $("upload").hidden = true;
     buildPad($("pad"), $("pen"), $("clear"));
     $("clear").addEventListener("click", forget);
-    source = () => fitted($("pad"), shape);
+    source = () => {
+      const drawing = fitted($("pad"), shape);
+      return mnist ? drawing : drawing && pictured($("pad"), shape, model.known.fit); // null if nothing is drawn
+    };
   } else {
     for (const id of ["clear", "pen"]) $(id).hidden = true;
-    const chosen = buildUpload($("pad"), $("file"), (picture) => {
+    const show = (picture) => {
       if (view !== "yours" && !$("walk").inert) setView("yours");
       forget(); // what was made of the picture before
+      const pixels = pictured(picture, shape, model.known.fit);
+      picture.close();
       fit($("pad"), 1, shape);
-      paint($("pad"), pictured(picture, shape, model.known.fit), shape);
-    }, () => ($("status").textContent = say("noPicture"))); // prettier-ignore
-    source = () => chosen() && pictured(chosen(), shape, model.known.fit);
+      paint($("pad"), pixels, shape);
+      source = () => pixels;
+    };
+    buildUpload($("pad"), $("file"), show, () => ($("status").textContent = say("noPicture")));
   }
 }
 
@@ -344,10 +361,12 @@ function showOnce(name) {
 async function record() {
   stop();
   played.add(view);
-  const controls = document.querySelectorAll("nav, #walk, details"); // their changes would change the frames
+  const controls = document.querySelectorAll("nav, #walk, details, #language"); // they would change the frames or texts
   for (const each of controls) each.inert = true;
+  $("status").ariaLive = "off"; // not 26 announcements
   const frames = [];
   try {
+    await loaded();
     for (let way = 0; way < 1.001; way += 0.04) {
       const frame = element("canvas");
       await drawWalk(frame, Math.min(way, 1));
@@ -361,6 +380,7 @@ async function record() {
     $("status").textContent = error.message;
     console.error(error);
   }
+  $("status").ariaLive = "polite";
   for (const each of controls) each.inert = false;
   if (document.activeElement === document.body) $("record").focus(); // what is inert loses it
 }
@@ -397,8 +417,6 @@ async function main() {
   $("status").textContent = `${say("loading")} …`;
   try {
     [model, distilled] = await openModels(chosenModel());
-    pipeline = distilled ?? model;
-    pipeline.load().catch(() => {}); // starts while the page is built; timed() shows errors
   } catch (error) {
     $("status").textContent = failure(error);
     throw error;
