@@ -2,11 +2,11 @@
 # accelerate 1.15.0: autocast that is turned off around a prepared model stays on inside it.
 #
 # Expected, from the docstring of Accelerator.autocast ("useful in blocks under `autocast` where you want to revert to
-# fp32"): within autocast(AutocastKwargs(enabled=False)) a layer computes in float32. Seen: a layer does so until it is
-# prepared; then prepare() has put an autocast of its own into its forward(), and that is the innermost one. The output
-# is float32 all the same, as forward() also converts it, so its type does not show that bf16 was used. torch's own
-# torch.autocast("cpu", enabled=False) does nothing either. Cure: call
-# accelerator.unwrap_model(model, keep_fp32_wrapper=False), which takes the wrapper off the model itself.
+# fp32"): within autocast(AutocastKwargs(enabled=False)) a layer computes in float32. Seen: a layer does so until it
+# is prepared; then prepare() has put an autocast of its own into its forward(), and that is the innermost one. The
+# output is float32 all the same, as forward() also converts it, so its type does not show that bf16 was used. torch's
+# own torch.autocast("cpu", enabled=False) does nothing either. Cure: call accelerator.unwrap_model(model,
+# keep_fp32_wrapper=False), which takes the wrapper off the model itself.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -39,7 +39,7 @@ with torch.autocast("cpu", enabled=False):
     compare("prepared, torch's autocast off", prepared)
 compare("unwrapped", accelerator.unwrap_model(prepared, keep_fp32_wrapper=False))
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="autocast off: torch.float32, exact
 prepared, autocast off: torch.float32, off by more than 1e-3
 prepared, torch's autocast off: torch.float32, off by more than 1e-3

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # datasets 5.2.0 and litdata 0.2.76: a picture that was changed in place is stored as it was in its file.
 #
-# Expected: what a function of Dataset.map() or litdata.optimize() returns is stored, as what resize() returns is. Seen:
-# a picture that Image.open() gave remembers its file, and that file is stored in its place, by datasets for every
-# format, by litdata for JPEG. So thumbnail(), paste() and ImageDraw, which change the picture itself, are undone
-# without a word: the set that was made small has pictures of full size, and what was painted over is back. The same by
-# hand of mosaicml-streaming 0.13.0's "jpeg". Cure: picture.copy() after the change, which has no file.
+# Expected: what a function of Dataset.map() or litdata.optimize() returns is stored, as what resize() returns is.
+# Seen: a picture that Image.open() gave remembers its file, and that file is stored in its place, by datasets for
+# JPEG and PNG, by litdata for JPEG. So thumbnail(), paste() and ImageDraw, which change the picture itself, are
+# undone: the set that was made small has pictures of full size, and what was painted over is back. Cure:
+# picture.copy() after the change, which has no file.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -54,7 +54,7 @@ if __name__ == "__main__":
             width = stored.width if isinstance(stored, Image.Image) else stored.shape[2]
             print(f"{kind}, {change.__name__}: datasets {mapped[0]['image'].width}, litdata {width} pixels wide")
 PYTHON
-HF_HOME="$folder/cache" TMPDIR="$folder" "$folder/venv/bin/python" "$folder/program.py" "$folder" 2>/dev/null |
+HF_HOME="$folder/cache" TMPDIR="$folder" "$folder/venv/bin/python" "$folder/program.py" "$folder" |
   grep wide | tee "$folder/out"
 expected="jpg, thumbnail: datasets 64, litdata 64 pixels wide
 jpg, copied: datasets 16, litdata 16 pixels wide

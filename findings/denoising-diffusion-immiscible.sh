@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # denoising-diffusion-pytorch 2.3.4: with immiscible=True the noise to be predicted is that of other pictures.
 #
-# Expected: GaussianDiffusion(..., immiscible=True) gives each picture of a batch the noise that is nearest to it, and
-# the network is to predict that noise; one that gives exactly the noise in the picture that it was handed has a loss of
-# 0, as without. Seen: q_sample() puts the noise in the new order for itself, and p_losses() takes its target from the
-# order before: the noise of another picture. That perfect network's loss is 2.1 for "pred_noise" and 1.0 for "pred_v",
-# the default, without a word; "pred_x0" is as it should be. Cure: leave it False and hand p_losses() noise that is in
-# that order, which noise_assignment() gives. Shown with a network that is told the clean pictures, and so computes the
-# true noise; losses are divided by the library's weight of that time step.
+# Expected: GaussianDiffusion(..., immiscible=True) deals a batch's noises out to its pictures so that the sum of the
+# distances is smallest, and the network is to predict that noise; one that gives exactly the noise in the picture
+# that it was handed has a loss of 0, as without. Seen: q_sample() puts the noise in the new order for itself, and
+# p_losses() takes its target from the order before: the noise of another picture. That perfect network's loss is 2.1
+# for "pred_noise" and 1.0 for "pred_v", the default; "pred_x0" is as it should be. Cure: leave it False and hand
+# p_losses() noise that is in that order, which noise_assignment() gives. Shown with a network that is told the clean
+# pictures, and so computes the true noise; losses are divided by the library's weight of that time step.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -46,7 +46,7 @@ for objective in ("pred_noise", "pred_v", "pred_x0"):
             losses.append(diffusion.p_losses(network.clean, times, noise=noise) / weight)
     print(f"{objective}: without {losses[0]:.1f}, immiscible {losses[1]:.1f}, cure {losses[2]:.1f}")
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="pred_noise: without 0.0, immiscible 2.1, cure 0.0
 pred_v: without 0.0, immiscible 1.0, cure 0.0
 pred_x0: without 0.0, immiscible 0.0, cure 0.0"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# denoising-diffusion-pytorch 2.3.4: interpolate() speaks another range than forward() and sample(), and its mixture has
-# less noise than the network is told.
+# denoising-diffusion-pytorch 2.3.4: interpolate() speaks another range than forward() and sample(), and its mixture
+# has less noise than the network is told.
 #
-# Expected: GaussianDiffusion.interpolate(x1, x2, t, lam) takes pictures from 0 to 1, as forward() does, and gives such
-# pictures, as sample() does; the mixture that denoising starts from has the noise of step t. Seen: nothing is
-# normalised on the way in or out, so pictures that go from 0 to 1 come back going from -1 to 1; and the two noises are
-# mixed linearly, so that at lam 0.5 their standard deviation is 0.7 of what step t has. Both pass without a word.
-# Cure: hand it 2 x - 1 and take (y + 1) / 2 of what it gives; mix the noise by its root weights, or noise a mixture of
-# the pictures. Shown with a network that knows the only picture there is, and so gives the true noise in any input.
+# Expected: GaussianDiffusion.interpolate(x1, x2, t, lam) takes pictures from 0 to 1, as forward() does, and gives
+# such pictures, as sample() does; the mixture that denoising starts from has the noise of step t. Seen: nothing is
+# normalised on the way in (at step 0 pictures from 0 to 1 are only mixed with noise) or out (after denoising they
+# come back going from -1 to 1); and the two noises are mixed linearly, as in the DDPM paper, which noises both
+# pictures alike, so that at lam 0.5 their standard deviation is 0.7 of what step t has. Cure: hand it 2 x - 1 and
+# take (y + 1) / 2 of what it gives; mix the noise by its root weights, or noise a mixture of the pictures. Shown with
+# a network that knows the only picture there is, and so gives the true noise in any input.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -41,15 +42,17 @@ network.noises = []
 print("loss of pictures from 0 to 1:", round(diffusion(picture).item(), 4))
 print("sample():", extremes(diffusion.sample(batch_size=64)))
 print("interpolate() of pictures from 0 to 1:", extremes(diffusion.interpolate(picture, picture, t=150)))
+print("mean of a half white picture at step 0:", f"{diffusion.interpolate(picture, picture, t=0).mean():.1f}")
 for lam in (0.0, 0.5):
     network.noises = []
     diffusion.interpolate(network.clean, network.clean, t=150, lam=lam)
     print(f"noise at the first step, over that of the schedule, lam {lam}: {network.noises[0]:.1f}")
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="loss of pictures from 0 to 1: 0.0
 sample(): 0.0 to 1.0
 interpolate() of pictures from 0 to 1: -1.0 to 1.0
+mean of a half white picture at step 0: 0.5
 noise at the first step, over that of the schedule, lam 0.0: 1.0
 noise at the first step, over that of the schedule, lam 0.5: 0.7"
 [ "$(cat "$folder/out")" = "$expected" ] || { echo "changed"; exit 1; }

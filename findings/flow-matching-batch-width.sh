@@ -2,12 +2,12 @@
 # flow_matching 1.0.10: a batch of as many pictures as one has columns is given other velocities, without a word.
 #
 # Expected: AffineProbPath.target_to_velocity() and the five conversions beside it take the times that sample() takes
-# and returns, one for each picture. Seen: sample() spreads them over the axes of the pictures, the conversions do not,
-# so that the last axis gets them: column i the time of picture i. With 32 pictures of 32x32 no word comes; with any
-# other number an error does, but for one picture. A network that predicts the noise or the clean picture is trained
-# with other velocities than those of its path. Cure: t.view(-1, 1, 1, 1). Shown with the straight path between pictures
-# of 0 and of 1, two columns wide, at the times 0.25, 0.5 and 0.75; each conversion is given what sample() was given or
-# returned.
+# and returns, one for each picture. Seen: sample() spreads them over the axes of the pictures, the conversions do
+# not, so that the last axis gets them: column i the time of picture i. With 32 pictures of 32x32 no word comes; with
+# any other number an error does, but for one picture. A network that predicts the noise or the clean picture is
+# trained with other velocities than those of its path. Cure: t.view(-1, 1, 1, 1). Shown with the straight path
+# between pictures of 0 and of 1, two columns wide, at the times 0.25, 0.5 and 0.75; each conversion is given what
+# sample() was given or returned.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -36,7 +36,7 @@ for count in (2, 3):
             got = type(error).__name__
         print(f"{count} pictures: {source}_to_velocity", got)
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="2 pictures: velocity [[1.0, 1.0], [1.0, 1.0]]
 2 pictures: target_to_velocity [[1.0, 1.5], [0.67, 1.0]]
 2 pictures: epsilon_to_velocity [[1.0, 0.5], [2.0, 1.0]]

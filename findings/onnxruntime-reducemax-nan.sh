@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # onnxruntime 1.32.0, on the CPU: ReduceMax of numbers with a NaN among them gives a number.
 #
-# Expected: NaN, as Max of two tensors gives there, as onnx's reference evaluator gives for ReduceMax, and PyTorch's amax(),
-# of which ReduceMax is exported. Seen: a NaN that comes first is the result, one that comes later is left out, so a check
-# of a network's output by its largest number finds it or not. Cure: IsNaN, or ReduceSum, which does become NaN.
+# Expected: NaN, as Max of two tensors gives there, as onnx's reference evaluator gives for ReduceMax, and PyTorch's
+# amax(), of which ReduceMax is exported. Seen: of three numbers, a NaN that comes first is the result and one that
+# comes second is left out; of other counts other places decide (known: microsoft/onnxruntime, issue 10514), so a
+# check of a network's output by its largest number finds it or not. Cure: IsNaN, or ReduceSum, which does become NaN.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -34,7 +35,7 @@ run("ReduceMax", x, keepdims=0)
 run("ReduceSum", x, keepdims=0)
 run("Max", x, x[::-1].copy())
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="ReduceMax onnxruntime nan reference nan
 ReduceMax onnxruntime 1.0 reference nan
 ReduceSum onnxruntime nan reference nan

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # onnxsim 0.8.1, onnxoptimizer 0.4.2 and onnxslim 0.1.98: two draws of noise become one, and onnxslim's a constant.
 #
-# Expected: a simplified model gives pictures of the same distribution; nodes without a seed draw anew, as ONNX says of
-# RandomNormalLike ("if not specified we will auto generate one"). onnxruntime's and onnxscript's optimisers leave them
-# alone. Seen: all three take two such nodes with equal inputs for the same value and keep one, so every step of a
-# sampler that PyTorch exported whole, for any number of pictures, adds the same noise (the torch.randn(x.shape) of its
-# steps have one shape), and the difference of two draws is 0. onnxslim also takes a draw whose shape is fixed for a
-# constant: each call gives the same picture. No word comes. Cure: give the noise to the model as an input, or simplify
-# without these passes (skipped_optimizers=["eliminate_common_subexpression"] of onnxsim;
-# skip_optimizations=["subexpression_elimination", "constant_folding"] of onnxslim).
+# Expected: a simplified model gives pictures of the same distribution; nodes without a seed draw anew, as ONNX says
+# of RandomNormalLike ("if not specified we will auto generate one"). onnxruntime's own optimiser leaves them alone.
+# Seen: all three take two such nodes with equal inputs for the same value and keep one, so every step of a sampler
+# that PyTorch exported whole adds the same noise (the torch.randn(x.shape) of its steps have one shape), and the
+# difference of two draws is 0. onnxslim also takes a draw whose shape is fixed for a constant: each call gives the
+# same picture. No word comes. Cure: give the noise to the model as an input, or simplify without these passes
+# (skipped_optimizers=["eliminate_common_subexpression"] of onnxsim; skip_optimizations=["subexpression_elimination",
+# "constant_folding"] of onnxslim).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -60,7 +60,7 @@ for name, tool in tools.items():
     first, second = run(one, 2)
     print(f"{name}: two draws differ {bool(run(two, 1)[0].any())}, two calls differ {bool((first != second).any())}")
 PYTHON
-"$folder/venv/bin/python" "$folder/program.py" 2>/dev/null | tee "$folder/out"
+"$folder/venv/bin/python" "$folder/program.py" | tee "$folder/out"
 expected="as it was: two draws differ True, two calls differ True
 onnxsim: two draws differ False, two calls differ True
 onnxoptimizer: two draws differ False, two calls differ True

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # tyro 1.0.17 with pydantic 2.14.3: a value out of range in a group that is named "" ends in a traceback.
 #
-# tyro.conf.arg(name="") on a nested dataclass makes its options --epochs instead of --training.epochs. Expected: a value
-# that pydantic refuses is told as in every other group, in a box, exit code 2. Seen: with a name it is; with name=""
-# pydantic's ValidationError leaves tyro.cli, exit code 1, because tyro takes the group for the root, whose errors it does
-# not look for there. Cure: catch ValidationError around tyro.cli, or use OmitArgPrefixes, which keeps the group's own box.
+# tyro.conf.arg(name="") on a nested dataclass makes its options --epochs instead of --training.epochs. Expected: a
+# value that pydantic refuses is told as in every other group, in a box, exit code 2. Seen: with a name it is; with
+# name="" pydantic's ValidationError leaves tyro.cli, exit code 1, because tyro takes the group for the root, whose
+# errors it does not look for there. (The program is valid; what is tried is how a wrong value is told.) Cure: catch
+# ValidationError around tyro.cli, or use OmitArgPrefixes, which keeps the group's own box.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
