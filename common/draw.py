@@ -11,7 +11,7 @@ from common.diffusion.noise import SampleNoise
 from common.diffusion.space import Latents, reconstruct
 from common.errors import UserError
 from common.files import remove_left, run_folder
-from common.images import grid, pairs, save_gif, save_png, to_uint8
+from common.images import from_uint8, grid, pairs, save_gif, save_png, to_uint8
 
 
 def labels_of(indices, spec, label=None):
@@ -137,14 +137,15 @@ def write_reconstructions(vae, images, device, options):
     prior.png, decoded noise; print their paths. Returns all reconstructions, uint8."""
     space, folder = Latents(vae), output_folder(options.which.out, device.tree, "pictures-vae")
     batch_size = options.drawing.batch_size
-    decoded = reconstruct(space, images, device, batch_size)
+    decoded = reconstruct(space, images, device, batch_size, to_uint8)
 
     def decoded_noise(part):
         with device.inference():
             return device.array(space.decode(device.tensor(SampleNoise(options.drawing.seed, part, space.shape)())))
 
     drawn = in_batches(decoded_noise, options.num, batch_size, "decoding")
-    save_png(folder / "reconstructions.png", pairs(images[: options.num], decoded[: options.num], columns=10))
+    shown = pairs(images[: options.num], from_uint8(decoded[: options.num]), columns=10)
+    save_png(folder / "reconstructions.png", shown)
     save_png(folder / "prior.png", grid(drawn, columns=10))
     print(folder / "reconstructions.png", folder / "prior.png", sep="\n")
-    return to_uint8(decoded)
+    return decoded

@@ -9,7 +9,7 @@ from common.diffusion.model import Model
 from common.diffusion.space import Pixels, fit_latents, latents
 from common.errors import UserError, escaped
 from common.files import CHECKPOINT, run_folder
-from common.training.run import check_kind
+from common.training.run import check_free, check_kind
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class Pipeline:
         If options name no data: that of the run to resume, else of a latent model's VAE, else MNIST."""
         training, latent, measures = options.training, not options.pixels, options.measures
         own = (training.out or run_folder(device.tree, options.kind)) / CHECKPOINT
+        check_free(own, training.resume)  # before all pictures are prepared
         before = load_checkpoint(own) if training.resume and own.is_file() else None
         if before:
             check_kind(before, options, own.parent)

@@ -211,6 +211,6 @@ except OSError as error:
     raise UserError(f"Jittor cannot save what it compiles in {home()}: {reason}") from error
 import jittor as jt  # noqa: E402, for the other modules, which import it from here
 from jittor import nn  # noqa: E402, F401
-from jittor.nn import interpolate, silu, softmax, softplus  # noqa: E402, F401
+from jittor.nn import silu, softmax, softplus  # noqa: E402, F401
 
 ONEDNN = onednn(Path(jt.compile_extern.jit_utils.home()) / ".cache" / "jittor")

@@ -18,7 +18,7 @@ class Device(Accelerator):
 
     def __init__(self, where: Where):
         """auto: CUDA, MPS, then CPU; bf16 on CUDA and x86 CPUs that multiply it. UserError if there is no such device.
-        In one process all are on the same device."""
+        All Devices of a process share the first one's device, as accelerate keeps one state per process."""
         here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         device, precision = where.device, where.precision
         if not here.get(device, True):

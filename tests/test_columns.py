@@ -1,10 +1,12 @@
 """The measures.csv beside a data set's pictures."""
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 
 from common.data.columns import columns_of, read_columns
+from common.data.dataset import load_values, open_dataset
 from common.errors import UserError
 
 NAN = float("nan")
@@ -42,6 +44,17 @@ def test_beside_a_file(tmp_path):
     place.write_bytes(b"")
     assert columns_of(place) == {"age": ""}
     same(columns(place, [0, 1], 2), {"age": [NAN, 3]})
+
+
+def test_who_asks_for_no_measure_needs_no_table(birds, tmp_path):
+    """Even if it is damaged."""
+    shutil.copytree(birds, tmp_path / "birds")
+    write(tmp_path / "birds", "no header at all")
+    data = open_dataset(tmp_path / "birds")
+    assert "measures.csv cannot be used" in str(data)
+    assert not data.measured(()).spec.measures and load_values(data.train, ()) == {}
+    with pytest.raises(UserError, match=r"measures\.csv"):
+        data.measured()
 
 
 def test_without(tmp_path):

@@ -122,7 +122,7 @@ def test_kmnist(tmp_path, first, second):
     assert_is(source.train, GREY, LABELS)
     assert_is(source.test, GREY[:3], LABELS[:3])
     assert_is(read(tmp_path / f"{first}-train-imgs.npz", arrays).train, GREY, None)
-    assert "has no array with a name for training pictures" in error(tmp_path / f"{first}-test-labels.npz", arrays)
+    assert "has no training part" in error(tmp_path / f"{first}-test-labels.npz", arrays)
     np.savez(tmp_path / f"{second}-train-imgs.npz", GREY)
     names = ", ".join(sorted(f"{name}-train-imgs.npz" for name in (first, second)))
     assert f"holds {names}, and it is unclear which to use" in error(tmp_path, arrays)
@@ -190,9 +190,9 @@ def test_names_of_classes(tmp_path):
     ({"x": FLAT[:, :60]}, "has uint8 of shape (6, 60), not pictures: save (N, height, width[, 3])"),
     ({"x": COLOUR.reshape(12, 192)}, "has uint8 of shape (12, 192), not pictures: save (N, height, width[, 3])"),
     ({"mu": GREY[0], "sigma": GREY[0]},
-     "has no array with a name for training pictures: call it x_train, its labels y_train"),
+     "has no training part: put train into the name of its array or file (x_train, train.csv)"),
     ({"x_val": GREY, "x_test": GREY},
-     "has no array with a name for training pictures: call it x_train, its labels y_train"),
+     "has no training part: put train into the name of its array or file (x_train, train.csv)"),
     ({"x_a": GREY, "x_b": GREY}, "holds a.npz (x_a), a.npz (x_b), and it is unclear which to use: choose one file, or "
      "keep only one"),
 ])  # fmt: skip

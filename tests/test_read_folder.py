@@ -237,6 +237,10 @@ def test_train_alone(place):
     source = read(write(place, {"train/a/1.png": picture(1), "train/b/1.png": picture(2)}))
     assert understood(source) == [{"train/a/1.png": (1, "a"), "train/b/1.png": (2, "b")}]
     assert read(write(place.with_name("2" + place.name), {"train/1.png": picture(1)})).train.labels is None
+    files = {"train/a/1.png": picture(1), "train/b/1.png": picture(2), "preview.png": picture(3)}
+    source = read(write(place.with_name("3" + place.name), files | {"unlabelled/4.png": picture(4)}))
+    assert understood(source) == [{"train/a/1.png": (1, "a"), "train/b/1.png": (2, "b")}]
+    assert "not used" in source.notes[0]
 
 
 def test_two_test_folders(place):

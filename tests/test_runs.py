@@ -294,8 +294,8 @@ def test_step_times_are_without_checkpoints_and_pictures(trees, tmp_path, monkey
     monkeypatch.setattr(trainer, "save", slow_save)
     trainer.fit(losses, 4, slow_preview)
     assert read_metrics(tmp_path)["images_per_second"].tolist() == [2] * 6
-    # of the first step, which waits for kernels, none; checkpoints after steps 3 and 6, pictures after 2, 4 and 6
-    assert load_checkpoint(tmp_path, "vae").progress.seconds == 5 + 50 + 2 * 100
+    # of the first step, which waits for kernels, none; pictures after 2, 4 and 6, checkpoints before them and after 3
+    assert load_checkpoint(tmp_path, "vae").progress.seconds == 5 + 3 * 50 + 2 * 100
 
 
 def test_a_gradient_of_the_discriminator_alone_that_is_not_finite_stops_training(tree, tmp_path):
@@ -507,10 +507,23 @@ def test_a_run_goes_on_with_its_own_percentiles(trees, tmp_path):
         if top == 6.0:
             Run(options, spec, trees["pytorch"].cpu).save({}, Progress())
         else:
-            with pytest.raises(UserError, match="other percentiles of the measures"):
+            with pytest.raises(UserError, match=r"measures\.csv has changed since: restore it"):
                 Run(options, spec, trees["pytorch"].cpu)
     with pytest.raises(UserError, match="was trained with --measures width: resume with it"):
         Run(options, open_dataset().spec, trees["pytorch"].cpu)
+
+
+def test_a_run_whose_loss_was_not_finite_goes_on_at_a_lower_rate(trees, tmp_path):
+    """As its message says; other batches would be another run."""
+    tree, spec = trees["pytorch"], open_dataset().spec
+    resumed = lambda **changed: TrainDDPM(training=Training(out=tmp_path, resume="auto", batch_size=256, **changed))
+    Run(resumed(), spec, tree.cpu).save({}, Progress(step=7))
+    assert Run(resumed(learning_rate=1e-4, clip_norm=0.5), spec, tree.cpu).progress.step == 7
+    with pytest.raises(UserError, match=r"was trained with --weight-decay 0\.01"):
+        Run(resumed(weight_decay=0.1), spec, tree.cpu)
+    begun = TrainDDPM(training=Training(out=tmp_path, data=tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="holds a run: continue it with --resume"):  # before it opens the data
+        tree.pipeline.open_data(begun, tree.cpu)
 
 
 @pytest.mark.parametrize("script, kind", [("train_mnist_ldm.py", "ddpm"), ("train_mnist.py", "ldm")])

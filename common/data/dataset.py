@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from common.data.columns import columns_of, read_columns
 from common.data.measures import MEASURES
 from common.data.pictures import Preprocessing
-from common.data.prepared import HELD_OUT, mapped, prepare
+from common.data.prepared import HELD_OUT, VERSION, mapped, prepare
 from common.data.spec import MNIST, Spec, measured
 from common.data.strokes import measure_strokes
 from common.errors import Missing, UserError, escaped
@@ -102,6 +102,8 @@ class Dataset:
         they are not cached. None: all of measures.csv; for the repository's MNIST in grey, all of MEASURES.
 
         A measure that no training image has is left out; UserError if it was named, or if a named one is unknown."""
+        if names == ():  # even if measures.csv cannot be read
+            return replace(self, spec=replace(self.spec, measures={}))
         columns, named = columns_of(self.place), names is not None
         if names is None:
             names = tuple(columns) or (tuple(MEASURES) if (self.spec.digest, self.spec.shape[0]) == (MNIST, 1) else ())
@@ -208,7 +210,7 @@ def data_as_it_is(checkpoint, place, cure):
 def load_values(split, names):
     """These measures of a part's images, {measure: (N,) float32}: columns of measures.csv, else measures of strokes.
     UserError for a column that no longer exists."""
-    columns = columns_of(split.place)
+    columns = columns_of(split.place) if names else {}  # measures.csv may be one that cannot be read
     if missing := [name for name in names if name not in columns and name not in MEASURES]:
         raise UserError(f"{split.place} has no measure {missing[0]} any more: restore that column of measures.csv")
     known = load_columns(split) if any(name in columns for name in names) else {}
@@ -225,7 +227,8 @@ def load_columns(split):
 def load_table(split):
     """The stroke measures of a part's images, {measure: (N,)}; computed and cached the first time."""
     usual = split.spec.digest == MNIST and split.spec.preprocessing == Preprocessing()
-    made = "" if usual else f"-{split.prepared.name}"  # images of another size, for example, have other measures
+    how = split.spec.preprocessing
+    made = "" if usual else f"-{VERSION}-{how.size}-{how.fit}"  # images of another size have other measures
     path = TABLES / f"{split.spec.digest}{made}-{split.name}.safetensors"
     if not path.is_file():
         try:

@@ -97,7 +97,8 @@ def used_of(labelled, place):
     """{part: whether it has labels} -> [training part, test part], or [training part]. A test part without labels is
     skipped if the training part has them. UserError if there is no training part among several, or no part."""
     if "train" not in labelled and len(labelled) != 1:
-        raise UserError(f"{place} has no array with a name for training pictures: call it x_train, its labels y_train")
+        cure = "put train into the name of its array or file (x_train, train.csv)"
+        raise UserError(f"{place} has no training part: {cure}")
     first, *others = (part for part in PARTS if part in labelled)
     return [first, *(part for part in others if labelled[part] >= labelled[first])][:2]
 

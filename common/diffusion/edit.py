@@ -30,8 +30,8 @@ def repaint(model, sampler, images, kept, timesteps, seed, indices, y):
 
 
 def vary(model, sampler, images, strength, seed, indices, y):
-    """Add the noise of time step strength * timesteps to images, then denoise them (Meng et al. 2022, SDEdit, algorithm
-    1): strength 0 returns the images (through the VAE, if any), 1 new ones."""
+    """Add the noise of time step strength * timesteps to images, then denoise them (Meng et al. 2022, SDEdit, section
+    3): strength 0 returns the images (through the VAE, if any), 1 new ones."""
     start = round(strength * model.timesteps) - 1
     timesteps = [start, *(t for t in sampler_timesteps(model.timesteps, sampler) if t < start)]
     with model.device.inference():

@@ -53,14 +53,14 @@ def resampled(timesteps, times):
 
 
 def lognormal_timesteps(normal, alphas_cumprod, mean, std):
-    """The first time steps at which log(sigma_t / alpha_t) reaches mean + std * normal, else the last: normal (N,) ->
-    (N,) int64."""
+    """Random time steps whose noise level log(sigma_t / alpha_t) is normal with this mean and std: for each standard
+    normal number the first step at least that noisy, else the last. normal (N,) -> (N,) int64."""
     levels = 0.5 * np.log(1 / alphas_cumprod[:-1] - 1)  # log(sigma_t / alpha_t), rising with t
     return np.searchsorted(levels, mean + std * normal).clip(0, len(levels) - 1)
 
 
 def less_noisy(t, timesteps):
-    """The other time steps of consistency pairs with t (N,): 1/125 of the schedule nearer to the clean image, which is
+    """The time steps that consistency training compares t (N,) with: 1/125 of the schedule nearer to the clean image,
     -1. The outputs at nearer ones differ so little that bf16 rounds the difference away."""
     return np.maximum(t - math.ceil(timesteps / 125), -1)
 

@@ -36,8 +36,8 @@ class Pixels:
 
 
 class Latents:
-    """x_0 is the VAE's posterior mean, normalised by mean and std over the training set, tensors (1, C, 1, 1); by
-    default it is not."""
+    """x_0 is the mean of the VAE's posterior, minus `mean`, over `std`: tensors (1, C, 1, 1), per channel over the
+    training set. With the defaults, 0 and 1, it is left as it is."""
 
     clip = False
 
@@ -96,11 +96,12 @@ def posterior_means(vae, images, device):
         return in_batches(encode, len(images), 500, "encoding")
 
 
-def reconstruct(space, images, device, batch_size=500):
-    """Encode and decode images (N, C, H, W) uint8, to float32: the best that a model in this space could sample."""
+def reconstruct(space, images, device, batch_size=500, convert=lambda decoded: decoded):
+    """Encode and decode images (N, C, H, W) uint8, to float32 or what convert() makes of each batch: the best that a
+    model in this space could sample."""
     def there_and_back(indices):
         x = device.tensor(from_uint8(images[indices]))
-        return device.array(space.decode(space.encode(x)))
+        return convert(device.array(space.decode(space.encode(x))))
 
     with device.inference():
         return in_batches(there_and_back, len(images), batch_size, "reconstructing")

@@ -32,7 +32,7 @@ class Digits(EditWith):
     """The model, the output folder and the images."""
 
     index: Index = (0, 1, 2, 3, 4)
-    """Test images, counted from 0."""
+    """Test images, counted from 0; not used with --image."""
 
 
 @options_class

@@ -10,8 +10,9 @@ from common.diffusion.noise import StepNoise, data_order
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a batch. The mean over processes of weight * loss is the loss of the batch,
-    to rounding if all parts are even (VAE) or multiples of 4 (distillation)."""
+    """This process's part of a batch. The mean loss of this part times `weight`, averaged over the processes, is the
+    mean over the whole batch: for the VAE, which looks at half of each part at half the scale, if parts are even; for
+    distillation, which looks at a quarter for consistency, if they are multiples of 4."""
 
     indices: np.ndarray  # of this part's samples
     noise: StepNoise  # for this part's samples

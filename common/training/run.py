@@ -14,6 +14,7 @@ from common.training.clock import Progress
 
 MAY_CHANGE = (  # options that may differ when a run is resumed
     "out", "resume", "epochs", "minutes", "device", "save_every", "preview_every", "tensorboard",
+    "learning_rate", "clip_norm", "precision",  # if a loss was not finite
     "init_from",  # used only at the beginning of a run
     "data", "vae_checkpoint", "teacher", "measures",  # compared by digest, weights or percentiles instead
 )  # fmt: skip
@@ -38,8 +39,7 @@ class Run:
         exists, resume = self.checkpoint.is_file(), options.training.resume
         if resume is True and not exists:
             raise UserError(f"{self.checkpoint} does not exist, so there is nothing to resume: leave out --resume")
-        if exists and not resume:
-            raise UserError(f"{self.folder} holds a run: continue it with --resume, or choose another --out")
+        check_free(self.checkpoint, resume)
         if not exists and getattr(options, "freeze_encoder", False) and not options.training.init_from:
             raise UserError("--freeze-encoder needs a trained encoder: give a trained VAE with --init-from")
         if device.is_main_process:
@@ -66,7 +66,7 @@ class Run:
         elif [*checkpoint.spec.measures] != [*self.spec.measures]:
             changed.append(f"--measures {' '.join(checkpoint.spec.measures)}".strip())
         elif checkpoint.spec.measures != self.spec.measures:
-            changed.append("other percentiles of the measures")
+            raise UserError(f"{self.checkpoint}: measures.csv has changed since: restore it, or change --out")
         if changed:
             raise UserError(f"{self.checkpoint} was trained with {', '.join(changed)}: resume with it, or change --out")
         return checkpoint
@@ -136,6 +136,12 @@ class Run:
         last = f"the last good checkpoint is {self.checkpoint}" if saved else "no checkpoint yet"
         numbers = ", ".join(f"{name} {value}" for name, value in values.items())
         raise UserError(f"training stopped at step {step}: {numbers}; {last}; try a smaller --learning-rate")
+
+
+def check_free(checkpoint, resume):
+    """UserError if there is a checkpoint at this path that is not to be resumed."""
+    if checkpoint.is_file() and not resume:
+        raise UserError(f"{checkpoint.parent} holds a run: continue it with --resume, or choose another --out")
 
 
 def check_kind(checkpoint, options, folder):

@@ -84,11 +84,11 @@ class Trainer:
                 clock.advance(seconds, values["loss"])
                 speed = batch.size / (time.perf_counter() - start)
                 log.row(clock, values, grad_norm=norms["model"], learning_rate=rate, images_per_second=speed)
-                last = clock.done >= 1
-                if log.active and (last or stop.signal or clock.step % options.save_every == 0):
+                shown = clock.done >= 1 or clock.part(options.preview_every) > part
+                if log.active and (shown or stop.signal or clock.step % options.save_every == 0):
                     log.flush()
                     self.save(clock.progress)
-                if log.active and not stop.signal and (last or clock.part(options.preview_every) > part):
+                if log.active and shown and not stop.signal:
                     log.picture(clock, preview(self.ema))
                 yield
         run.end(clock, stop.signal)

@@ -146,7 +146,8 @@ def divided(place, pictures):
         if same:
             cure = f"call {same[0]} test or val, or move it away"
             raise UserError(f"{place / base} has folders of the same classes in {few(found)} and {few(same)}: {cure}")
-        return {"train": ("", pictures)}
+        if len(classes) < 2:
+            return {"train": ("", pictures)}
     if "train" not in kinds:
         return {"train": ("", pictures)}
     if two := [folder for folder, part in found.items() if kinds[part] > 1]:
