@@ -52,6 +52,16 @@ class Checkpoint:
             raise UserError(f"{self.path} {problem}: {retrain(self.options.kind)}")
         return found
 
+    def adapted(self, module, device):
+        """A copy for a model of other data, to train it further: the tokens of classes and of measures, if there are
+        more or fewer than here, are the module's own."""
+        own = {f"model.{name}": array for name, array in device.arrays(module).items()}
+        tokens = [n for n in own | self.tensors if n.startswith(("model.context.", "model.attributes."))]
+        shape = lambda tensors, name: tensors[name].shape if name in tensors else None
+        changed = [n for n in tokens if shape(own, n) != shape(self.tensors, n)]
+        kept = {n: a for n, a in self.tensors.items() if n not in changed}
+        return replace(self, tensors=kept | {n: own[n] for n in changed if n in own})
+
     def fill(self, module, prefix, device):
         """Load the tensors under a prefix into a module of either framework; returns it. UserError unless they fit."""
         shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}

@@ -16,12 +16,9 @@ CONSISTENCY_SHARE = 1 / 4  # of the batch, for consistency and gradient penalty 
 
 
 def consistency_loss(diffusion, unet, x_0, t, r, eps, y):
-    """How much the estimate of the clean image changes between two near noise levels of one image and one noise. Where
-    this is 0 at all levels, one call gives what many steps would.
-
-    Batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t: a scalar. f(x_t, t) = alpha_t x_t - sigma_t v, r < t, and
-    x_t, x_r have the same x_0 and eps (Song et al., equation 10; Geng et al., section 3). x_0, eps (B, C, H, W), t, r
-    (B,), y (B, 1 + measures).
+    """How much the estimate of the clean image, f(x_t, t) = alpha_t x_t - sigma_t v, differs between noise levels r < t
+    of the same x_0 and eps: batch mean of RMS(f(x_t, t) - f(x_r, r)) / sigma_t, a scalar (Song et al., equation 10;
+    Geng et al., section 3). x_0, eps (B, C, H, W), t, r (B,), y (B, 1 + measures).
 
     f(x_r, r), the target, is clipped as in sampling; r = -1 is the clean image, where f is x_0."""
     x_t, x_r = diffusion.q_sample(x_0, t, eps), diffusion.q_sample(x_0, r, eps)

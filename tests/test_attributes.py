@@ -17,6 +17,7 @@ from common.checkpoint import load_checkpoint
 from common.data import dataset
 from common.data.dataset import open_dataset
 from common.data.measures import MEASURES
+from common.data.prepared import VERSION
 from common.data.prompt import FILLERS, parse, vocabulary
 from common.data.spec import PERCENTILES, Measure, Spec, measured
 from common.data.strokes import measure_piece, measure_strokes
@@ -94,7 +95,7 @@ def test_other_data_is_measured_once_and_kept(few, tmp_path, monkeypatch):
     found, spec = open_dataset(few).measured(MEASURES).test.values, open_dataset(few).spec
     for name, values in MNIST.test.values.items():
         np.testing.assert_array_equal(found[name], values[:200])
-    kept = tmp_path / "measures" / f"{spec.digest}-{open_dataset(few).prepared.name}-test.safetensors"
+    kept = tmp_path / "measures" / f"{spec.digest}-{VERSION}-32-crop-test.safetensors"  # wherever the data lies
     before = kept.stat().st_mtime_ns
     assert set(open_dataset(few).measured(MEASURES).test.values) == set(MEASURES)
     assert kept.stat().st_mtime_ns == before
@@ -371,7 +372,8 @@ def test_real_digits_follow_their_own_measures(trees):
     model = Model(trees["pytorch"].cpu, None, None, Pixels(MNIST.spec.shape), MNIST.spec, TrainLDM())
     found = control(model, MNIST.test.images[:300], MNIST, 100)
     assert found["accuracy"] > 0.99 and found["r"] == pytest.approx(dict.fromkeys(MEASURES, 1), abs=1e-6)
-    assert found["r"] == found["ceiling"]["r"] and max(found["error"].values()) < 1e-6
+    assert found["r"] == found["ceiling"]["r"]
+    assert max(found["error"].values()) < 2e-3  # measures are kept in half precision
     y = conditions_to_draw(model, MNIST, Score(which=WhichDiffusion(base="ldm"), num=300, labels="test"))
     np.testing.assert_array_equal(y, model.conditions(*requests(300, MNIST.test)))
 

@@ -243,7 +243,7 @@ def test_parts_that_do_not_fit(tmp_path):
     write(tmp_path / "test.parquet", image=images([1]))
     assert greys(source(tmp_path).train.pictures) == [1]
     write(tmp_path / "validation.parquet", image=images([1]))
-    assert "training pictures" in refused(tmp_path)
+    assert "training part" in refused(tmp_path)
     write(tmp_path / "train.parquet", image=images([1]), label=[0])
     (tmp_path / "validation.parquet").unlink()
     found = source(tmp_path)

@@ -442,7 +442,7 @@ def test_a_decoder_is_trained_at_the_size_of_its_encoder(trees, tmp_path):
 
 
 def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
-    """The size of the network, with the options that give it; the numbers of classes and measures."""
+    """The size of the network, with the options that give it; in pixels the channels."""
     device, spec = trees["pytorch"].cpu, open_dataset().spec
     few = replace(spec, classes=("a", "b"))
     unet = UNetConfig(channel_mults=(1, 2, 2)).fitted((4, 8, 8))
@@ -450,12 +450,27 @@ def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
     for name, recipe, fitted, message in (
         ("size", TrainLDM, {"blocks": 2}, r"another size .*: add --unet\.channel-mults 1 2 2 --unet\.blocks 1 --unet"),
         ("teacher", DistillLDM, {}, r"another size .*: choose a --teacher of that size, or leave out --init-from"),
-        ("data", TrainLDM, {"channel_mults": (1, 2, 2)}, "with 2 classes and 0 measures, and this data has 10 classes"),
     ):
         training = Training(out=tmp_path / name, init_from=tmp_path / "first.safetensors")
         options = recipe(training=training, unet=UNetConfig(**fitted).fitted((4, 8, 8)))
         with pytest.raises(UserError, match=message):
             Run(options, spec, device).initial_checkpoint()
+
+
+def test_weights_of_a_model_of_other_classes_and_measures(tree):
+    """All are taken but the tokens of classes and of measures, of which there are more or fewer."""
+    config = UNetConfig(base_channels=8, head_dim=8, context_dim=8, context_tokens=2).fitted((4, 8, 8))
+    spec, space = open_dataset().spec, Pixels((4, 8, 8))
+    three = {name: Measure(unit="", rows=((0.0,) * 7,) * 11) for name in "abc"}
+    first, second = (tree.pipeline.build_unet(config, space, each) for each in (
+        replace(spec, measures=three), replace(spec, classes=("a", "b"), measures={"d": three["a"]})))  # fmt: skip
+    before = tree.cpu.arrays(second)
+    tensors = {f"model.{name}": array + 1 for name, array in tree.cpu.arrays(first).items()}
+    Checkpoint(TrainLDM(), spec, tensors).adapted(second, tree.cpu).fill(second, "model.", tree.cpu)
+    own = {"context.weight", "attributes.name.weight", "attributes.null.weight"}
+    for name, array in tree.cpu.arrays(second).items():
+        expected = before[name] if name in own else tensors[f"model.{name}"]
+        np.testing.assert_array_equal(array, expected, err_msg=name)
 
 
 def test_a_vae_has_no_conditions_to_learn_again(trees, capsys):

@@ -402,7 +402,7 @@ def test_report(tmp_path, monkeypatch):
     spread = {name: before[name] for name in ("over_floor", "seeds")}
     once = {**before, "steps": 9, "checkpoint": "d" * 16}, {**OLDER, **spread, "steps": 3, "checkpoint": "f" * 16}
     known = {**before, "steps": 12, "seeds": [1], "fid": 5.551}
-    (tmp_path / "asset" / "edits").mkdir()
+    (tmp_path / "asset" / "edits").mkdir(exist_ok=True)
     (tmp_path / "asset" / "edits" / "jittor-ddpm-distilled.json").write_text(json.dumps(EDITS))  # its model is gone
     for result in ({**before, "steps": 8}, known, *once):  # those of 8 and 12 steps are still shipped
         (tmp_path / "asset" / "results" / f"pytorch-ldm-dpmpp_2m-{result['steps']}.json").write_text(json.dumps(result))

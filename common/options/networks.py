@@ -47,7 +47,7 @@ class DiffusionConfig:
     schedule: Literal["linear", "cosine", "flow"] = "cosine"
     """Schedule: linear (Ho et al. 2020), cosine (Nichol and Dhariwal 2021), or flow matching (Lipman et al. 2023)."""
     prediction: Literal["epsilon", "v"] = "v"
-    """What the network predicts: the noise epsilon, or v = alpha epsilon - sigma x_0 (Salimans and Ho 2022)."""
+    """What the network predicts: the noise epsilon, or v = alpha epsilon - sigma x_0."""
 
 
 @options_class
@@ -61,7 +61,7 @@ class SamplerConfig:
     shift: Shift = 3.0
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Time step of the last call over the usual one (before the shift): below 1 keeps fine texture."""
+    """Time of the last call (before the shift) over the usual: below 1 keeps texture."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
     eta: Fraction = 0.0

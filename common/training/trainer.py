@@ -23,8 +23,9 @@ class Trainer:
         for name, (build, optimizer) in players.items():
             module = build()
             if name == "model":
-                if initial:
-                    initial.fill(module, "model.", self.device)  # frozen weights too, which no optimizer restores
+                if initial:  # frozen weights too, which no optimizer restores
+                    begun = initial if run.resumed else initial.adapted(module, self.device)
+                    begun.fill(module, "model.", self.device)
                 self.ema = self.device.freeze(self.device.fill(build(), self.device.arrays(module)))
             self.modules[name] = self.device.prepare(module)
             self.optimizers[name] = optimizer(module, run.options.training.weight_decay)
