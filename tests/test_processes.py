@@ -1,6 +1,7 @@
 """Two processes compute what one does: torchrun and accelerate for PyTorch, mpirun for Jittor, on the CPU."""
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import ROOT, TREES, read_rows, run_script, steps_of, wait_for
 
 from common.checkpoint import load_checkpoint
+from common.training.stop import Stop
 
 ACCELERATE = [sys.executable, "-m", "accelerate.commands.launch"]  # what `accelerate launch` runs
 LAUNCH = {
@@ -122,6 +124,19 @@ def test_a_signal_to_one_process_ends_all_in_order(tmp_path, launcher):
     step = load_checkpoint(tmp_path, "vae").progress.step
     assert f"stopped at step {step}" in told and process.returncode != 0
     assert steps_of(tmp_path) == list(range(step))
+
+
+def test_a_process_whose_compiler_a_signal_ended_ends_the_others(monkeypatch):
+    """That of mpirun: they would wait for it, and it for them."""
+    asked = []
+    monkeypatch.setattr(signal, "alarm", asked.append)
+    for rank in ("", "1"):
+        if rank:
+            monkeypatch.setenv("OMPI_COMM_WORLD_RANK", rank)
+        with Stop() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            raise RuntimeError("a kernel was not compiled")
+        assert stop.signal == signal.SIGTERM and asked == [20] * bool(rank)
 
 
 @pytest.mark.slow  # half a minute

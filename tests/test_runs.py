@@ -461,9 +461,10 @@ def test_weights_of_a_model_of_other_classes_and_measures(tree):
     """All are taken but the tokens of classes and of measures, of which there are more or fewer."""
     config = UNetConfig(base_channels=8, head_dim=8, context_dim=8, context_tokens=2).fitted((4, 8, 8))
     spec, space = open_dataset().spec, Pixels((4, 8, 8))
-    three = {name: Measure(unit="", rows=((0.0,) * 7,) * 11) for name in "abc"}
+    measure = lambda classes: Measure(unit="", rows=((0.0,) * 7,) * (classes + 1))
     first, second = (tree.pipeline.build_unet(config, space, each) for each in (
-        replace(spec, measures=three), replace(spec, classes=("a", "b"), measures={"d": three["a"]})))  # fmt: skip
+        replace(spec, measures=dict.fromkeys("abc", measure(10))),
+        replace(spec, classes=("a", "b"), measures={"d": measure(2)})))  # fmt: skip
     before = tree.cpu.arrays(second)
     tensors = {f"model.{name}": array + 1 for name, array in tree.cpu.arrays(first).items()}
     Checkpoint(TrainLDM(), spec, tensors).adapted(second, tree.cpu).fill(second, "model.", tree.cpu)

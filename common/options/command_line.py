@@ -11,6 +11,7 @@ import tyro
 from pydantic import ValidationError
 
 from common.errors import UserError, escaped, message, os_error_text
+from common.training.stop import end_all
 
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")  # an option out of its range: no link, just the range
 
@@ -101,12 +102,11 @@ def lasting_output():
 
 @contextmanager
 def failure_ends_all():
-    """If one process fails, end all that mpirun started: MPI's normal end would wait for it forever."""
+    """If one process fails, end_all()."""
     try:
         yield
     except Exception:  # SystemExit, an orderly stop, passes: the first process may still be saving
-        if "OMPI_COMM_WORLD_RANK" in os.environ:
-            signal.alarm(20)  # seconds until this process ends; then mpirun ends the others
+        end_all()
         raise
 
 

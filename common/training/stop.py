@@ -1,9 +1,16 @@
 """Stopping: a signal ends training after the current step."""
+import os
 import signal
 
 NAMES = "SIGINT", "SIGTERM", "SIGHUP"  # the last one comes when a terminal or a connection closes; Windows lacks it
 SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 STOPPING = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]  # nohup's and `&` ignore one
+
+
+def end_all():
+    """End all that mpirun started, if one process fails: MPI's normal end would wait for the others forever."""
+    if "OMPI_COMM_WORLD_RANK" in os.environ:
+        signal.alarm(20)  # seconds until this process ends; then mpirun ends the others
 
 
 class Stop:
@@ -24,5 +31,7 @@ class Stop:
         for number, handler in self.before.items():
             signal.signal(number, handler)
         ended = self.came is not None and isinstance(error, RuntimeError)
-        self.signal = self.came if ended else self.signal
+        if ended:
+            self.signal = self.came
+            end_all()  # which do not know of it
         return ended
