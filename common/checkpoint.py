@@ -57,8 +57,7 @@ class Checkpoint:
         more or fewer than here, are the module's own."""
         own = {f"model.{name}": array for name, array in device.arrays(module).items()}
         tokens = [n for n in own | self.tensors if n.startswith(("model.context.", "model.attributes."))]
-        shape = lambda tensors, name: tensors[name].shape if name in tensors else None
-        changed = [n for n in tokens if shape(own, n) != shape(self.tensors, n)]
+        changed = [n for n in tokens if np.shape(own.get(n)) != np.shape(self.tensors.get(n))]
         kept = {n: a for n, a in self.tensors.items() if n not in changed}
         return replace(self, tensors=kept | {n: own[n] for n in changed if n in own})
 

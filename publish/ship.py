@@ -21,7 +21,9 @@ from common.options.command_line import run
 from common.options.fields import options_class
 
 ROWS = 500
-CHANGED = "epochs", "minutes", "resume", "save_every", "preview_every", "tensorboard"  # by --resume, perhaps
+CHANGED = (  # by --resume, perhaps
+    "epochs", "minutes", "resume", "save_every", "preview_every", "tensorboard", "learning_rate", "clip_norm",
+)  # fmt: skip
 
 
 def thin(source, target):
@@ -82,7 +84,7 @@ def training_of(checkpoint):
     about = (ROOT / start).with_suffix(".json") if start else None
     if about and about.stem == checkpoint.options.kind and about.is_file():
         known = read_json(about)
-        plan = lambda recipe: recipe | {"training": {**recipe["training"], **dict.fromkeys(CHANGED)}}
+        plan = lambda recipe: recipe | {"where": None, "training": {**recipe["training"], **dict.fromkeys(CHANGED)}}
         again = "before" in known and plan(known["recipe"]) == plan(recipe)  # this run, which is shipped again
         before = known["before"] if again else {name: known[name] for name in before}
     epochs, hours = progress.epoch + before["epochs"], progress.seconds / 3600 + before["hours"]

@@ -442,7 +442,7 @@ def test_a_decoder_is_trained_at_the_size_of_its_encoder(trees, tmp_path):
 
 
 def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
-    """The size of the network, with the options that give it; in pixels the channels."""
+    """The size of the network, with the options that give it; in pixels and for a VAE the channels."""
     device, spec = trees["pytorch"].cpu, open_dataset().spec
     few = replace(spec, classes=("a", "b"))
     unet = UNetConfig(channel_mults=(1, 2, 2)).fitted((4, 8, 8))
@@ -455,6 +455,10 @@ def test_what_the_weights_to_begin_with_must_share_is_said(trees, tmp_path):
         options = recipe(training=training, unet=UNetConfig(**fitted).fitted((4, 8, 8)))
         with pytest.raises(UserError, match=message):
             Run(options, spec, device).initial_checkpoint()
+    save_checkpoint(tmp_path / "first.safetensors", Checkpoint(TrainVAE(), replace(spec, shape=(3, 32, 32)), {}))
+    training = Training(out=tmp_path / "channels", init_from=tmp_path / "first.safetensors")
+    with pytest.raises(UserError, match="with 3 channels, and this data has 1: leave out --init-from"):
+        Run(TrainVAE(training=training), spec, device).initial_checkpoint()
 
 
 def test_weights_of_a_model_of_other_classes_and_measures(tree):
@@ -535,6 +539,7 @@ def test_a_run_whose_loss_was_not_finite_goes_on_at_a_lower_rate(trees, tmp_path
     resumed = lambda **changed: TrainDDPM(training=Training(out=tmp_path, resume="auto", batch_size=256, **changed))
     Run(resumed(), spec, tree.cpu).save({}, Progress(step=7))
     assert Run(resumed(learning_rate=1e-4, clip_norm=0.5), spec, tree.cpu).progress.step == 7
+    assert Run(replace(resumed(), where=FP32), spec, tree.cpu).progress.step == 7
     with pytest.raises(UserError, match=r"was trained with --weight-decay 0\.01"):
         Run(resumed(weight_decay=0.1), spec, tree.cpu)
     begun = TrainDDPM(training=Training(out=tmp_path, data=tmp_path / "nowhere"))

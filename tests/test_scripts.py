@@ -266,7 +266,8 @@ def test_shipping(trained, tmp_path):
         assert ship.training_of(begun)["hours"] == pytest.approx(times * spent["hours"])
     shipped = {**spent, "before": {"epochs": 3.0, "hours": 1.0}, "recipe": ship.training_of(begun)["recipe"]}
     half.with_name("ldm.json").write_text(json.dumps(shipped))
-    begun.options = replace(begun.options, training=replace(begun.options.training, epochs=9, resume=True))
+    changed = {"epochs": 9, "resume": True, "learning_rate": 1e-4}
+    begun.options = replace(begun.options, training=replace(begun.options.training, **changed))
     assert ship.training_of(begun)["epochs"] == pytest.approx(3 + spent["epochs"])  # trained further, and shipped again
     losses = read_metrics(runs / "ldm")["loss"]
     (weights / "ldm.csv").rename(weights / "metrics.csv")

@@ -377,6 +377,7 @@ async function record() {
     await saveVideo([...frames, ...frames.toReversed()], `${model.known.title}-walk`);
     $("status").textContent = "";
   } catch (error) {
+    $("status").ariaLive = "polite"; // first, so that the error is announced
     $("status").textContent = error.message;
     console.error(error);
   }

@@ -60,8 +60,8 @@ def lognormal_timesteps(normal, alphas_cumprod, mean, std):
 
 
 def less_noisy(t, timesteps):
-    """The time steps that consistency training compares t (N,) with: 1/125 of the schedule nearer to the clean image,
-    -1. The outputs at nearer ones differ so little that bf16 rounds the difference away."""
+    """The time steps that consistency training compares t (N,) with: 1/125 of the schedule less noisy, at least -1, the
+    clean image. At still closer ones the outputs differ so little that bf16 rounds the difference away."""
     return np.maximum(t - math.ceil(timesteps / 125), -1)
 
 

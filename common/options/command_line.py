@@ -102,7 +102,7 @@ def lasting_output():
 
 @contextmanager
 def failure_ends_all():
-    """If one process fails, end_all()."""
+    """If this process fails, also end the others that mpirun started."""
     try:
         yield
     except Exception:  # SystemExit, an orderly stop, passes: the first process may still be saving

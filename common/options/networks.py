@@ -61,7 +61,7 @@ class SamplerConfig:
     shift: Shift = 3.0
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Time of the last call (before the shift) over the usual: below 1 keeps texture."""
+    """Last call's time (before the shift) as a fraction of the usual: below 1 keeps texture."""
     guidance: Finite = 1.0
     """Classifier-free guidance scale: 0 is unconditional, 1 is no guidance."""
     eta: Fraction = 0.0

@@ -58,7 +58,7 @@ class SamplerOptions:
     shift: Shift | None = None
     """Above 1 puts more of the steps at high noise levels, below 1 at low ones."""
     end: Annotated[float | None, Field(gt=0, le=1)] = None
-    """Time of the last call (before the shift) over the usual: below 1 keeps texture."""
+    """Last call's time (before the shift) as a fraction of the usual: below 1 keeps texture."""
     guidance: Finite | None = None
     """Classifier-free guidance: 0 is unconditional, 1 no guidance, above 1 more typical (None: the model's own)."""
     eta: Fraction | None = None

@@ -33,5 +33,5 @@ class Stop:
         ended = self.came is not None and isinstance(error, RuntimeError)
         if ended:
             self.signal = self.came
-            end_all()  # which do not know of it
+            end_all()  # the others do not know of the signal
         return ended

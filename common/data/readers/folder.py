@@ -135,7 +135,8 @@ def grouped(names, top=""):
 
 def divided(place, pictures):
     """{part: (its folder, names of the pictures in it)} for train, test, val, and each folder beside them. Without such
-    folders, or if train is one of several classes, all are for training. UserError if a part has two folders."""
+    folders, or with train alone that does not hold several class folders, all are for training. UserError if a part has
+    two folders."""
     base, groups = grouped(pictures)
     found = {folder: match[1].lower() for folder in groups if (match := PART.fullmatch(folder))}
     kinds = Counter(found.values())
