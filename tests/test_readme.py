@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT, TREES
 from PIL import Image
 
+from common.files import digest, shipped_weights
 from publish.report import texts
 from publish.results import ASSET, measured
 
@@ -90,6 +91,8 @@ def test_tables_are_the_measured_ones():
     assert set(found) == {*READMES, ASSET / "results.md", ASSET / "pictures.md"}
     for path, text in found.items():
         assert path.read_text() == text, path
+    shipped = digest(shipped_weights(ROOT / "pytorch", "vae"))[:6]  # else: python -m publish.trust
+    assert f"| through the VAE {shipped} |" in (ASSET / "metric.md").read_text()
     for path in READMES:
         assert re.findall(r"<!-- (\w+) -->", path.read_text()) == ["results"]
         assert len(path.read_bytes()) < 9000
