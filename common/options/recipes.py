@@ -62,7 +62,7 @@ class Training:
     seed: Seed = 0
     """Seed of weights, data order and noise."""
     save_every: Count = 500
-    """Steps between checkpoints; pictures have one, too."""
+    """Most steps between checkpoints."""
     preview_every: Count | None = None
     """Epochs between sample pictures (None: ten in all, at least 100 steps apart)."""
     tensorboard: bool = False
