@@ -4,11 +4,10 @@ from pathlib import Path
 
 from common.files import ROOT, digest, read_json, shipped_weights, write_json
 from publish import FRAMEWORKS, MODELS, spread
-from publish.speed import timed
+from publish.speed import MACHINE, timed
 
 ASSET = ROOT / "asset"
 USUAL_NUM, ENOUGH, EDITED = 10_000, 1_000, 200  # images of a usual result, the fewest of any, and those edited
-MACHINE = "hardware", "threads", "processes", "dtype"  # what a result's seconds depend on
 PLACES = list(product(MODELS, FRAMEWORKS))  # the order of the tables
 
 

@@ -5,6 +5,7 @@ from publish import MODELS, spread_text, table
 
 CAPTION = "`python bench/{script}.py`: {hardware}, {precision}, sampling by {calls} calls, {rounds} rounds, {date}\n\n"
 SPREAD = "median", "min", "max"
+MACHINE = "hardware", "threads", "processes", "dtype"  # what a result's seconds depend on
 PATCHES = """
 Theirs work at 32x32, ours at 16x16 (`--unet.patch-size`), which is most of the difference.
 """
@@ -45,5 +46,5 @@ def timed(result, results):
     calls = lambda r: (*named(r), r["guidance"] in (0, 1))  # others take two
     same = [r for r in results if r["seconds"] and calls(r) == calls(result)]
     fastest = min(same, key=itemgetter("seconds"), default=result)
-    timing = {name: fastest[name] for name in ("seconds", "hardware", "threads", "processes", "dtype")}
+    timing = {name: fastest[name] for name in ("seconds", *MACHINE)}
     return result | timing | {"sampled_in": result["dtype"]}

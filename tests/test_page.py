@@ -656,6 +656,7 @@ def test_numbers_of_edits(page, trees, tmp_path):
     model = halved(tree, shipped_weights(tree.cpu.tree, "ldm"), tmp_path)
     test = open_dataset().test
     images, indices, y = test.images[:2], np.arange(2), model.conditions(test.labels[:2])
+    kept = read_mask("right", model.spec.shape)
     theirs = page.evaluate(
         """async ([pixels, mask, classes, noise]) => {
             const { openModels } = await import("./pipeline.js");
@@ -671,12 +672,11 @@ def test_numbers_of_edits(page, trees, tmp_path):
             results.push(await vary(pipeline, x, 0.6, { y }, draw(), settings));
             return results.map((pixels) => Array.from(pixels));
         }""",
-        [from_uint8(images).ravel().tolist(), read_mask("right", images.shape[1:]).ravel().tolist(),
-         test.labels[:2].tolist(), noise_of(model, indices, 64)],  # as many as repainting takes
+        [from_uint8(images).ravel().tolist(), kept.ravel().tolist(), test.labels[:2].tolist(),
+         noise_of(model, indices, 64)],  # as many as repainting takes
     )  # fmt: skip
     sampler = SamplerConfig(name="ddpm", steps=10, shift=1.0, guidance=1.5)
     timesteps = resampled(sampler_timesteps(model.timesteps, sampler), 4)
-    kept = read_mask("right", images.shape[1:])
     repainted = edit.repaint(model, sampler, images, kept, timesteps, 1, indices, y)
     varied = edit.vary(model, replace(model.sampler, name="ddpm", steps=6), images, 0.6, 1, indices, y)
     for found, expected in zip(theirs, (repainted, varied)):
